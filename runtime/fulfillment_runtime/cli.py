@@ -1,0 +1,29 @@
+"""The one command, `fulfillment`. Each room adds its subcommands by the entry-point group below.
+
+A subcommand's module is imported only when it is called, so the service never loads the operator's libraries.
+"""
+
+from importlib.metadata import entry_points
+
+import click
+
+COMMANDS = "fulfillment.commands"
+
+
+class _InstalledCommands(click.Group):
+    """Finds subcommands among the installed entry points, and loads the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(entry_points(group=COMMANDS).names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        for entry in entry_points(group=COMMANDS, name=cmd_name):
+            command: click.Command = entry.load()
+            return command
+        return None
+
+
+@click.group(cls=_InstalledCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="checkout-fulfillment")
+def main() -> None:
+    """Fulfill paid Stripe Checkout Sessions on Kubernetes."""
