@@ -1,0 +1,1 @@
+"""What both workloads stand on: settings, logs, the management port, and the Kubernetes API."""

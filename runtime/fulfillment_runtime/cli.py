@@ -6,6 +6,9 @@ A subcommand's module is imported only when it is called, so the service never l
 from importlib.metadata import entry_points
 
 import click
+import yaml
+
+from fulfillment_api.crd import custom_resource_definition
 
 COMMANDS = "fulfillment.commands"
 
@@ -27,3 +30,9 @@ class _InstalledCommands(click.Group):
 @click.version_option(package_name="checkout-fulfillment")
 def main() -> None:
     """Fulfill paid Stripe Checkout Sessions on Kubernetes."""
+
+
+@click.command()
+def crd() -> None:
+    """Print the CustomResourceDefinition, for `kubectl apply -f -`."""
+    click.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=110), nl=False)

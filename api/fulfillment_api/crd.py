@@ -1,0 +1,123 @@
+"""The CustomResourceDefinition, made from the typed model: the model is the one source of the schema."""
+
+from typing import Any
+
+import msgspec
+
+from fulfillment_api import names
+from fulfillment_api.spec import Spec
+from fulfillment_api.status import Status
+
+_NAME_RULE = {
+    "rule": f"self.metadata.name.matches('{names.NAME_PATTERN}')",
+    "message": "metadata.name is made from the Session: the webhook service, or `fulfillment trigger`, makes requests",
+}
+_COLUMNS: list[dict[str, Any]] = [
+    {
+        "name": "Phase",
+        "type": "string",
+        "jsonPath": ".status.phase",
+        "description": "Where the order stands.",
+    },
+    {
+        "name": "Reason",
+        "type": "string",
+        "jsonPath": ".status.reason",
+        "description": "Why it is in this phase.",
+    },
+    {
+        "name": "Amount",
+        "type": "string",
+        "jsonPath": ".spec.amount.display",
+        "description": "What the order costs.",
+    },
+    {
+        "name": "Payment",
+        "type": "string",
+        "jsonPath": ".spec.payment.status",
+        "description": "What the events said.",
+    },
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Attempts", "type": "integer", "jsonPath": ".status.fulfillment.attempts", "priority": 1},
+    {"name": "Backend", "type": "string", "jsonPath": ".status.fulfillment.backend", "priority": 1},
+    {"name": "Reference", "type": "string", "jsonPath": ".status.fulfillment.reference", "priority": 1},
+    {"name": "Session", "type": "string", "jsonPath": ".spec.session.id", "priority": 1},
+    {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
+]
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """Return the `apiextensions.k8s.io/v1` CustomResourceDefinition of FulfillmentRequest, as plain data."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.SINGULAR,
+                "shortNames": [names.SHORT_NAME],
+                "categories": [names.CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "selectableFields": [{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.payment.status"}],
+                    "additionalPrinterColumns": _COLUMNS,
+                    "schema": {"openAPIV3Schema": _schema()},
+                }
+            ],
+        },
+    }
+
+
+def _schema() -> dict[str, Any]:
+    (spec, status), definitions = msgspec.json.schema_components([Spec, Status], ref_template="{name}")
+    return {
+        "type": "object",
+        "description": "An order that was placed with Stripe Checkout, and what became of it.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": _structural(spec, definitions),
+            "status": _structural(status, definitions),
+        },
+        "x-kubernetes-validations": [_NAME_RULE],
+    }
+
+
+def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Turn JSON Schema into a structural schema (Kubernetes, "Specifying a structural schema").
+
+    No `$ref`, no null type (an absent field says it), no defaults, int64 integers; a description where a field
+    is used wins over the one of its type.
+    """
+    schema = dict(node)
+    if alternatives := schema.pop("anyOf", None):
+        (present,) = (each for each in alternatives if each != {"type": "null"})
+        schema = {**present, **schema}
+    if reference := schema.pop("$ref", None):
+        schema = {**definitions[reference], **schema}
+    for absent in ("title", "default", "propertyNames"):
+        schema.pop(absent, None)
+    if "enum" in schema:
+        schema["type"] = "string"
+    if schema.get("type") == "integer":
+        schema["format"] = "int64"
+    if "properties" in schema:
+        schema["properties"] = {
+            name: _structural(value, definitions) for name, value in sorted(schema["properties"].items())
+        }
+    for nested in ("items", "additionalProperties"):
+        if isinstance(schema.get(nested), dict):
+            schema[nested] = _structural(schema[nested], definitions)
+    return schema

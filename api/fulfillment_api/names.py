@@ -1,0 +1,30 @@
+"""What the resource is called, and how one request is named."""
+
+import base64
+import hashlib
+
+GROUP = "checkout-fulfillment.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "FulfillmentRequest"
+SINGULAR = "fulfillmentrequest"
+PLURAL = "fulfillmentrequests"
+SHORT_NAME = "fr"
+CATEGORY = "checkout"
+
+NAME_PATTERN = "^cs-[a-z2-7]{26}$"
+
+
+def request_name(session_id: str, account: str | None = None) -> str:
+    """Name the one request that a Checkout Session can have.
+
+    A Session id cannot be the name itself: it is mixed-case, holds "_", and is longer than a label value may
+    be (Kubernetes, "Object Names and IDs"). So the name is "cs-" and 128 bits of SHA-256 in base 32: the same
+    event always meets the same object, whoever handles it, and the API server refuses the second.
+
+    Args:
+        session_id: the Checkout Session's id, such as `cs_test_a1b2…`.
+        account: the connected account (`acct_…`) that owns the Session; None for the account of the API key.
+    """
+    digest = hashlib.sha256(f"{account or ''}/{session_id}".encode()).digest()
+    return "cs-" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()

@@ -1,0 +1,23 @@
+"""How a process that cannot go on says so: one line, and an exit code of sysexits.h."""
+
+import os
+
+import click
+
+
+class SettingsError(click.ClickException):
+    """A setting is missing or wrong. A person must mend it: a restart alone does not help."""
+
+    exit_code = os.EX_CONFIG
+
+
+class AccessDeniedError(click.ClickException):
+    """The cluster refuses what this process must do."""
+
+    exit_code = os.EX_NOPERM
+
+
+class UnavailableError(click.ClickException):
+    """Something that this process needs cannot be reached. A later start may succeed."""
+
+    exit_code = os.EX_UNAVAILABLE

@@ -1,0 +1,307 @@
+"""The one place that meets the Kubernetes API, but for the operator's watch: FulfillmentRequests and Events.
+
+Its failures become `KubernetesError`s: passing (`ApiUnavailableError`), misconfigured (`ApiDeniedError`,
+`NotInstalledError`) or about the object at hand.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Literal
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from fulfillment_api import names
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Payment, Spec
+from fulfillment_api.status import Status
+from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
+
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class KubernetesError(Exception):
+    """The Kubernetes API did not do what it was asked."""
+
+
+class ApiUnavailableError(KubernetesError):
+    """A passing fault: unreachable, too slow, throttling, or failing. Worth another try."""
+
+
+class ApiDeniedError(KubernetesError):
+    """The API server does not know this process (401), or its RBAC rules do not allow the request (403)."""
+
+
+class NotInstalledError(KubernetesError):
+    """The cluster lacks the CustomResourceDefinition, or the namespace."""
+
+
+class RequestExistsError(KubernetesError):
+    """There is a FulfillmentRequest of this name."""
+
+
+class RequestGoneError(KubernetesError):
+    """There is no FulfillmentRequest of this name."""
+
+
+class RequestChangedError(KubernetesError):
+    """The FulfillmentRequest changed since it was read."""
+
+
+class RequestRefusedError(KubernetesError):
+    """The API server refuses the object's content: the CustomResourceDefinition does not allow it."""
+
+
+@asynccontextmanager
+async def connect(*, connections: int) -> AsyncIterator[client.ApiClient]:
+    """Connect as a pod's service account, else as the kubeconfig says.
+
+    Args:
+        connections: how many requests may be under way at once.
+
+    Raises:
+        SettingsError: there is neither a service account nor a usable kubeconfig.
+    """
+    configuration = client.Configuration()
+    try:
+        config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # the library's
+    except config.ConfigException:
+        try:
+            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
+        except (config.ConfigException, OSError) as error:
+            raise SettingsError(
+                f"no Kubernetes API to talk to: outside of a pod, set KUBECONFIG to a kubeconfig file ({error})"
+            ) from error
+    configuration.connection_pool_maxsize = connections
+    async with client.ApiClient(configuration) as api:
+        api.user_agent = "checkout-fulfillment"
+        yield api
+
+
+class KubernetesApi:
+    """FulfillmentRequests of one namespace, typed.
+
+    Every method raises `ApiUnavailableError`, `ApiDeniedError` and `NotInstalledError` beside what it names.
+    """
+
+    def __init__(self, api: client.ApiClient, namespace: str, *, timeout: float) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self._events = client.EventsV1Api(api)
+        self._authorization = client.AuthorizationV1Api(api)
+        self._address: dict[str, Any] = {
+            "group": names.GROUP,
+            "version": names.VERSION,
+            "namespace": namespace,
+            "plural": names.PLURAL,
+        }
+        self._namespace = namespace
+        self._timeout = timeout
+
+    async def check_access(self, *rules: tuple[str, str]) -> None:
+        """Make sure at start that this process will be able to work.
+
+        Args:
+            rules: what it must be allowed, as (verb, resource or resource/subresource).
+
+        Raises:
+            UnavailableError: the API server cannot be reached.
+            AccessDeniedError: RBAC forbids one of the rules, or the credentials are unknown.
+            SettingsError: the CustomResourceDefinition is not installed.
+        """
+        try:
+            for verb, resource in rules:
+                await self._check_rule(verb, *resource.partition("/")[::2])
+            with suppress(RequestGoneError):
+                await self.get(names.request_name("start-up check"))
+        except ApiUnavailableError as error:
+            raise UnavailableError(f"{error}: is it up, and is the address right?") from error
+        except ApiDeniedError as error:
+            raise AccessDeniedError(str(error)) from error
+        except NotInstalledError as error:
+            raise SettingsError(str(error)) from error
+
+    async def _check_rule(self, verb: str, resource: str, subresource: str) -> None:
+        attributes = client.V1ResourceAttributes(
+            group=names.GROUP if resource == names.PLURAL else "events.k8s.io",
+            namespace=self._namespace,
+            resource=resource,
+            subresource=subresource or None,
+            verb=verb,
+        )
+        review = client.V1SelfSubjectAccessReview(
+            spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+        )
+        with _translated():
+            answer = await self._authorization.create_self_subject_access_review(review, _request_timeout=self._timeout)
+        if answer.status is None or not answer.status.allowed:
+            what = f"{resource}/{subresource}" if subresource else resource
+            raise ApiDeniedError(
+                f"RBAC does not allow this process to {verb} {what} in the namespace {self._namespace}: "
+                "give its service account the Role of the chart"
+            )
+
+    async def create(self, name: str, spec: Spec) -> None:
+        """Create a FulfillmentRequest.
+
+        Raises:
+            RequestExistsError: there is one of this name.
+            RequestRefusedError: the API server refuses the content.
+        """
+        body = {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "metadata": {"name": name},
+            "spec": msgspec.to_builtins(spec),
+        }
+        with _translated(conflict=RequestExistsError):
+            await self._objects.create_namespaced_custom_object(
+                **self._address, body=body, _request_timeout=self._timeout
+            )
+
+    async def get(self, name: str) -> FulfillmentRequest:
+        """Read a FulfillmentRequest.
+
+        Raises:
+            RequestGoneError: there is none of this name.
+        """
+        with _translated():
+            found = await self._objects.get_namespaced_custom_object(
+                **self._address, name=name, _request_timeout=self._timeout
+            )
+        return msgspec.convert(found, FulfillmentRequest)
+
+    async def update_payment(self, request: FulfillmentRequest, payment: Payment) -> None:
+        """Write what Stripe said newly of the payment, onto exactly the version that was read.
+
+        Raises:
+            RequestChangedError: it changed since; read it and decide again.
+            RequestGoneError: it was deleted since.
+            RequestRefusedError: the API server refuses the content.
+        """
+        body = {
+            "metadata": {"resourceVersion": request.metadata.resource_version},
+            "spec": {"payment": msgspec.to_builtins(payment)},
+        }
+        with _translated(conflict=RequestChangedError):
+            await self._objects.patch_namespaced_custom_object(
+                **self._address,
+                name=request.metadata.name,
+                body=body,
+                _content_type="application/merge-patch+json",
+                _request_timeout=self._timeout,
+            )
+
+    async def write_status(self, name: str, status: Status) -> FulfillmentRequest:
+        """Replace the status as a whole, and return the object as it then is.
+
+        Raises:
+            RequestGoneError: it was deleted.
+            RequestRefusedError: the API server refuses the content.
+        """
+        with _translated():
+            written = await self._objects.patch_namespaced_custom_object_status(
+                **self._address,
+                name=name,
+                body=[{"op": "add", "path": "/status", "value": msgspec.to_builtins(status)}],
+                _content_type="application/json-patch+json",
+                _request_timeout=self._timeout,
+            )
+        return msgspec.convert(written, FulfillmentRequest)
+
+    async def post_event(  # noqa: PLR0913 - an Event has these parts
+        self,
+        request: FulfillmentRequest,
+        *,
+        kind: Literal["Normal", "Warning"],
+        reason: str,
+        action: str,
+        note: str,
+        at: datetime,
+        reporter: str,
+    ) -> None:
+        """Post an Event about a request, as `kubectl describe` and `kubectl events` show it (events.k8s.io/v1)."""
+        meta = request.metadata
+        event = client.EventsV1Event(
+            metadata=client.V1ObjectMeta(generate_name=f"{meta.name}.", namespace=self._namespace),
+            event_time=at,
+            type=kind,
+            reason=reason,
+            action=action,
+            note=note[:1024],  # the API server's bound
+            regarding=client.V1ObjectReference(
+                api_version=names.API_VERSION,
+                kind=names.KIND,
+                namespace=self._namespace,
+                name=meta.name,
+                uid=meta.uid,
+                resource_version=meta.resource_version,
+            ),
+            reporting_controller=names.GROUP,
+            reporting_instance=reporter,
+        )
+        with _translated():
+            await self._events.create_namespaced_event(self._namespace, event, _request_timeout=self._timeout)
+
+
+@contextmanager
+def _translated(conflict: type[KubernetesError] = RequestChangedError) -> Iterator[None]:
+    """Turn the client library's failures into ours."""
+    try:
+        yield
+    except ApiException as error:
+        raise _translate(error, conflict) from error
+    except TimeoutError as error:
+        raise ApiUnavailableError("the Kubernetes API did not answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise ApiUnavailableError(f"the Kubernetes API cannot be reached ({error})") from error
+
+
+def _translate(error: ApiException, conflict: type[KubernetesError]) -> KubernetesError:  # noqa: PLR0911 - a table, a row each
+    message, details = _reason_of(error)
+    match error.status:
+        case HTTPStatus.UNAUTHORIZED:
+            return ApiDeniedError(
+                "the Kubernetes API does not know these credentials: renew the token or the kubeconfig"
+            )
+        case HTTPStatus.FORBIDDEN:
+            return ApiDeniedError(f"RBAC forbids it: {message}; give the service account the Role of the chart")
+        case HTTPStatus.NOT_FOUND if details is None or not details.name:
+            return NotInstalledError(
+                f"the cluster has no {names.PLURAL}.{names.GROUP}: install the chart, or run "
+                "`fulfillment crd | kubectl apply -f -`"
+            )
+        case HTTPStatus.NOT_FOUND if details.kind == "namespaces":
+            return NotInstalledError(f"{message}: create the namespace, or set FULFILLMENT_NAMESPACE to another")
+        case HTTPStatus.NOT_FOUND:
+            return RequestGoneError(message)
+        case HTTPStatus.CONFLICT:
+            return conflict(message)
+        case status if status in _PASSING or status is None or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ApiUnavailableError(f"the Kubernetes API answered {status}: {message}")
+        case _:
+            return RequestRefusedError(message)
+
+
+def _reason_of(error: ApiException) -> tuple[str, "_StatusDetails | None"]:
+    """Read the API server's message, and which object it is about (a missing resource type is no object)."""
+    try:
+        status = msgspec.json.decode(error.body or b"", type=_ApiStatus)
+    except msgspec.DecodeError:
+        return str(error.reason), None
+    return status.message or str(error.reason), status.details
+
+
+class _StatusDetails(msgspec.Struct):
+    name: str = ""
+    kind: str = ""
+
+
+class _ApiStatus(msgspec.Struct):
+    """metav1.Status, as far as it is read."""
+
+    message: str = ""
+    details: _StatusDetails | None = None

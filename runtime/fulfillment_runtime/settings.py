@@ -1,0 +1,170 @@
+"""Settings come from environment variables, each also readable from the file that `<NAME>_FILE` names.
+
+A settings type is a frozen msgspec struct: a field's encoded name is its variable, its `Meta` bounds are
+checked, and its description is what a person is told when it is wrong.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum, unique
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import durationpy
+import msgspec
+from msgspec import Meta, Struct, field
+
+from fulfillment_runtime.exits import SettingsError
+
+GROUP = "fulfillment.settings"
+"""The entry points that name every workload's settings type: a variable that none of them knows is a mistake."""
+
+# Kubernetes adds these to every pod for each Service of the namespace ("Discovering services").
+_SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
+_PREFIXES = ("FULFILLMENT_", "STRIPE_")
+
+
+class Secret(str):
+    """A string that does not show itself in a log line, a message or a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Say that there is a secret, not which."""
+        return "Secret(…)"
+
+
+@unique
+class LogFormat(StrEnum):
+    """How log lines look."""
+
+    AUTO = "auto"
+    """For people at a terminal, JSON lines elsewhere."""
+    JSON = "json"
+    CONSOLE = "console"
+
+
+@unique
+class LogLevel(StrEnum):
+    """The least severe lines that are written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class WorkloadSettings(Struct, frozen=True, kw_only=True):
+    """What every workload can be told."""
+
+    namespace: Annotated[str, Meta(description="the namespace that holds the FulfillmentRequests")] = field(
+        default="default", name="FULFILLMENT_NAMESPACE"
+    )
+    management_port: Annotated[Port, Meta(description="the port of /metrics, /healthz and /readyz")] = field(
+        default=8081, name="FULFILLMENT_MANAGEMENT_PORT"
+    )
+    log_format: Annotated[LogFormat, Meta(description="auto, json or console")] = field(
+        default=LogFormat.AUTO, name="FULFILLMENT_LOG_FORMAT"
+    )
+    log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = field(
+        default=LogLevel.INFO, name="FULFILLMENT_LOG_LEVEL"
+    )
+
+
+S = TypeVar("S", bound=Struct)
+
+
+def load_settings(settings: type[S], environ: Mapping[str, str]) -> S:
+    """Read and check the settings.
+
+    Args:
+        settings: the struct type to fill.
+        environ: environment variables, such as `os.environ`.
+
+    Raises:
+        SettingsError: naming the variable, what is wrong with it, and what it is for.
+    """
+    _refuse_unknown(environ)
+    hints = get_type_hints(settings, include_extras=True)
+    values: dict[str, Any] = {}
+    for each in msgspec.structs.fields(settings):
+        text = _read(each.encode_name, environ)
+        if text is not None:
+            values[each.name] = _convert(each.encode_name, text, hints[each.name])
+        elif each.required:
+            raise SettingsError(f"{each.encode_name} is not set: {_description(hints[each.name])}")
+    try:
+        return settings(**values)
+    except ValueError as error:  # a struct's own check of how its settings go together
+        raise SettingsError(str(error)) from error
+
+
+def known_settings() -> dict[str, str]:
+    """Return every workload's settings: variable → what it is for."""
+    return {
+        each.encode_name: _description(get_type_hints(settings, include_extras=True)[each.name])
+        for entry in sorted(entry_points(group=GROUP))
+        for settings in [entry.load()]
+        for each in msgspec.structs.fields(settings)
+    }
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    known = known_settings()
+    for name in sorted(environ):
+        setting = name.removesuffix("_FILE")
+        if name.startswith(_PREFIXES) and setting not in known and not _SERVICE_LINK.search(name):
+            close = difflib.get_close_matches(setting, known, n=1)
+            hint = f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
+            raise SettingsError(f"{name} is no setting{hint}")
+
+
+def _read(name: str, environ: Mapping[str, str]) -> str | None:
+    text, path = environ.get(name), environ.get(f"{name}_FILE")
+    if text is not None and path is not None:
+        raise SettingsError(f"{name} and {name}_FILE are both set: set one of them")
+    if path is not None:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}_FILE names {path!r}, which cannot be read: {error}") from error
+    if text is not None and not text.strip():
+        raise SettingsError(f"{name} is set but empty: give it a value, or unset it")
+    return None if text is None else text.strip()
+
+
+def _convert(name: str, text: str, hint: Any) -> Any:  # noqa: ANN401 - any settings type
+    inner = _without_none(hint)
+    try:
+        if _plain(inner) is timedelta:
+            value: Any = durationpy.from_str(text)
+        elif get_origin(_plain(inner)) is tuple:
+            value = [part for part in re.split(r"[,\s]+", text) if part]
+        else:
+            value = text
+        return msgspec.convert(value, inner, strict=False, dec_hook=lambda kind, raw: kind(raw))
+    except (msgspec.ValidationError, durationpy.DurationError) as error:
+        shown = "" if Secret in (_plain(inner), *get_args(_plain(inner))) else f" {text!r} is wrong:"
+        raise SettingsError(f"{name}:{shown} {error} ({_description(hint)})") from error
+
+
+def _without_none(hint: Any) -> Any:  # noqa: ANN401 - any settings type
+    alternatives = [each for each in get_args(hint) if each is not type(None)]
+    return alternatives[0] if type(None) in get_args(hint) else hint
+
+
+def _plain(hint: Any) -> Any:  # noqa: ANN401 - any settings type
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _description(hint: Any) -> str:  # noqa: ANN401 - any settings type
+    for each in getattr(_without_none(hint), "__metadata__", ()):
+        if isinstance(each, Meta) and each.description:
+            return each.description
+    raise TypeError(f"the setting of type {hint} has no description")
