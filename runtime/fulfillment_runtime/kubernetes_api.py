@@ -274,7 +274,7 @@ def _translate(error: ApiException, conflict: type[KubernetesError]) -> Kubernet
                 f"the cluster has no {names.PLURAL}.{names.GROUP}: install the chart, or run "
                 "`fulfillment crd | kubectl apply -f -`"
             )
-        case HTTPStatus.NOT_FOUND if details.kind == "namespaces":
+        case HTTPStatus.NOT_FOUND if details and details.kind == "namespaces":
             return NotInstalledError(f"{message}: create the namespace, or set FULFILLMENT_NAMESPACE to another")
         case HTTPStatus.NOT_FOUND:
             return RequestGoneError(message)
