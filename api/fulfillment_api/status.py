@@ -35,6 +35,8 @@ class Reason(StrEnum):
     """The payment was declined or failed otherwise; the customer is asked for a new order."""
     SESSION_EXPIRED = "SessionExpired"
     """The Session was never completed. That is no failed payment, so nobody is mailed."""
+    NOTHING_TO_FULFILL = "NothingToFulfill"
+    """The Session is in setup mode: it saved a payment method, and sold nothing."""
     SESSION_NOT_FOUND = "SessionNotFound"
     """Stripe knows no such Session under this API key."""
     LIVEMODE_MISMATCH = "LivemodeMismatch"
@@ -161,3 +163,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     ]
     order: Order | None = None
     fulfillment: Fulfillment | None = None
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """Return the condition of this type, if there is one."""
+        return next((each for each in self.conditions if each.type == kind), None)

@@ -1,0 +1,1 @@
+"""The operator: brings every FulfillmentRequest to fulfilled or failed. The only writer of status."""

@@ -1,0 +1,137 @@
+"""Hands each order to an HTTP endpoint: a CloudEvents 1.0 POST, signed after Standard Webhooks.
+
+The whole CloudEvent is the body (CloudEvents, "HTTP Protocol Binding", structured mode), so the signature
+covers all of it. `webhook-id`, `Idempotency-Key` and the CloudEvent's `id` are the order's idempotency key.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiohttp
+import msgspec
+from cloudevents.core.bindings.http import HTTPMessage, to_structured
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from standardwebhooks import Webhook
+
+from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Refused, TryAgain
+
+EVENT_TYPE = "dev.checkout-fulfillment.order.paid"
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_ANSWER_BYTES = 64 * 1024
+
+
+class HttpBackend:
+    """Posts each order to one URL.
+
+    2xx: done (a JSON body's `reference` is kept). 409: done before. Another 4xx: refused for good. 429, 5xx,
+    a time-out or a lost connection: tried again, not before `Retry-After`.
+    """
+
+    name = "http"
+
+    def __init__(
+        self,
+        client: aiohttp.ClientSession,
+        *,
+        url: str,
+        secret: str | None,
+        timeout: timedelta,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Make the backend.
+
+        Args:
+            client: sends the requests.
+            url: where the orders go.
+            secret: the Standard Webhooks secret, `whsec_` and base64; None sends unsigned.
+            timeout: for one POST, connecting included.
+            clock: tells the time, with its zone.
+        """
+        self._client = client
+        self._url = url
+        self._webhook = Webhook(secret) if secret else None
+        self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
+        self._clock = clock
+
+    async def fulfill(self, order: PaidOrder) -> Outcome:
+        """POST the order."""
+        now = self._clock()
+        message = cloud_event(order, now)
+        headers = {**message.headers, "Idempotency-Key": f'"{order.key}"', "webhook-id": order.key}
+        if self._webhook:
+            headers["webhook-timestamp"] = str(int(now.timestamp()))
+            headers["webhook-signature"] = self._webhook.sign(order.key, now, message.body.decode())
+        try:
+            async with self._client.post(
+                self._url, data=message.body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                return _outcome(response, await response.content.read(_ANSWER_BYTES), now)
+        except TimeoutError:
+            return TryAgain("the endpoint did not answer in time")
+        except aiohttp.InvalidURL:
+            return TryAgain("FULFILLMENT_HTTP_URL is no URL")
+        except aiohttp.ClientError as error:
+            return TryAgain(f"the endpoint cannot be reached ({type(error).__name__})")
+
+
+def cloud_event(order: PaidOrder, now: datetime) -> HTTPMessage:
+    """Write an order as a CloudEvent in structured mode: headers, and a JSON body."""
+    event = CloudEvent(
+        attributes={
+            "id": order.key,
+            "source": f"/namespaces/{order.namespace}/fulfillmentrequests",
+            "type": EVENT_TYPE,
+            "subject": order.reference.id,
+            "time": now,
+            "datacontenttype": "application/json",
+        },
+        data={
+            "session": msgspec.to_builtins(order.reference),
+            "amount": msgspec.to_builtins(order.session.amount),
+            "lineItems": msgspec.to_builtins(order.session.line_items),
+            "customer": msgspec.to_builtins(order.session.customer),
+            "shipping": msgspec.to_builtins(order.session.shipping),
+        },
+    )
+    return to_structured(event, JSONFormat())
+
+
+class _Answer(msgspec.Struct):
+    reference: str | None = None
+
+
+def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Outcome:
+    match response.status:
+        case status if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.CONFLICT:
+            return Done(_reference(body))
+        case status if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return TryAgain(f"the endpoint answered {status}", _retry_after(response.headers.get("Retry-After"), now))
+        case status if status < HTTPStatus.BAD_REQUEST:
+            return TryAgain(f"the endpoint answered {status}, a redirect: set FULFILLMENT_HTTP_URL to where it leads")
+        case status:
+            return Refused(f"the endpoint refused the order with {status}")
+
+
+def _reference(body: bytes) -> str | None:
+    try:
+        reference = msgspec.json.decode(body, type=_Answer).reference
+    except (msgspec.DecodeError, UnicodeDecodeError):  # an answer need not be JSON, nor name the order
+        return None
+    return reference[:255] if reference else None
+
+
+def _retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Read `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3)."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return timedelta(seconds=min(int(header), 10**9))
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(at - now, timedelta(0))

@@ -1,0 +1,66 @@
+"""The interface of a fulfillment backend.
+
+A backend gets an order that is paid, and says what came of it. It is called again with the same `key` after a
+passing fault, after a restart, or when two operators overlap for a moment: handing over one key twice must
+fulfill once.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from fulfillment_api.spec import Session
+from fulfillment_operator.checkout import CheckoutSession
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOrder:
+    """An order to fulfill."""
+
+    key: str
+    """The idempotency key: the same for every try at this order, and for no other order."""
+    namespace: str
+    reference: Session
+    """The Session as the request's spec names it: metadata, client reference, payment link, ….."""
+    session: CheckoutSession
+    """The Session as Stripe has it: line items, amount, customer, shipping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The order is fulfilled."""
+
+    reference: str | None = None
+    """What the backend calls it, at most 255 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """A passing fault: the order is handed over again."""
+
+    error: str
+    """What went wrong, in words that may stand in status: no secret, no personal data."""
+    after: timedelta | None = None
+    """How long the backend asks to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The backend will not fulfill this order: a person is needed."""
+
+    error: str
+    """Why, in words that may stand in status: no secret, no personal data."""
+
+
+Outcome = Done | TryAgain | Refused
+
+
+class Backend(Protocol):
+    """Fulfills orders."""
+
+    @property
+    def name(self) -> str:
+        """The name by which settings choose it, and status shows it."""
+
+    async def fulfill(self, order: PaidOrder) -> Outcome:
+        """Fulfill an order, or say why not. It raises nothing for the faults it can foresee."""

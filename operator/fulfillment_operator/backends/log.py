@@ -1,0 +1,24 @@
+"""The guide's own backend: print the order (Stripe, "Fulfill orders with Checkout", `fulfill_order`)."""
+
+import structlog
+
+from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder
+
+_log = structlog.get_logger(__name__)
+
+
+class LogBackend:
+    """Writes each order as one log line, without the customer's personal data."""
+
+    name = "log"
+
+    async def fulfill(self, order: PaidOrder) -> Outcome:
+        """Print the order."""
+        amount = order.session.amount
+        _log.info(
+            "backend.log.order",
+            key=order.key,
+            amount=amount.display if amount else None,
+            line_items=[f"{item.quantity or 1} x {item.description or item.id}" for item in order.session.line_items],
+        )
+        return Done()

@@ -1,0 +1,171 @@
+"""What to do next with one request. Pure: spec, status, what Stripe says, and the time go in; a step comes out."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from fulfillment_api.names import request_name
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_operator.checkout import CheckoutSession, SessionPayment, SessionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class LookNow:
+    """Ask Stripe, and take the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """Nothing is due before this time."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing is left to do, unless the spec changes."""
+
+
+Look = LookNow | LookAt | Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfill:
+    """Hand the order to the backend."""
+
+    session: CheckoutSession
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitPayment:
+    """Wait for the payment to succeed or fail."""
+
+    session: CheckoutSession
+
+
+@dataclass(frozen=True, slots=True)
+class FailPayment:
+    """End it as failed, and ask the customer, once, for a new order."""
+
+    session: CheckoutSession
+    notify: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """End it as failed: this order cannot be fulfilled, whatever the backend would say."""
+
+    reason: Reason
+    message: str
+    session: CheckoutSession | None = None
+
+
+Step = Fulfill | AwaitPayment | FailPayment | Refuse
+
+# What waits only for another system to come back, so it is due whenever someone looks.
+_RETRIED = {Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED}
+
+
+def when_to_look(request: FulfillmentRequest, now: datetime, recheck: timedelta) -> Look:
+    """Tell when a request needs the operator next.
+
+    Args:
+        request: the object as it stands in the cluster.
+        now: the time, with its zone.
+        recheck: how often an unpaid order is asked of Stripe again, so that a lost event does not strand it.
+    """
+    status = request.status
+    if request.metadata.deletion_timestamp is not None:
+        return Settled()
+    if status is None:
+        return LookNow()
+    if status.phase is Phase.FULFILLED:  # absorbs: no later event makes an order unfulfilled, or fulfills it twice
+        return Settled()
+    if status.observed_generation != request.metadata.generation or status.reason in _RETRIED:
+        return LookNow()
+    match status.phase:
+        case Phase.FULFILLING:
+            due = status.fulfillment.next_attempt_at if status.fulfillment else None
+            return LookAt(due) if due is not None and due > now else LookNow()
+        case Phase.AWAITING_PAYMENT:
+            return LookAt(_next_recheck(request, now, recheck))
+        case Phase.FAILED:
+            return LookNow() if _mail_is_due(status) else Settled()
+
+
+def refuse_unseen(request: FulfillmentRequest, *, livemode: bool) -> Refuse | None:
+    """Refuse what needs no word of Stripe's: a request that the webhook service cannot have made, or of the other mode.
+
+    Args:
+        request: the object as it stands in the cluster.
+        livemode: whether the operator's API key is a live one.
+    """
+    session = request.spec.session
+    expected = request_name(session.id, session.account)
+    if request.metadata.name != expected:
+        return Refuse(
+            Reason.NAME_MISMATCH,
+            f"the request of this Session must be named {expected}, or the order could be fulfilled twice: "
+            "delete this object",
+        )
+    if session.livemode is not livemode:
+        order, key = ("live", "test") if session.livemode else ("test", "live")
+        return Refuse(
+            Reason.LIVEMODE_MISMATCH,
+            f"a {order} order, but STRIPE_API_KEY is a {key} key: point the {order} webhook endpoint elsewhere, "
+            "or use the other key",
+        )
+    return None
+
+
+def decide(request: FulfillmentRequest, session: CheckoutSession | None) -> Step:
+    """Choose the next step for an order that is due.
+
+    An event is a hint; what Stripe says now is believed (Stripe, "Fulfill orders with Checkout").
+
+    Args:
+        request: the object as it stands in the cluster.
+        session: what Stripe says now; None when it knows no such Session.
+    """
+    if session is None:
+        return Refuse(
+            Reason.SESSION_NOT_FOUND,
+            "Stripe knows no such Session under this API key: check that STRIPE_API_KEY is of the account that sold it",
+        )
+    if session.mode == "setup":
+        return Refuse(Reason.NOTHING_TO_FULFILL, "the Session saved a payment method, and sold nothing", session)
+    if session.status is SessionStatus.EXPIRED:
+        return Refuse(Reason.SESSION_EXPIRED, "the Session expired before the buyer completed it", session)
+    if session.status is SessionStatus.OPEN:
+        return AwaitPayment(session)
+    match session.payment:
+        case SessionPayment.PAID | SessionPayment.NO_PAYMENT_REQUIRED:
+            return Fulfill(session)
+        case SessionPayment.FAILED:
+            return FailPayment(session, notify=not _was_notified(request.status))
+        case SessionPayment.UNPAID if request.spec.payment.status is PaymentStatus.FAILED:
+            return FailPayment(session, notify=not _was_notified(request.status))
+        case SessionPayment.UNPAID:
+            return AwaitPayment(session)
+
+
+def _was_notified(status: Status | None) -> bool:
+    found = status and status.condition(ConditionType.CUSTOMER_NOTIFIED)
+    return bool(found and found.status is ConditionStatus.TRUE)
+
+
+def _mail_is_due(status: Status) -> bool:
+    found = status.condition(ConditionType.CUSTOMER_NOTIFIED)
+    return found is not None and found.reason == Reason.MAIL_UNAVAILABLE
+
+
+def _next_recheck(request: FulfillmentRequest, now: datetime, recheck: timedelta) -> datetime:
+    """Place an order's looks at a fixed place in each interval, by its name.
+
+    So the looks are spread evenly, survive a restart, and need no write to remember.
+    """
+    place = int.from_bytes(hashlib.sha256(request.metadata.name.encode()).digest()[:4]) / 2**32
+    start = request.metadata.creation_timestamp + recheck * place
+    return start + recheck * max(0, 1 + (now - start) // recheck)

@@ -1,0 +1,263 @@
+"""One look at one request: ask Stripe, decide, take the step, write what became of it."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol, assert_never
+
+import structlog
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_operator import transition
+from fulfillment_operator.backends.interface import Backend, Done, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_operator.backoff import Backoff
+from fulfillment_operator.checkout import CheckoutSession
+from fulfillment_operator.decide import (
+    AwaitPayment,
+    FailPayment,
+    Fulfill,
+    LookAt,
+    LookNow,
+    Refuse,
+    Settled,
+    Step,
+    decide,
+    refuse_unseen,
+    when_to_look,
+)
+from fulfillment_operator.metrics import BackendResult, OperatorMetrics, Trouble
+from fulfillment_operator.stripe_api import StripeApi, StripeError, StripeUnavailableError
+from fulfillment_operator.transition import MailOutcome, Retries
+from fulfillment_runtime.kubernetes_api import (
+    ApiDeniedError,
+    ApiUnavailableError,
+    KubernetesApi,
+    KubernetesError,
+    NotInstalledError,
+    RequestGoneError,
+)
+
+_log = structlog.get_logger(__name__)
+
+# A blip of Stripe's leaves no trace on an order; what lasts longer is shown.
+_FAILURES_BEFORE_SHOWN = 3
+
+
+class CustomerMail(Protocol):
+    """Tells a customer that the payment failed."""
+
+    async def tell_payment_failed(self, key: str, session: CheckoutSession) -> MailOutcome:
+        """Ask the customer for a new order, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often things are tried again."""
+
+    recheck: timedelta
+    """Between two looks at an unpaid order."""
+    backend: Backoff
+    """Between two tries of the backend."""
+    backend_deadline: timedelta
+    """From the first try of the backend to the last."""
+    trouble: Backoff
+    """Between two looks that Stripe, the mail server or the cluster kept from their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one look led to."""
+
+    request: FulfillmentRequest | None
+    """The request as it now stands; None when it is gone."""
+    again_after: timedelta | None
+    """When to look again; None when only a change of the request calls for it."""
+    failures: int = 0
+    """How many looks in a row were kept from their end."""
+
+
+class Reconciler:
+    """Brings one request a step further."""
+
+    def __init__(  # noqa: PLR0913 - the four outside systems, and what makes it exact
+        self,
+        *,
+        stripe: StripeApi,
+        backend: Backend,
+        mail: CustomerMail,
+        kubernetes: KubernetesApi,
+        pace: Pace,
+        livemode: bool,
+        clock: Callable[[], datetime],
+        metrics: OperatorMetrics,
+        reporter: str,
+    ) -> None:
+        """Make a reconciler.
+
+        Args:
+            stripe: tells what an order is.
+            backend: fulfills it.
+            mail: tells the customer when the payment failed.
+            kubernetes: takes the status and the Events.
+            pace: how often things are tried again.
+            livemode: whether the Stripe key is a live one.
+            clock: tells the time, with its zone, in whole seconds.
+            metrics: counts.
+            reporter: the name of this process, on Events.
+        """
+        self._stripe = stripe
+        self._backend = backend
+        self._mail = mail
+        self._kubernetes = kubernetes
+        self._pace = pace
+        self._livemode = livemode
+        self._clock = clock
+        self._metrics = metrics
+        self._reporter = reporter
+
+    async def look(self, request: FulfillmentRequest, failures: int) -> Looked:
+        """Look at a request that is due.
+
+        Args:
+            request: the object as it stands in the cluster.
+            failures: how many looks in a row were kept from their end before this one.
+        """
+        with self._metrics.reconcile_seconds.time():
+            refusal = refuse_unseen(request, livemode=self._livemode)
+            if refusal is not None:
+                return await self._write(request, transition.refused(request, refusal, self._clock()), failures)
+            try:
+                session = await self._retrieve(request)
+            except StripeError as error:
+                return await self._wait_for_stripe(request, error, failures)
+            return await self._write(request, await self._take(decide(request, session), request), failures)
+
+    async def _retrieve(self, request: FulfillmentRequest) -> CheckoutSession | None:
+        with self._metrics.stripe_seconds.time():
+            return await self._stripe.retrieve(request.spec.session.id, request.spec.session.account)
+
+    async def _take(self, step: Step, request: FulfillmentRequest) -> Status:
+        match step:
+            case AwaitPayment(session):
+                return transition.awaiting_payment(request, session, self._clock())
+            case FailPayment(session, notify):
+                mail = await self._tell(request, session) if notify else None
+                return transition.payment_failed(request, session, mail, self._clock())
+            case Refuse():
+                return transition.refused(request, step, self._clock())
+            case Fulfill(session):
+                return await self._hand_over(request, session)
+            case _:
+                assert_never(step)
+
+    async def _tell(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome:
+        outcome = await self._mail.tell_payment_failed(_key(request), session)
+        self._metrics.mails.labels(outcome.reason).inc()
+        _log.info("reconcile.customer_told", reason=outcome.reason, message=outcome.message)
+        return outcome
+
+    async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> Status:
+        order = PaidOrder(_key(request), request.metadata.namespace, request.spec.session, session)
+        with self._metrics.backend_seconds.labels(self._backend.name).time():
+            outcome = await self._backend.fulfill(order)
+        self._metrics.backend_attempts.labels(self._backend.name, _result(outcome)).inc()
+        before = request.status.fulfillment if request.status else None
+        retries = Retries(
+            delay=self._pace.backend.delay((before.attempts if before else 0) + 1),
+            deadline=self._pace.backend_deadline,
+        )
+        return transition.handed_over(request, session, outcome, self._backend.name, retries, self._clock())
+
+    async def _wait_for_stripe(self, request: FulfillmentRequest, error: StripeError, failures: int) -> Looked:
+        failures += 1
+        reason, trouble, after = Reason.STRIPE_MISCONFIGURED, Trouble.STRIPE_MISCONFIGURED, None
+        if isinstance(error, StripeUnavailableError):
+            reason, trouble, after = Reason.STRIPE_UNAVAILABLE, Trouble.STRIPE_UNAVAILABLE, error.after
+        self._metrics.troubles.labels(trouble).inc()
+        delay = max(self._pace.trouble.delay(failures), after or timedelta(0))
+        _log.warning(
+            "reconcile.stripe_trouble", message=str(error), failures=failures, again_after=delay.total_seconds()
+        )
+        nothing_known = request.status is None or request.status.reason in {
+            Reason.STRIPE_UNAVAILABLE,
+            Reason.STRIPE_MISCONFIGURED,
+        }
+        if nothing_known and (failures >= _FAILURES_BEFORE_SHOWN or reason is Reason.STRIPE_MISCONFIGURED):
+            status = transition.stripe_trouble(request, reason, str(error), self._clock())
+            looked = await self._write(request, status, failures)
+            return replace(looked, again_after=delay, failures=failures)
+        return Looked(request, delay, failures)
+
+    async def _write(self, request: FulfillmentRequest, status: Status, failures: int) -> Looked:
+        """Write the status if it says something new, and tell when to look again."""
+        if status != request.status:
+            written = await self._write_until_done(request, status)
+            if written is None:
+                return Looked(None, None)
+            await self._tell_cluster(request, written, status)
+            request = written
+        match when_to_look(request, self._clock(), self._pace.recheck):
+            case Settled():
+                return Looked(request, None)
+            case LookAt(at):
+                return Looked(request, at - self._clock())
+            case LookNow():  # something is still to do, and was just tried
+                return Looked(request, self._pace.trouble.delay(failures + 1), failures + 1)
+
+    async def _write_until_done(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
+        """Write the status, however long the API server is away: what was done must not be done again."""
+        for failures in itertools.count(1):
+            try:
+                return await self._kubernetes.write_status(request.metadata.name, status)
+            except RequestGoneError:
+                _log.info("reconcile.request_gone")
+                return None
+            except (ApiUnavailableError, ApiDeniedError, NotInstalledError) as error:
+                delay = self._pace.trouble.delay(failures).total_seconds()
+                self._metrics.troubles.labels(Trouble.KUBERNETES).inc()
+                _log.warning("reconcile.status_not_written", message=str(error), again_after=delay)
+                await asyncio.sleep(delay)
+        raise AssertionError("unreachable: the loop has no end")
+
+    async def _tell_cluster(self, before: FulfillmentRequest, request: FulfillmentRequest, status: Status) -> None:
+        """Log, count and post the transition, if there was one."""
+        old = before.status
+        if old is not None and (old.phase, old.reason) == (status.phase, status.reason):
+            return
+        warning = status.phase is Phase.FAILED or status.phase is Phase.FULFILLING
+        self._metrics.transitions.labels(status.phase, status.reason).inc()
+        if status.phase is Phase.FULFILLED:
+            age = self._clock() - request.metadata.creation_timestamp
+            self._metrics.seconds_to_fulfill.observe(max(age.total_seconds(), 0))
+        log = _log.warning if warning else _log.info
+        log("reconcile.transition", phase=status.phase, reason=status.reason, message=status.message)
+        try:
+            await self._kubernetes.post_event(
+                request,
+                kind="Warning" if warning else "Normal",
+                reason=status.reason,
+                action="Reconcile",
+                note=status.message,
+                at=self._clock(),
+                reporter=self._reporter,
+            )
+        except KubernetesError as error:  # an Event is told to people; the status has the fact
+            _log.warning("reconcile.event_not_posted", message=str(error))
+
+
+def _key(request: FulfillmentRequest) -> str:
+    """The order's idempotency key: its only possible name, so it is the same wherever the order is handled."""
+    return request.metadata.name
+
+
+def _result(outcome: Outcome) -> BackendResult:
+    match outcome:
+        case Done():
+            return BackendResult.DONE
+        case TryAgain():
+            return BackendResult.TRY_AGAIN
+        case Refused():
+            return BackendResult.REFUSED

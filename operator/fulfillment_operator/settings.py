@@ -1,0 +1,128 @@
+"""The operator's settings."""
+
+from datetime import timedelta
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
+
+
+@unique
+class BackendName(StrEnum):
+    """The backends that there are."""
+
+    LOG = "log"
+    HTTP = "http"
+
+
+@unique
+class SmtpTls(StrEnum):
+    """How the connection to the mail server is encrypted."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+class OperatorSettings(WorkloadSettings, frozen=True, kw_only=True):
+    """What the operator can be told."""
+
+    stripe_api_key: Annotated[Secret, Meta(description="the secret or restricted API key: sk_… or rk_…")] = field(
+        name="STRIPE_API_KEY"
+    )
+    stripe_api_base: (
+        Annotated[str, Meta(pattern="^https?://", description="where Stripe's API is, when not at Stripe")] | None
+    ) = field(default=None, name="STRIPE_API_BASE")
+    stripe_timeout: Annotated[timedelta, Meta(description="how long one request to Stripe may take, such as 20s")] = (
+        field(default=timedelta(seconds=20), name="STRIPE_TIMEOUT")
+    )
+    stripe_requests_per_second: Annotated[
+        float,
+        Meta(
+            gt=0, le=1000, description="the most requests to Stripe in a second (its limit: 25 in a sandbox, 100 live)"
+        ),
+    ] = field(default=20.0, name="STRIPE_REQUESTS_PER_SECOND")
+    stripe_concurrency: Annotated[int, Meta(ge=1, le=1000, description="the most requests to Stripe at once")] = field(
+        default=10, name="STRIPE_CONCURRENCY"
+    )
+    recheck_interval: Annotated[
+        timedelta, Meta(description="how often an unpaid order is asked of Stripe again, such as 6h")
+    ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")
+    workers: Annotated[int, Meta(ge=1, le=1000, description="how many orders are worked on at once")] = field(
+        default=32, name="FULFILLMENT_WORKERS"
+    )
+    backend: Annotated[BackendName, Meta(description="what fulfilling means: log or http")] = field(
+        default=BackendName.LOG, name="FULFILLMENT_BACKEND"
+    )
+    backend_deadline: Annotated[
+        timedelta,
+        Meta(description="how long a backend's passing faults are retried before a person is asked, such as 72h"),
+    ] = field(default=timedelta(hours=72), name="FULFILLMENT_BACKEND_DEADLINE")
+    backend_retry_max: Annotated[
+        timedelta, Meta(description="the longest pause between two tries of a backend, such as 15m")
+    ] = field(default=timedelta(minutes=15), name="FULFILLMENT_BACKEND_RETRY_MAX")
+    http_url: (
+        Annotated[str, Meta(pattern="^https?://", description="the URL that the http backend posts orders to")] | None
+    ) = field(default=None, name="FULFILLMENT_HTTP_URL")
+    http_secret: (
+        Annotated[
+            Secret,
+            Meta(description="the Standard Webhooks secret that signs the http backend's posts: whsec_ and base64"),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_HTTP_SECRET")
+    http_timeout: Annotated[
+        timedelta, Meta(description="how long one post of the http backend may take, such as 20s")
+    ] = field(default=timedelta(seconds=20), name="FULFILLMENT_HTTP_TIMEOUT")
+    smtp_host: Annotated[str, Meta(description="the mail server; without one nobody is mailed")] | None = field(
+        default=None, name="FULFILLMENT_SMTP_HOST"
+    )
+    smtp_port: Annotated[Port, Meta(description="the mail server's port")] = field(
+        default=587, name="FULFILLMENT_SMTP_PORT"
+    )
+    smtp_tls: Annotated[SmtpTls, Meta(description="starttls, tls or none")] = field(
+        default=SmtpTls.STARTTLS, name="FULFILLMENT_SMTP_TLS"
+    )
+    smtp_username: Annotated[str, Meta(description="the user name at the mail server")] | None = field(
+        default=None, name="FULFILLMENT_SMTP_USERNAME"
+    )
+    smtp_password: Annotated[Secret, Meta(description="the password at the mail server")] | None = field(
+        default=None, name="FULFILLMENT_SMTP_PASSWORD"
+    )
+    smtp_timeout: Annotated[timedelta, Meta(description="how long sending one mail may take, such as 20s")] = field(
+        default=timedelta(seconds=20), name="FULFILLMENT_SMTP_TIMEOUT"
+    )
+    mail_from: (
+        Annotated[str, Meta(description="the sender of mails: orders@shop.example, or Shop <orders@shop.example>")]
+        | None
+    ) = field(default=None, name="FULFILLMENT_MAIL_FROM")
+    mail_templates: (
+        Annotated[str, Meta(description="a folder whose Jinja templates replace those of the same name")] | None
+    ) = field(default=None, name="FULFILLMENT_MAIL_TEMPLATES")
+    shop_name: Annotated[str, Meta(description="what mails call the shop")] = field(
+        default="our shop", name="FULFILLMENT_SHOP_NAME"
+    )
+    shop_url: Annotated[str, Meta(pattern="^https?://", description="where a customer places a new order")] | None = (
+        field(default=None, name="FULFILLMENT_SHOP_URL")
+    )
+
+    def __post_init__(self) -> None:
+        """Check how the settings go together."""
+        if not self.stripe_api_key.startswith(("sk_", "rk_")):
+            raise ValueError("STRIPE_API_KEY is no secret key: it starts with sk_ or rk_ (Stripe Dashboard, API keys)")
+        if self.backend is BackendName.HTTP and self.http_url is None:
+            raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
+        if self.smtp_host is not None and self.mail_from is None:
+            raise ValueError("FULFILLMENT_MAIL_FROM is not set: mails need a sender")
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none")
+        if self.mail_templates is not None and not Path(self.mail_templates).is_dir():
+            raise ValueError(f"FULFILLMENT_MAIL_TEMPLATES names {self.mail_templates!r}, which is no folder")
+
+    @property
+    def livemode(self) -> bool:
+        """Whether the API key moves real money: sk_live_…, rk_live_…."""
+        return self.stripe_api_key.split("_")[1:2] == ["live"]

@@ -1,0 +1,205 @@
+"""The one place that meets Stripe's API: Checkout Sessions with all their line items.
+
+Its failures become ours: `StripeUnavailableError` passes, `StripeMisconfiguredError` waits for a person.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import aiolimiter
+import msgspec
+import stripe
+
+from fulfillment_api.money import display_amount
+from fulfillment_api.spec import Amount
+from fulfillment_api.status import LineItem
+from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus, Shipping
+
+_PAGE = 100  # the most that Stripe lists at once
+
+
+class StripeError(Exception):
+    """Stripe did not answer the question. The message is for a person: no secret, no personal data."""
+
+
+class StripeUnavailableError(StripeError):
+    """Stripe cannot be reached, is too slow, throttles or fails. Worth another try."""
+
+    def __init__(self, message: str, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+        """How long Stripe asks to wait."""
+
+
+class StripeMisconfiguredError(StripeError):
+    """Stripe refuses the API key or its permissions: a person must mend the settings."""
+
+
+class StripeApi:
+    """Reads Checkout Sessions, within a bounded rate and concurrency."""
+
+    def __init__(self, client: stripe.StripeClient, *, per_second: float, concurrency: int) -> None:
+        self._sessions = client.v1.checkout.sessions
+        self._rate = aiolimiter.AsyncLimiter(max(1.0, per_second), max(1.0, per_second) / per_second)
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def retrieve(self, session_id: str, account: str | None) -> CheckoutSession | None:
+        """Retrieve a Session with its PaymentIntent and all its line items.
+
+        Args:
+            session_id: cs_….
+            account: the connected account that owns it, acct_…; None for the key's own.
+
+        Returns:
+            The Session; None when Stripe knows none of this id.
+
+        Raises:
+            StripeUnavailableError: a passing fault.
+            StripeMisconfiguredError: the API key is wrong or lacks a permission.
+        """
+        options: stripe.RequestOptions = {"stripe_account": account} if account else {}
+        try:
+            async with self._turn():
+                session = await self._sessions.retrieve_async(
+                    session_id, {"expand": ["line_items", "payment_intent"]}, options
+                )
+            raw = msgspec.convert(session.to_dict(), _Session)
+            items = [*raw.line_items.data]
+            more = raw.line_items.has_more
+            while more:
+                async with self._turn():
+                    page = await self._sessions.line_items.list_async(
+                        session_id, {"limit": _PAGE, "starting_after": items[-1].id}, options
+                    )
+                listed = msgspec.convert(page.to_dict(), _LineItems)
+                items.extend(listed.data)
+                more = listed.has_more
+        except stripe.StripeError as error:
+            if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
+                return None
+            raise _translate(error) from error
+        except msgspec.ValidationError as error:
+            raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
+        return _checkout_session(raw, items)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._slots, self._rate:
+            yield
+
+
+def _translate(error: stripe.StripeError) -> StripeError:
+    seen = f"request {error.request_id}" if error.request_id else "no request id"
+    match error:
+        case stripe.AuthenticationError():
+            return StripeMisconfiguredError(f"Stripe does not know the API key: mend STRIPE_API_KEY ({seen})")
+        case stripe.PermissionError():
+            return StripeMisconfiguredError(
+                f"Stripe does not allow this API key to read Checkout Sessions and PaymentIntents: "
+                f"give the restricted key both read permissions ({seen})"
+            )
+        case stripe.APIConnectionError():
+            return StripeUnavailableError("Stripe's API cannot be reached")
+        case stripe.InvalidRequestError():
+            return StripeMisconfiguredError(f"Stripe refused the request with {error.http_status} ({seen})")
+        case _:
+            return StripeUnavailableError(
+                f"Stripe's API answered {error.http_status} ({seen})", _retry_after(error.headers or {})
+            )
+
+
+def _retry_after(headers: dict[str, str]) -> timedelta | None:
+    seconds = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
+    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+
+
+class _Price(msgspec.Struct):
+    id: str
+    product: Any = None
+
+
+class _LineItem(msgspec.Struct):
+    id: str
+    description: str | None = None
+    quantity: int | None = None
+    price: _Price | None = None
+    amount_total: int | None = None
+    currency: str | None = None
+
+
+class _LineItems(msgspec.Struct):
+    data: list[_LineItem] = []
+    has_more: bool = False
+
+
+class _PaymentIntent(msgspec.Struct):
+    status: str | None = None
+    last_payment_error: Any = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a completed, unpaid Session will not be paid any more (Stripe, "PaymentIntent lifecycle")."""
+        return self.status == "canceled" or (
+            self.status == "requires_payment_method" and self.last_payment_error is not None
+        )
+
+
+class _CollectedInformation(msgspec.Struct):
+    shipping_details: Shipping | None = None
+
+
+class _Session(msgspec.Struct):
+    """The part of Stripe's Checkout Session that is read."""
+
+    id: str
+    mode: str
+    payment_status: SessionPayment
+    status: SessionStatus = SessionStatus.COMPLETE
+    amount_total: int | None = None
+    currency: str | None = None
+    customer_details: Customer | None = None
+    collected_information: _CollectedInformation | None = None
+    payment_intent: _PaymentIntent | str | None = None
+    line_items: _LineItems = msgspec.field(default_factory=_LineItems)
+
+
+def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
+    payment = raw.payment_status
+    if (
+        payment is SessionPayment.UNPAID
+        and isinstance(raw.payment_intent, _PaymentIntent)
+        and raw.payment_intent.failed
+    ):
+        payment = SessionPayment.FAILED
+    amount = None
+    if raw.amount_total is not None and raw.currency is not None:
+        amount = Amount(
+            total=raw.amount_total, currency=raw.currency, display=display_amount(raw.amount_total, raw.currency)
+        )
+    return CheckoutSession(
+        id=raw.id,
+        mode=raw.mode,
+        status=raw.status,
+        payment=payment,
+        line_items=tuple(_line_item(item) for item in items),
+        amount=amount,
+        customer=raw.customer_details,
+        shipping=raw.collected_information.shipping_details if raw.collected_information else None,
+    )
+
+
+def _line_item(item: _LineItem) -> LineItem:
+    product = item.price.product if item.price else None
+    return LineItem(
+        id=item.id,
+        description=item.description,
+        quantity=item.quantity,
+        price=item.price.id if item.price else None,
+        product=product if isinstance(product, str) else None,
+        amount_total=item.amount_total,
+        currency=item.currency,
+    )
