@@ -32,7 +32,14 @@ def main() -> None:
     """Fulfill paid Stripe Checkout Sessions on Kubernetes."""
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice: YAML's anchors are for no reader of a CustomResourceDefinition."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 - PyYAML's signature
+        return True
+
+
 @click.command()
 def crd() -> None:
     """Print the CustomResourceDefinition, for `kubectl apply -f -`."""
-    click.echo(yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=110), nl=False)
+    click.echo(yaml.dump(custom_resource_definition(), Dumper=_Plain, sort_keys=False, width=110), nl=False)

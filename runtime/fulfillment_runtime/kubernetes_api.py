@@ -260,7 +260,7 @@ def _translated(conflict: type[KubernetesError] = RequestChangedError) -> Iterat
         raise ApiUnavailableError(f"the Kubernetes API cannot be reached ({error})") from error
 
 
-def _translate(error: ApiException, conflict: type[KubernetesError]) -> KubernetesError:  # noqa: PLR0911 - a table, a row each
+def _translate(error: ApiException, conflict: type[KubernetesError]) -> KubernetesError:
     message, details = _reason_of(error)
     match error.status:
         case HTTPStatus.UNAUTHORIZED:

@@ -1,0 +1,58 @@
+"""A request as it could stand in the cluster, and a Session as Stripe could have it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fulfillment_api.names import request_name
+from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
+from fulfillment_api.spec import Amount, Mode, Payment, PaymentStatus, Session, Spec
+from fulfillment_api.status import LineItem, Status
+from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus
+
+CREATED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+SESSION_ID = "cs_test_a1B2c3D4e5F6g7H8i9J0"
+
+
+def make_request(
+    payment: PaymentStatus = PaymentStatus.PAID,
+    *,
+    status: Status | None = None,
+    session_id: str = SESSION_ID,
+    name: str | None = None,
+    generation: int = 1,
+    livemode: bool = False,
+    deleted: bool = False,
+) -> FulfillmentRequest:
+    return FulfillmentRequest(
+        metadata=ObjectMeta(
+            name=name or request_name(session_id),
+            namespace="shop",
+            uid="5c1d2a6e-0000-4000-8000-000000000001",
+            resource_version="7",
+            generation=generation,
+            creation_timestamp=CREATED,
+            deletion_timestamp=CREATED if deleted else None,
+        ),
+        spec=Spec(
+            session=Session(id=session_id, livemode=livemode, mode=Mode.PAYMENT, metadata={"cart": "c-17"}),
+            payment=Payment(status=payment, event="evt_1", observed_at=CREATED),
+            amount=Amount(total=1099, currency="usd", display="10.99 USD"),
+        ),
+        status=status,
+    )
+
+
+def make_session(payment: SessionPayment = SessionPayment.PAID, **changes: Any) -> CheckoutSession:
+    facts: dict[str, Any] = {
+        "id": SESSION_ID,
+        "mode": "payment",
+        "status": SessionStatus.COMPLETE,
+        "payment": payment,
+        "line_items": (
+            LineItem(id="li_1", description="Cotton T-shirt, navy, M", quantity=1, amount_total=1099, currency="usd"),
+        ),
+        "amount": Amount(total=1099, currency="usd", display="10.99 USD"),
+        "customer": Customer(email="jenny@example.com", name="Jenny Rosen"),
+        "shipping": None,
+    }
+    return CheckoutSession(**{**facts, **changes})

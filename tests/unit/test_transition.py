@@ -1,0 +1,178 @@
+"""The status that follows from each step."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from builders import CREATED, make_request, make_session
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import ConditionType, Phase, Reason, Status
+from fulfillment_operator.backends.interface import Done, Outcome, Refused, TryAgain
+from fulfillment_operator.checkout import SessionPayment
+from fulfillment_operator.decide import Refuse
+from fulfillment_operator.transition import (
+    MailOutcome,
+    Retries,
+    awaiting_payment,
+    handed_over,
+    payment_failed,
+    refused,
+    stripe_trouble,
+)
+
+NOW = CREATED + timedelta(minutes=1)
+RETRIES = Retries(delay=timedelta(seconds=10), deadline=timedelta(hours=72))
+
+
+def conditions(status: Status) -> dict[str, tuple[str, str]]:
+    return {each.type: (each.status, each.reason) for each in status.conditions}
+
+
+def test_awaiting_payment() -> None:
+    """A delayed payment: the order is copied, and nothing is Ready nor Stalled, which kstatus reads as in progress."""
+    status = awaiting_payment(make_request(PaymentStatus.UNPAID), make_session(SessionPayment.UNPAID), NOW)
+    assert (status.phase, status.reason) == (Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)
+    assert conditions(status) == {
+        "Paid": ("False", "PaymentProcessing"),
+        "Fulfilled": ("False", "PaymentProcessing"),
+        "Ready": ("False", "PaymentProcessing"),
+        "Stalled": ("False", "PaymentProcessing"),
+    }
+    assert status.order is not None
+    assert [item.description for item in status.order.line_items] == ["Cotton T-shirt, navy, M"]
+    assert status.fulfillment is None
+
+
+def test_fulfilled() -> None:
+    """A done order: Ready, with the backend's reference, in one step from nothing."""
+    status = handed_over(make_request(), make_session(), Done("order-7"), "http", RETRIES, NOW)
+    assert (status.phase, status.reason) == (Phase.FULFILLED, Reason.FULFILLED)
+    assert conditions(status) == {
+        "Paid": ("True", "Paid"),
+        "Fulfilled": ("True", "Fulfilled"),
+        "Ready": ("True", "Fulfilled"),
+        "Stalled": ("False", "Fulfilled"),
+    }
+    assert status.fulfillment is not None
+    assert (status.fulfillment.reference, status.fulfillment.attempts) == ("order-7", 1)
+    assert status.fulfillment.completed_at == NOW
+
+
+def test_a_free_order_says_so() -> None:
+    """Paid is true for NoPaymentRequired."""
+    session = make_session(SessionPayment.NO_PAYMENT_REQUIRED)
+    status = handed_over(make_request(), session, Done(), "log", RETRIES, NOW)
+    assert conditions(status)["Paid"] == ("True", "NoPaymentRequired")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected_delay"),
+    [
+        (TryAgain("the endpoint answered 503"), timedelta(seconds=10)),
+        (TryAgain("the endpoint answered 429", timedelta(seconds=3)), timedelta(seconds=10)),
+        (TryAgain("the endpoint answered 429", timedelta(minutes=5)), timedelta(minutes=5)),
+        (TryAgain("the endpoint answered 429", timedelta(days=30)), timedelta(hours=72)),
+    ],
+)
+def test_a_passing_fault_is_tried_again(outcome: TryAgain, expected_delay: timedelta) -> None:
+    """Fulfilling, with the next try after the backoff or Retry-After, whichever is later, but by the deadline."""
+    status = handed_over(make_request(), make_session(), outcome, "http", RETRIES, NOW)
+    assert (status.phase, status.reason) == (Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)
+    assert status.fulfillment is not None
+    assert status.fulfillment.next_attempt_at == NOW + expected_delay
+    assert status.fulfillment.last_error == outcome.error
+
+
+@pytest.mark.parametrize(
+    ("outcome", "later"),
+    [
+        pytest.param(Refused("the endpoint refused the order with 422"), timedelta(0), id="refused for good"),
+        pytest.param(TryAgain("the endpoint answered 503"), timedelta(hours=72), id="the deadline passed"),
+    ],
+)
+def test_what_the_backend_will_not_do_needs_a_person(outcome: Outcome, later: timedelta) -> None:
+    """Failed, FulfillmentFailed, Stalled; the tries are counted on."""
+    first = handed_over(make_request(), make_session(), TryAgain("the endpoint answered 503"), "http", RETRIES, NOW)
+    second = handed_over(make_request(status=first), make_session(), outcome, "http", RETRIES, NOW + later)
+    assert (second.phase, second.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+    assert conditions(second)["Stalled"] == ("True", "FulfillmentFailed")
+    assert conditions(second)["Paid"] == ("True", "Paid")
+    assert second.fulfillment is not None
+    assert (second.fulfillment.attempts, second.fulfillment.started_at) == (2, NOW)
+    assert second.fulfillment.next_attempt_at is None
+    assert second.message.endswith("a person is needed")
+
+
+@pytest.mark.parametrize(
+    ("mail", "expected"),
+    [
+        (MailOutcome(Reason.MAIL_SENT, "the customer was asked to place a new order"), ("True", "MailSent")),
+        (MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server answered 451"), ("False", "MailUnavailable")),
+        (MailOutcome(Reason.NO_EMAIL_ADDRESS, "Stripe has no e-mail address"), ("False", "NoEmailAddress")),
+    ],
+)
+def test_a_failed_payment(mail: MailOutcome, expected: tuple[str, str]) -> None:
+    """Failed at once, whatever came of the mail; the condition CustomerNotified has that."""
+    status = payment_failed(make_request(PaymentStatus.FAILED), make_session(SessionPayment.FAILED), mail, NOW)
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.PAYMENT_FAILED)
+    assert conditions(status)["CustomerNotified"] == expected
+    assert conditions(status)["Stalled"] == ("True", "PaymentFailed")
+    assert mail.message in status.message
+
+
+def test_a_customer_who_was_told_stays_told() -> None:
+    """When nobody is mailed a second time, the condition of the first mail stands."""
+    session = make_session(SessionPayment.FAILED)
+    first = payment_failed(make_request(), session, MailOutcome(Reason.MAIL_SENT, "the customer was asked"), NOW)
+    second = payment_failed(make_request(status=first), session, None, NOW + timedelta(hours=1))
+    assert second.condition(ConditionType.CUSTOMER_NOTIFIED) == first.condition(ConditionType.CUSTOMER_NOTIFIED)
+
+
+def test_a_refusal() -> None:
+    """Failed for the refusal's own reason; whether it was paid is unknown."""
+    status = refused(make_request(), Refuse(Reason.SESSION_NOT_FOUND, "Stripe knows no such Session"), NOW)
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.SESSION_NOT_FOUND)
+    assert conditions(status)["Paid"] == ("Unknown", "SessionNotFound")
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (PaymentStatus.PAID, Phase.FULFILLING),
+        (PaymentStatus.NO_PAYMENT_REQUIRED, Phase.FULFILLING),
+        (PaymentStatus.UNPAID, Phase.AWAITING_PAYMENT),
+        (PaymentStatus.FAILED, Phase.AWAITING_PAYMENT),
+    ],
+)
+def test_while_stripe_is_away_the_hint_tells_the_phase(hint: PaymentStatus, expected: Phase) -> None:
+    """An order that nobody could look at yet shows why, and is neither failed nor fulfilled."""
+    status = stripe_trouble(make_request(hint), Reason.STRIPE_UNAVAILABLE, "Stripe's API cannot be reached", NOW)
+    assert (status.phase, status.reason) == (expected, Reason.STRIPE_UNAVAILABLE)
+    assert conditions(status)["Paid"] == ("Unknown", "StripeUnavailable")
+
+
+def test_saying_the_same_again_changes_nothing() -> None:
+    """A second look with the same result gives an equal status, so it is not written again."""
+    session = make_session(SessionPayment.UNPAID)
+    first = awaiting_payment(make_request(PaymentStatus.UNPAID), session, NOW)
+    assert awaiting_payment(make_request(PaymentStatus.UNPAID, status=first), session, NOW + timedelta(days=1)) == first
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    """The lastTransitionTime is the time of the change of status, as metav1.Condition asks."""
+    session = make_session(SessionPayment.UNPAID)
+    first = awaiting_payment(make_request(PaymentStatus.UNPAID), session, NOW)
+    later = NOW + timedelta(days=3)
+    paid = handed_over(make_request(status=first), make_session(), Done(), "log", RETRIES, later)
+    times = {each.type: each.last_transition_time for each in paid.conditions}
+    assert times == {"Paid": later, "Fulfilled": later, "Ready": later, "Stalled": NOW}
+
+
+def test_the_observed_generation_is_the_one_decided_on() -> None:
+    """What kstatus compares with metadata.generation."""
+    request = make_request(generation=4)
+    status = handed_over(request, make_session(), Done(), "log", RETRIES, NOW)
+    assert status.observed_generation == 4
+    assert {each.observed_generation for each in status.conditions} == {4}
+    assert replace(status, message="") != status
