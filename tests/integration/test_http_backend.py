@@ -1,0 +1,162 @@
+"""The http backend against a real endpoint."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from builders import SESSION_ID, make_request, make_session
+from fulfillment_api.names import request_name
+from fulfillment_operator.backends.http import HttpBackend
+from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Refused, TryAgain
+
+LONG_AGO = "Mon, 02 Jan 2006 15:04:05 GMT"
+SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+ORDER = PaidOrder(request_name(SESSION_ID), "shop", make_request().spec.session, make_session())
+
+
+@dataclass
+class Endpoint:
+    """A shop's own endpoint, which answers as it is told."""
+
+    url: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    hang: asyncio.Event | None = None
+    seen: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append((dict(request.headers), await request.read()))
+        if self.hang is not None:
+            await self.hang.wait()
+        return web.Response(status=self.status, headers=self.headers, body=self.body)
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    endpoint = Endpoint()
+    app = web.Application()
+    app.router.add_post("/orders", endpoint.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
+    yield endpoint
+    if endpoint.hang is not None:
+        endpoint.hang.set()
+    await runner.cleanup()
+
+
+MakeBackend = Callable[..., HttpBackend]
+
+
+@pytest.fixture
+async def make_backend(endpoint: Endpoint) -> AsyncIterator[MakeBackend]:
+    async with aiohttp.ClientSession() as client:
+
+        def make(url: str | None = None, timeout: timedelta = timedelta(seconds=5)) -> HttpBackend:
+            return HttpBackend(
+                client, url=url or endpoint.url, secret=SECRET, timeout=timeout, clock=lambda: datetime.now(UTC)
+            )
+
+        yield make
+
+
+async def test_the_order_arrives_as_a_signed_cloud_event(endpoint: Endpoint, make_backend: MakeBackend) -> None:
+    """CloudEvents 1.0 in structured mode, the idempotency key, and a signature that the standard's library takes."""
+    endpoint.body = b'{"reference": "order-7"}'
+    assert await make_backend().fulfill(ORDER) == Done("order-7")
+    ((headers, body),) = endpoint.seen
+    assert headers["Content-Type"] == "application/cloudevents+json"
+    assert headers["Idempotency-Key"] == f'"{ORDER.key}"'
+    event = Webhook(SECRET).verify(body, headers)
+    assert {name: event[name] for name in ("specversion", "id", "source", "type", "subject", "datacontenttype")} == {
+        "specversion": "1.0",
+        "id": ORDER.key,
+        "source": "/namespaces/shop/fulfillmentrequests",
+        "type": "dev.checkout-fulfillment.order.paid",
+        "subject": SESSION_ID,
+        "datacontenttype": "application/json",
+    }
+    assert event["data"]["lineItems"] == [
+        {
+            "id": "li_1",
+            "description": "Cotton T-shirt, navy, M",
+            "quantity": 1,
+            "amountTotal": 1099,
+            "currency": "usd",
+        }
+    ]
+    assert event["data"]["customer"] == {"email": "jenny@example.com", "name": "Jenny Rosen"}
+    assert event["data"]["session"]["metadata"] == {"cart": "c-17"}
+
+
+async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_backend: MakeBackend) -> None:
+    """The signature covers the whole event."""
+    await make_backend().fulfill(ORDER)
+    ((headers, body),) = endpoint.seen
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(body.replace(b"1099", b"9"), headers)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "expected"),
+    [
+        (200, {}, b"", Done()),
+        (204, {}, b"", Done()),
+        (201, {}, b"not json", Done()),
+        (200, {}, b'{"reference": 7}', Done()),
+        (409, {}, b'{"reference": "order-7"}', Done("order-7")),
+        (200, {}, json.dumps({"reference": "x" * 300}).encode(), Done("x" * 255)),
+        (400, {}, b"", Refused("the endpoint refused the order with 400")),
+        (404, {}, b"", Refused("the endpoint refused the order with 404")),
+        (422, {}, b"jenny@example.com is banned", Refused("the endpoint refused the order with 422")),
+        (408, {}, b"", TryAgain("the endpoint answered 408")),
+        (429, {"Retry-After": "120"}, b"", TryAgain("the endpoint answered 429", timedelta(seconds=120))),
+        (429, {"Retry-After": "soon"}, b"", TryAgain("the endpoint answered 429")),
+        (
+            503,
+            {"Retry-After": "Mon, 02 Jan 2006 15:04:05 GMT"},
+            b"",
+            TryAgain("the endpoint answered 503", timedelta(0)),
+        ),
+        (500, {}, b"", TryAgain("the endpoint answered 500")),
+        (
+            301,
+            {"Location": "https://elsewhere.example"},
+            b"",
+            TryAgain("the endpoint answered 301, a redirect: set FULFILLMENT_HTTP_URL to where it leads"),
+        ),
+    ],
+)
+async def test_what_each_answer_means(
+    endpoint: Endpoint,
+    make_backend: MakeBackend,
+    status: int,
+    headers: dict[str, str],
+    body: bytes,
+    expected: Outcome,
+) -> None:
+    """2xx and 409 are done, other 4xx are refusals, the rest is tried again; what a body says is not repeated."""
+    endpoint.status, endpoint.headers, endpoint.body = status, headers, body
+    assert await make_backend().fulfill(ORDER) == expected
+
+
+async def test_silence_is_tried_again(endpoint: Endpoint, make_backend: MakeBackend) -> None:
+    """An endpoint that does not answer in time may have the order: the same key asks again."""
+    endpoint.hang = asyncio.Event()
+    outcome = await make_backend(timeout=timedelta(seconds=0.2)).fulfill(ORDER)
+    assert outcome == TryAgain("the endpoint did not answer in time")
+
+
+async def test_nobody_there_is_tried_again(make_backend: MakeBackend, unused_tcp_port: int) -> None:
+    """A refused connection passes."""
+    outcome = await make_backend(url=f"http://127.0.0.1:{unused_tcp_port}/orders").fulfill(ORDER)
+    assert outcome == TryAgain("the endpoint cannot be reached (ClientConnectorError)")

@@ -1,0 +1,137 @@
+"""Settings: one clear line for each mistake, and no secret in it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from fulfillment_operator.settings import BackendName, OperatorSettings
+from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.settings import Secret, known_settings, load_settings
+
+KEY = {"STRIPE_API_KEY": "sk_test_topsecret"}
+
+
+def test_defaults() -> None:
+    """Only the API key has no default."""
+    settings = load_settings(OperatorSettings, KEY)
+    assert (settings.namespace, settings.management_port, settings.backend) == ("default", 8081, BackendName.LOG)
+
+
+def test_values_are_read_in_their_own_form() -> None:
+    """Numbers, durations as Kubernetes writes them, enumerations."""
+    settings = load_settings(
+        OperatorSettings,
+        KEY
+        | {
+            "FULFILLMENT_MANAGEMENT_PORT": "9000",
+            "FULFILLMENT_RECHECK_INTERVAL": "1h30m",
+            "FULFILLMENT_BACKEND": "http",
+            "FULFILLMENT_HTTP_URL": "https://shop.example/orders",
+            "STRIPE_REQUESTS_PER_SECOND": "2.5",
+        },
+    )
+    assert settings.management_port == 9000
+    assert settings.recheck_interval == timedelta(minutes=90)
+    assert settings.backend is BackendName.HTTP
+    assert settings.stripe_requests_per_second == 2.5
+
+
+def test_a_setting_can_stand_in_a_file(tmp_path: Path) -> None:
+    """Each variable can name a file instead, as mounted Secrets are; the newline at its end is not part of it."""
+    file = tmp_path / "api-key"
+    file.write_text("sk_live_fromfile\n")
+    settings = load_settings(OperatorSettings, {"STRIPE_API_KEY_FILE": str(file)})
+    assert settings.stripe_api_key == "sk_live_fromfile"
+    assert settings.livemode is True
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, "STRIPE_API_KEY is not set: the secret or restricted API key: sk_… or rk_…"),
+        ({"STRIPE_API_KEY": "  "}, "STRIPE_API_KEY is set but empty: give it a value, or unset it"),
+        (
+            {"STRIPE_API_KEY": "pk_test_1"},
+            "STRIPE_API_KEY is no secret key: it starts with sk_ or rk_ (Stripe Dashboard, API keys)",
+        ),
+        (
+            KEY | {"STRIPE_API_KEY_FILE": "/none"},
+            "STRIPE_API_KEY and STRIPE_API_KEY_FILE are both set: set one of them",
+        ),
+        (
+            {"STRIPE_API_KEY_FILE": "/none"},
+            "STRIPE_API_KEY_FILE names '/none', which cannot be read: [Errno 2] No such file or directory: '/none'",
+        ),
+        (
+            KEY | {"FULFILLMENT_MANAGEMENT_PORT": "http"},
+            (
+                "FULFILLMENT_MANAGEMENT_PORT: 'http' is wrong: Expected `int`, got `str` "
+                "(the port of /metrics, /healthz and /readyz)"
+            ),
+        ),
+        (
+            KEY | {"FULFILLMENT_MANAGEMENT_PORT": "70000"},
+            (
+                "FULFILLMENT_MANAGEMENT_PORT: '70000' is wrong: Expected `int` <= 65535 "
+                "(the port of /metrics, /healthz and /readyz)"
+            ),
+        ),
+        (
+            KEY | {"FULFILLMENT_BACKEND": "smoke"},
+            "FULFILLMENT_BACKEND: 'smoke' is wrong: Invalid enum value 'smoke' (what fulfilling means: log or http)",
+        ),
+        (KEY | {"FULFILLMENT_BACKEND": "http"}, "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it"),
+        (
+            KEY | {"FULFILLMENT_SMTP_HOST": "mail.example"},
+            "FULFILLMENT_MAIL_FROM is not set: mails need a sender",
+        ),
+        (
+            KEY | {"FULFILLMENT_SMTP_USERNAME": "shop"},
+            "FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none",
+        ),
+        (
+            KEY | {"FULFILLMENT_BACKND": "http"},
+            "FULFILLMENT_BACKND is no setting: did you mean FULFILLMENT_BACKEND?",
+        ),
+        (
+            KEY | {"STRIPE_TIMEOUT": "soon"},
+            (
+                "STRIPE_TIMEOUT: 'soon' is wrong: Invalid duration soon "
+                "(how long one request to Stripe may take, such as 20s)"
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_do(environ: dict[str, str], message: str) -> None:
+    """The line names the variable, what is wrong, and what it is for."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(OperatorSettings, environ)
+    assert caught.value.message == message
+    assert caught.value.exit_code == 78
+
+
+def test_the_variables_that_kubernetes_adds_are_no_mistakes() -> None:
+    """A Service called `fulfillment` or `stripe` gives every pod such variables."""
+    links = {
+        "FULFILLMENT_SERVICE_HOST": "10.96.0.7",
+        "FULFILLMENT_SERVICE_PORT": "4242",
+        "FULFILLMENT_SERVICE_PORT_HTTP": "4242",
+        "FULFILLMENT_PORT": "tcp://10.96.0.7:4242",
+        "FULFILLMENT_PORT_4242_TCP_ADDR": "10.96.0.7",
+        "STRIPE_PORT_443_TCP": "tcp://10.96.0.8:443",
+    }
+    assert load_settings(OperatorSettings, KEY | links).namespace == "default"
+
+
+def test_a_secret_does_not_show_itself() -> None:
+    """Neither in a message about the settings, nor when they are printed."""
+    assert repr(Secret("sk_test_topsecret")) == "Secret(…)"
+    assert "topsecret" not in repr(load_settings(OperatorSettings, KEY))
+
+
+def test_every_setting_is_described() -> None:
+    """A person who gets one wrong is told what it is for."""
+    described = known_settings()
+    assert {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_BASE", "FULFILLMENT_NAMESPACE"} <= set(described)
+    assert all(described.values())
