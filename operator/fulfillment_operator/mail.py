@@ -3,6 +3,7 @@
 No message of this module holds an address or the server's own words, which may quote one.
 """
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,8 @@ class SmtpServer:
     username: str | None
     password: str | None
     timeout: timedelta
+    trust: ssl.SSLContext
+    """Which certificates are believed."""
 
 
 class PaymentFailedMail:
@@ -157,6 +160,7 @@ class Mailer:
             start_tls=server.tls is SmtpTls.STARTTLS,
             username=server.username,
             password=server.password,
+            tls_context=server.trust,
             timeout=server.timeout.total_seconds(),
         )
 

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -204,5 +205,6 @@ def _mail(settings: OperatorSettings) -> CustomerMail:
         username=settings.smtp_username,
         password=settings.smtp_password,
         timeout=settings.smtp_timeout,
+        trust=ssl.create_default_context(),
     )
     return Mailer(PaymentFailedMail(shop, settings.mail_templates), server, _now)

@@ -1,0 +1,211 @@
+"""The mail about a failed payment, through a real SMTP server."""
+
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from builders import make_session
+from fulfillment_api.status import Reason
+from fulfillment_local.credentials import make_credentials
+from fulfillment_local.mailbox import Mailbox, Tls, mailbox
+from fulfillment_operator.checkout import Customer, SessionPayment
+from fulfillment_operator.mail import Mailer, PaymentFailedMail, Shop, SmtpServer
+from fulfillment_operator.settings import SmtpTls
+from fulfillment_operator.transition import MailOutcome
+from fulfillment_runtime.exits import SettingsError
+
+SHOP = Shop(name="Harbour Goods", url="https://shop.example", sender="Harbour Goods <orders@shop.example>")
+FAILED = make_session(SessionPayment.FAILED)
+NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+KEY = "cs-aaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+
+def mailer(box: Mailbox, *, timeout: float = 10, templates: str | None = None, **server: Any) -> Mailer:
+    facts: dict[str, Any] = {
+        "host": box.host,
+        "port": box.port,
+        "tls": SmtpTls.NONE,
+        "username": None,
+        "password": None,
+        "timeout": timedelta(seconds=timeout),
+        "trust": ssl.create_default_context(),
+    }
+    smtp = SmtpServer(**{**facts, **server})
+    return Mailer(PaymentFailedMail(SHOP, templates), smtp, lambda: NOW)
+
+
+async def test_the_mail_asks_for_a_new_order() -> None:
+    """Text and HTML, from the shop to the customer, with what was ordered and where to order anew."""
+    async with mailbox() as box:
+        outcome = await mailer(box).tell_payment_failed(KEY, FAILED)
+        (mail,) = box.mails
+    assert outcome == MailOutcome(Reason.MAIL_SENT, "the customer was asked to place a new order")
+    assert mail.subject == "Your payment to Harbour Goods did not go through"
+    headers = dict(mail.headers)
+    assert headers["From"] == "Harbour Goods <orders@shop.example>"
+    assert headers["To"] == "Jenny Rosen <jenny@example.com>"
+    assert headers["Message-ID"] == f"<{KEY}.payment-failed@shop.example>"
+    assert headers["Auto-Submitted"] == "auto-generated"
+    for part in (mail.text, mail.html):
+        assert part is not None
+        for fact in ("Jenny Rosen", "10.99 USD", "Cotton T-shirt, navy, M", "https://shop.example", "Harbour Goods"):
+            assert fact in part
+
+
+async def test_what_the_customer_entered_is_text_in_html() -> None:
+    """A name with markup in it does not become markup, and a line break in it no header."""
+    customer = Customer(email="jenny@example.com", name="<b>Jenny</b>\r\nBcc: all@example.com")
+    async with mailbox() as box:
+        await mailer(box).tell_payment_failed(KEY, replace(FAILED, customer=customer))
+        (mail,) = box.mails
+    assert mail.html is not None
+    assert "&lt;b&gt;Jenny&lt;/b&gt;" in mail.html
+    assert mail.recipients == ("jenny@example.com",)
+    assert "Bcc" not in dict(mail.headers)
+
+
+def refuse(box: Mailbox) -> None:
+    box.trouble.refused.add("jenny@example.com")
+
+
+def defer(box: Mailbox) -> None:
+    box.trouble.deferrals = 1
+
+
+def hang(box: Mailbox) -> None:
+    box.trouble.hang = True
+
+
+@pytest.mark.parametrize(
+    ("trouble", "expected"),
+    [
+        (refuse, MailOutcome(Reason.MAIL_REFUSED, "the mail server refused the customer's address with 550")),
+        (defer, MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server put the mail off with 451; tried again")),
+        (
+            hang,
+            MailOutcome(
+                Reason.MAIL_UNAVAILABLE, "the mail server cannot be reached (SMTPReadTimeoutError); tried again"
+            ),
+        ),
+    ],
+)
+async def test_what_the_mail_server_says_is_told_without_the_address(
+    trouble: Callable[[Mailbox], None], expected: MailOutcome
+) -> None:
+    """A refusal is for good, a deferral and silence pass; the server's words, which quote the address, are not told."""
+    async with mailbox() as box:
+        trouble(box)
+        assert await mailer(box, timeout=0.3).tell_payment_failed(KEY, FAILED) == expected
+        assert box.mails == ()
+
+
+@pytest.mark.parametrize(
+    ("customer", "expected"),
+    [
+        (None, "Stripe has no e-mail address of the customer"),
+        (Customer(name="Jenny Rosen"), "Stripe has no e-mail address of the customer"),
+        (Customer(email="not an address"), "what Stripe has as the customer's e-mail address is none"),
+        (Customer(email="a@b\nBcc: c@d"), "what Stripe has as the customer's e-mail address is none"),
+    ],
+)
+async def test_nobody_to_mail(customer: Customer | None, expected: str) -> None:
+    """Without an address the order still ends, and says so."""
+    async with mailbox() as box:
+        outcome = await mailer(box).tell_payment_failed(KEY, replace(FAILED, customer=customer))
+        assert outcome == MailOutcome(Reason.NO_EMAIL_ADDRESS, expected)
+        assert box.mails == ()
+
+
+async def test_no_mail_server(unused_tcp_port: int) -> None:
+    """A refused connection passes."""
+    outcome = await mailer(Mailbox("127.0.0.1", unused_tcp_port)).tell_payment_failed(KEY, FAILED)
+    assert outcome == MailOutcome(
+        Reason.MAIL_UNAVAILABLE, "the mail server cannot be reached (SMTPConnectError); tried again"
+    )
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A mail server's context, and one that believes its certificate."""
+    made = make_credentials(tmp_path_factory.mktemp("certificates"))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(made.server_certificate, made.server_key)
+    return server, ssl.create_default_context(cafile=str(made.ca))
+
+
+Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
+TLS = [(SmtpTls.STARTTLS, Tls.STARTTLS), (SmtpTls.TLS, Tls.IMPLICIT)]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), TLS)
+async def test_mail_is_encrypted(certificates: Contexts, ours: SmtpTls, theirs: Tls) -> None:
+    """By STARTTLS or from the first byte."""
+    server, trust = certificates
+    async with mailbox(tls=theirs, certificate=server) as box:
+        await mailer(box, tls=ours, trust=trust).tell_payment_failed(KEY, FAILED)
+        assert [mail.encrypted for mail in box.mails] == [True]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), TLS)
+async def test_a_server_that_is_not_believed_gets_no_mail(certificates: Contexts, ours: SmtpTls, theirs: Tls) -> None:
+    """The certificate is checked: a buyer's address goes to no stranger."""
+    server, _ = certificates
+    async with mailbox(tls=theirs, certificate=server) as box:
+        outcome = await mailer(box, tls=ours).tell_payment_failed(KEY, FAILED)
+        assert outcome.reason is Reason.MAIL_UNAVAILABLE
+        assert box.mails == ()
+
+
+async def test_a_wrong_login_waits_for_a_person(certificates: Contexts) -> None:
+    """The mail is tried again, and the message names the settings to mend."""
+    server, trust = certificates
+    async with mailbox(login=("shop", "right"), tls=Tls.STARTTLS, certificate=server) as box:
+        login: dict[str, Any] = {"tls": SmtpTls.STARTTLS, "trust": trust, "username": "shop"}
+        assert await mailer(box, **login, password="wrong").tell_payment_failed(KEY, FAILED) == MailOutcome(
+            Reason.MAIL_UNAVAILABLE,
+            "the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
+        )
+        assert (
+            await mailer(box, **login, password="right").tell_payment_failed(KEY, FAILED)
+        ).reason is Reason.MAIL_SENT
+        assert box.mails[0].login == "shop"
+
+
+async def test_own_templates_take_the_place_of_ours(tmp_path: Path) -> None:
+    """A template of the same name replaces ours; the others stay."""
+    (tmp_path / "payment_failed.subject.txt").write_text("Betalingen mislyktes: {{ amount }}\n")
+    async with mailbox() as box:
+        await mailer(box, templates=str(tmp_path)).tell_payment_failed(KEY, FAILED)
+        (mail,) = box.mails
+    assert mail.subject == "Betalingen mislyktes: 10.99 USD"
+    assert mail.text is not None
+    assert "thank you for your order" in mail.text
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ amont }}", "'amont' is undefined"),
+        (
+            "{% if %}",
+            "payment_failed.txt, line 1: Expected an expression, got 'end of statement block'",
+        ),
+    ],
+)
+def test_a_template_that_does_not_render_is_found_at_start(tmp_path: Path, template: str, message: str) -> None:
+    """One clear line, before any customer is waiting."""
+    (tmp_path / "payment_failed.txt").write_text(template)
+    with pytest.raises(SettingsError) as caught:
+        PaymentFailedMail(SHOP, str(tmp_path))
+    assert caught.value.message == f"a mail template does not render: {message}"
+
+
+def test_a_sender_that_is_no_address_is_found_at_start() -> None:
+    """One clear line."""
+    with pytest.raises(SettingsError, match="FULFILLMENT_MAIL_FROM 'Harbour Goods' is no mail address"):
+        PaymentFailedMail(Shop(name=SHOP.name, url=SHOP.url, sender="Harbour Goods"), None)
