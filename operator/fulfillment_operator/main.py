@@ -92,7 +92,7 @@ async def running_operator(settings: OperatorSettings) -> AsyncIterator[RunningO
     metrics = OperatorMetrics(registry, settings.backend)
     pace = _pace(settings)
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(connect(connections=settings.workers * 2))
+        api = await stack.enter_async_context(connect(settings.kubeconfig, connections=settings.workers * 2))
         kubernetes = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         backend = await stack.enter_async_context(_backend(settings))
         mail = _mail(settings)

@@ -109,7 +109,7 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
     match outcome:
         case Done(reference):
             phase, reason = Phase.FULFILLED, Reason.FULFILLED
-            message = f"the backend {backend} fulfilled the order"
+            message = f"the backend {backend} fulfilled the order" + (f" as {reference}" if reference else "")
             this = replace(this, completed_at=now, reference=reference)
         case TryAgain(error, after) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE

@@ -4,11 +4,14 @@ Its failures become `KubernetesError`s: passing (`ApiUnavailableError`), misconf
 `NotInstalledError`) or about the object at hand.
 """
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
@@ -57,10 +60,11 @@ class RequestRefusedError(KubernetesError):
 
 
 @asynccontextmanager
-async def connect(*, connections: int) -> AsyncIterator[client.ApiClient]:
-    """Connect as a pod's service account, else as the kubeconfig says.
+async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[client.ApiClient]:
+    """Connect as the kubeconfig says; without one as the pod's service account, or as kubectl would.
 
     Args:
+        kubeconfig: a kubeconfig file, or several as in KUBECONFIG.
         connections: how many requests may be under way at once.
 
     Raises:
@@ -68,15 +72,22 @@ async def connect(*, connections: int) -> AsyncIterator[client.ApiClient]:
     """
     configuration = client.Configuration()
     try:
-        config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # the library's
-    except config.ConfigException:
-        try:
+        if kubeconfig is not None:
+            await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call] # the library's
+        elif config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # likewise
+        else:
             await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
-        except (config.ConfigException, OSError) as error:
-            raise SettingsError(
-                f"no Kubernetes API to talk to: outside of a pod, set KUBECONFIG to a kubeconfig file ({error})"
-            ) from error
+    except (config.ConfigException, OSError) as error:
+        raise SettingsError(
+            f"no Kubernetes API to talk to: outside of a pod, set KUBECONFIG to a kubeconfig file ({error})"
+        ) from error
     configuration.connection_pool_maxsize = connections
+    # Else aiohttp looks for a proxy and a .netrc anew for each request, in a thread: half of a request's CPU time.
+    configuration.client_session_kwargs = {"trust_env": False}
+    address = urlsplit(configuration.host)
+    if configuration.proxy is None and not proxy_bypass(address.netloc):
+        configuration.proxy = getproxies().get(address.scheme)
     async with client.ApiClient(configuration) as api:
         api.user_agent = "checkout-fulfillment"
         yield api
@@ -90,7 +101,7 @@ class KubernetesApi:
 
     def __init__(self, api: client.ApiClient, namespace: str, *, timeout: float) -> None:
         self._objects = client.CustomObjectsApi(api)
-        self._events = client.EventsV1Api(api)
+        self._events = client.CoreV1Api(api)
         self._authorization = client.AuthorizationV1Api(api)
         self._address: dict[str, Any] = {
             "group": names.GROUP,
@@ -126,7 +137,7 @@ class KubernetesApi:
 
     async def _check_rule(self, verb: str, resource: str, subresource: str) -> None:
         attributes = client.V1ResourceAttributes(
-            group=names.GROUP if resource == names.PLURAL else "events.k8s.io",
+            group=names.GROUP if resource == names.PLURAL else "",
             namespace=self._namespace,
             resource=resource,
             subresource=subresource or None,
@@ -223,16 +234,18 @@ class KubernetesApi:
         at: datetime,
         reporter: str,
     ) -> None:
-        """Post an Event about a request, as `kubectl describe` and `kubectl events` show it (events.k8s.io/v1)."""
+        """Post an Event about a request, as `kubectl describe` and `kubectl events` show it."""
         meta = request.metadata
-        event = client.EventsV1Event(
+        event = client.CoreV1Event(
             metadata=client.V1ObjectMeta(generate_name=f"{meta.name}.", namespace=self._namespace),
-            event_time=at,
             type=kind,
             reason=reason,
+            message=note[:1024],  # the API server's bound
             action=action,
-            note=note[:1024],  # the API server's bound
-            regarding=client.V1ObjectReference(
+            first_timestamp=at,
+            last_timestamp=at,
+            count=1,
+            involved_object=client.V1ObjectReference(
                 api_version=names.API_VERSION,
                 kind=names.KIND,
                 namespace=self._namespace,
@@ -240,7 +253,8 @@ class KubernetesApi:
                 uid=meta.uid,
                 resource_version=meta.resource_version,
             ),
-            reporting_controller=names.GROUP,
+            source=client.V1EventSource(component=names.GROUP),
+            reporting_component=names.GROUP,
             reporting_instance=reporter,
         )
         with _translated():

@@ -12,8 +12,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from fulfillment_runtime.settings import LogFormat, LogLevel
 
-# At debug these write whole objects and requests, where personal data and secrets may stand.
-_NEVER_DEBUG = ("aiohttp", "aiosmtplib", "asyncio", "kopf", "kubernetes", "litestar", "stripe", "uvicorn")
+# Below warning these write each step, and whole objects and requests, where personal data and secrets may stand.
+_ONLY_WARNINGS = ("aiohttp", "aiosmtplib", "asyncio", "kubernetes", "litestar", "mail.log", "stripe", "uvicorn")
+# kopf's steps are of use to who looks for a fault; at debug it, too, writes whole objects.
+_NEVER_DEBUG = "kopf"
 
 
 def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO = sys.stderr) -> None:
@@ -25,7 +27,7 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO = sys.
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
     ]
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
@@ -39,8 +41,11 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO = sys.
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for library in _NEVER_DEBUG:
-        logging.getLogger(library).setLevel(max(logging.INFO, root.level))
+    for library in _ONLY_WARNINGS:
+        logging.getLogger(library).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger(_NEVER_DEBUG).setLevel(
+        logging.INFO if level is LogLevel.DEBUG else max(logging.WARNING, root.level)
+    )
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -66,6 +66,9 @@ class WorkloadSettings(Struct, frozen=True, kw_only=True):
     namespace: Annotated[str, Meta(description="the namespace that holds the FulfillmentRequests")] = field(
         default="default", name="FULFILLMENT_NAMESPACE"
     )
+    kubeconfig: Annotated[str, Meta(description="a kubeconfig file, to run outside of a pod")] | None = field(
+        default=None, name="KUBECONFIG"
+    )
     management_port: Annotated[Port, Meta(description="the port of /metrics, /healthz and /readyz")] = field(
         default=8081, name="FULFILLMENT_MANAGEMENT_PORT"
     )
