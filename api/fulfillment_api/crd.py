@@ -34,8 +34,8 @@ _COLUMNS: list[dict[str, Any]] = [
     {
         "name": "Payment",
         "type": "string",
-        "jsonPath": ".spec.payment.status",
-        "description": "What the events said.",
+        "jsonPath": ".status.conditions[?(@.type=='Paid')].reason",
+        "description": "What Stripe said of the payment when it was last asked.",
     },
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
     {"name": "Attempts", "type": "integer", "jsonPath": ".status.fulfillment.attempts", "priority": 1},

@@ -1,0 +1,191 @@
+"""Runs a real Kubernetes API server on this machine: etcd and kube-apiserver, with nothing of a cluster behind them.
+
+Objects are stored, validated, guarded by RBAC and watched as in any cluster. There is no controller manager: nothing
+finishes the deletion of a namespace, collects garbage, or runs a pod.
+"""
+
+import asyncio
+import secrets
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+from socket import SO_REUSEPORT, SOL_SOCKET, socket
+from typing import Self
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from fulfillment_local.credentials import HOST, Credentials, User, make_credentials, write_kubeconfig
+from fulfillment_local.processes import Child, wait_until_ready
+from fulfillment_local.programs import Programs
+
+_READY_WITHIN = 60.0  # seconds; it takes about 2
+_EFFECTIVE_WITHIN = 10.0  # seconds until RBAC knows a new rule; it takes milliseconds
+_ASK_AGAIN_AFTER = 0.02  # seconds
+
+_RBAC = "rbac.authorization.k8s.io"
+
+
+class ControlPlane:
+    """A Kubernetes API server with its etcd, made by `ControlPlane.running`."""
+
+    def __init__(self, programs: Programs, folder: Path, port: int) -> None:
+        credentials = make_credentials(folder)
+        self.server = f"https://{HOST}:{port}"
+        """The API server's URL."""
+        self.ca = credentials.ca
+        """The certificate to verify the API server's by."""
+        self.kubectl = programs.kubectl
+        self.kubeconfigs = {
+            user: write_kubeconfig(folder / f"{user}.kubeconfig", credentials, self.server, user) for user in User
+        }
+        self._admin_token = credentials.tokens[User.ADMIN]
+        self._etcd = Child(programs.etcd, _etcd_arguments(folder), folder / "etcd.log")
+        self._api_server = Child(
+            programs.kube_apiserver, _api_server_arguments(folder, port, credentials), folder / "kube-apiserver.log"
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, programs: Programs) -> AsyncIterator[Self]:
+        """Start etcd and the API server, wait until they are ready, and stop both in the end.
+
+        Raises:
+            UnavailableError: one of them does not start; with the last lines it wrote.
+        """
+        async with AsyncExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="control-plane-")))
+            control_plane = cls(programs, folder, stack.enter_context(_reserved_port()))
+            for child in (control_plane._etcd, control_plane._api_server):
+                await child.start()
+                stack.push_async_callback(child.stop)
+            await control_plane._ready()
+            yield control_plane
+
+    @asynccontextmanager
+    async def connect(self, user: User = User.ADMIN) -> AsyncIterator[client.ApiClient]:
+        """Connect with the Kubernetes client library."""
+        configuration = client.Configuration()
+        await config.load_kube_config(  # type: ignore[no-untyped-call] # the library's
+            str(self.kubeconfigs[user]), client_configuration=configuration
+        )
+        async with client.ApiClient(configuration) as api:
+            yield api
+
+    async def grant(self, user: User, namespace: str, rules: Sequence[client.V1PolicyRule]) -> None:
+        """Allow a user something in a namespace, and wait until the API server goes by it.
+
+        Args:
+            user: who may.
+            namespace: where.
+            rules: at least one, for named resources of an API group.
+        """
+        name = f"{user}-{secrets.token_hex(4)}"  # a further grant adds to this one
+        metadata = client.V1ObjectMeta(name=name)
+        role = client.V1RoleRef(api_group=_RBAC, kind="Role", name=name)
+        subject = client.RbacV1Subject(api_group=_RBAC, kind="User", name=user)
+        async with self.connect() as api:
+            rbac = client.RbacAuthorizationV1Api(api)
+            await rbac.create_namespaced_role(namespace, client.V1Role(metadata=metadata, rules=list(rules)))
+            binding = client.V1RoleBinding(metadata=metadata, role_ref=role, subjects=[subject])
+            await rbac.create_namespaced_role_binding(namespace, binding)
+            async with asyncio.timeout(_EFFECTIVE_WITHIN):
+                while not await _allowed(api, user, namespace, rules[0]):  # noqa: ASYNC110 - there is no event to wait for
+                    await asyncio.sleep(_ASK_AGAIN_AFTER)
+
+    def hanging(self) -> AbstractContextManager[None]:
+        """Let the API server hang: it takes connections, and answers nothing."""
+        return self._api_server.suspended()
+
+    @asynccontextmanager
+    async def down(self) -> AsyncIterator[None]:
+        """Stop the API server; then start it again at the same address, with all that it held."""
+        await self._api_server.stop()
+        try:
+            yield
+        finally:
+            await self._api_server.start()
+            await self._ready()
+
+    async def _ready(self) -> None:
+        await wait_until_ready(self._answering(), self._etcd, self._api_server, within=_READY_WITHIN)
+
+    async def _answering(self) -> None:
+        verify = ssl.create_default_context(cafile=self.ca)
+        headers = {"Authorization": f"Bearer {self._admin_token}"}
+        async with aiohttp.ClientSession(self.server, headers=headers) as session:
+            while True:
+                with suppress(aiohttp.ClientConnectionError):  # it does not listen yet
+                    async with session.get("/readyz", ssl=verify) as response:
+                        if response.status == HTTPStatus.OK:
+                            return
+                await asyncio.sleep(_ASK_AGAIN_AFTER)
+
+
+@contextmanager
+def _reserved_port() -> Iterator[int]:
+    """Find a free port and keep it: only a process of this user that asks to share it can listen there."""
+    with socket() as holder:
+        holder.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
+        holder.bind((HOST, 0))
+        yield holder.getsockname()[1]
+
+
+def _etcd_url(folder: Path) -> str:
+    return f"unix://{folder}/etcd.sock"  # no port that another program could take, or another user reach
+
+
+def _etcd_arguments(folder: Path) -> list[str]:
+    unused = "http://127.0.0.1:1"  # nobody is to find this one, or to join it
+    return [
+        f"--data-dir={folder}/etcd",
+        "--unsafe-no-fsync",  # the data dies with this process
+        "--log-level=warn",
+        f"--listen-client-urls={_etcd_url(folder)}",
+        f"--advertise-client-urls={unused}",
+        "--listen-peer-urls=http://127.0.0.1:0",
+        f"--initial-advertise-peer-urls={unused}",
+        f"--initial-cluster=default={unused}",
+        "--heartbeat-interval=10",  # a lone member elects itself after the election time-out (ms): 1 s sooner
+        "--election-timeout=100",
+    ]
+
+
+def _api_server_arguments(folder: Path, port: int, credentials: Credentials) -> list[str]:
+    return [
+        f"--etcd-servers={_etcd_url(folder)}",
+        f"--bind-address={HOST}",
+        f"--secure-port={port}",
+        "--permit-port-sharing",  # with the socket that holds the port
+        f"--advertise-address={HOST}",  # else it looks for a route out of this machine
+        "--endpoint-reconciler-type=none",  # which would refuse a loopback address
+        f"--tls-cert-file={credentials.server_certificate}",
+        f"--tls-private-key-file={credentials.server_key}",
+        f"--token-auth-file={credentials.token_file}",
+        "--authorization-mode=RBAC",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={credentials.service_account_key}",
+        f"--service-account-signing-key-file={credentials.service_account_key}",
+        "--service-cluster-ip-range=10.0.0.0/24",
+    ]
+
+
+async def _allowed(api: client.ApiClient, user: User, namespace: str, rule: client.V1PolicyRule) -> bool:
+    """Ask whether a user may do the first of what a rule allows."""
+    resource, _, subresource = (rule.resources or [""])[0].partition("/")
+    attributes = client.V1ResourceAttributes(
+        namespace=namespace,
+        group=(rule.api_groups or [""])[0],
+        resource=resource,
+        subresource=subresource or None,
+        verb=rule.verbs[0],
+        name=rule.resource_names[0] if rule.resource_names else None,
+    )
+    review = client.V1SubjectAccessReview(
+        spec=client.V1SubjectAccessReviewSpec(user=user, resource_attributes=attributes)
+    )
+    answer = await client.AuthorizationV1Api(api).create_subject_access_review(review)
+    return answer.status is not None and answer.status.allowed

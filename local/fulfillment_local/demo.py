@@ -1,0 +1,223 @@
+"""`fulfillment demo`: plays every kind of order through the whole product, and shows what a user would see."""
+
+import asyncio
+import os
+import shlex
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import aiohttp
+import click
+from prometheus_client.parser import text_string_to_metric_families
+
+from fulfillment_api.names import PLURAL, request_name
+from fulfillment_api.status import Phase
+from fulfillment_local.deliveries import Answer, Plan, Webhook, carry_out, send
+from fulfillment_local.machine import SECRET, Machine, StripeAccount, running_machine
+from fulfillment_local.programs import find_programs
+from fulfillment_local.signing import Flaw
+from fulfillment_local.stripe_world.client import WorldClient
+from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
+from fulfillment_local.trigger import line
+from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.exits import SettingsError, UnavailableError
+from fulfillment_runtime.settings import load_settings
+from fulfillment_service.settings import ServiceSettings
+
+_UNSIGNED = '{ "fake": "unsigned request" }'
+_OURS = "fulfillment_"
+_SENTENCE = "→ {.status.phase}: {.status.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One scene of the demo."""
+
+    title: str
+    plan: Plan
+    ends: Phase | None
+    """How its order must end; None when there must be no order."""
+    flaw: Flaw | None = None
+
+
+ACTS = (
+    Act("A card order: paid at once", Plan(), Phase.FULFILLED),
+    Act(
+        "A bank debit that succeeds days later",
+        Plan(order=Order(outcome=Outcome.UNPAID), settlement=Settlement.SUCCEEDED),
+        Phase.FULFILLED,
+    ),
+    Act(
+        "A bank debit that fails: the customer is mailed",
+        Plan(order=Order(outcome=Outcome.UNPAID), settlement=Settlement.FAILED),
+        Phase.FAILED,
+    ),
+    Act("A free order: a discount of 100 %", Plan(order=Order(outcome=Outcome.FREE)), Phase.FULFILLED),
+    Act("A large order: 137 line items, in three pages", Plan(order=Order(line_items=137)), Phase.FULFILLED),
+    Act("An event that Stripe sends three times: one order", Plan(duplicates=2), Phase.FULFILLED),
+    Act("A forged event: signed with another secret", Plan(), None, Flaw.BAD_SIGNATURE),
+)
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="End after the last order, with exit code 0 if each ended as it should.")
+def command(*, once: bool) -> None:
+    """Play every kind of order on this machine: a real API server, and a stand-in for Stripe.
+
+    With STRIPE_API_KEY and STRIPE_WEBHOOK_SECRETS set it uses Stripe itself, and waits for `stripe listen`.
+    """
+    account = _account()
+    if once and account is not None:
+        raise click.UsageError("--once plays orders in the stand-in: unset STRIPE_API_KEY and STRIPE_WEBHOOK_SECRETS.")
+    try:
+        asyncio.run(_demo(account, once=once))
+    except KeyboardInterrupt:
+        click.echo("\nStopped.")
+
+
+def _account() -> StripeAccount | None:
+    given = {name: value for name, value in os.environ.items() if name.startswith("STRIPE_")}
+    if "STRIPE_API_KEY" not in given:
+        return None
+    load_settings(OperatorSettings, given)
+    if "STRIPE_WEBHOOK_SECRETS" not in given:
+        raise SettingsError("STRIPE_WEBHOOK_SECRETS is not set: use the one that `stripe listen` prints")
+    load_settings(ServiceSettings, given)
+    return StripeAccount(given["STRIPE_API_KEY"], given["STRIPE_WEBHOOK_SECRETS"])
+
+
+async def _demo(account: StripeAccount | None, *, once: bool) -> None:
+    programs = find_programs(os.environ)
+    _title("Starting etcd, kube-apiserver, the service and the operator" + ("" if account else ", and stand-ins"))
+    async with running_machine(programs, account) as machine:
+        if machine.stripe is not None:
+            troubles = await _play(machine, machine.stripe.url)
+            if once:
+                _conclude(troubles)
+                return
+        _invite(machine)
+        await asyncio.Event().wait()
+
+
+async def _play(machine: Machine, stripe_url: str) -> list[str]:
+    """Play every act, show what there is to see, and return what was not as it should be."""
+    before = await _metrics(machine)
+    async with aiohttp.ClientSession() as http:
+        world = WorldClient(stripe_url, http)
+        troubles = [trouble for act in ACTS for trouble in await _perform(act, machine, world, http)]
+    troubles += await _show_guides_curl(machine)
+    _title("kubectl get fulfillmentrequests")
+    click.echo(await machine.run_kubectl("get", PLURAL), nl=False)
+    troubles += await _show_mail(machine)
+    _title("The metrics that moved")
+    for name, value in (await _metrics(machine)).items():
+        if value != before.get(name):
+            click.echo(f"  {name} {value:g}")
+    return troubles
+
+
+async def _perform(act: Act, machine: Machine, world: WorldClient, http: aiohttp.ClientSession) -> list[str]:
+    _title(act.title)
+    webhook = Webhook(
+        url=machine.webhook_url,
+        secrets=(SECRET,),
+        http=http,
+        flaw=act.flaw,
+        report=lambda answer: click.echo(line(answer)),
+    )
+    answers = await carry_out(replace(act.plan, settlement=None), world, webhook)
+    session = answers[0].delivery.session
+    name = request_name(session)
+    if act.ends is None:
+        made = await machine.run_kubectl("get", PLURAL, name, "--ignore-not-found")
+        return [f"{act.title}: {name} was made of it"] * bool(made) + _unexpected(act, answers)
+    troubles = []
+    if act.plan.settlement is not None:
+        troubles += await _await_phase(act, machine, name, Phase.AWAITING_PAYMENT)
+        event = await world.settle(session, act.plan.settlement)
+        answers += await send([event] if event else [], act.plan, world, webhook)
+    return troubles + await _await_phase(act, machine, name, act.ends) + _unexpected(act, answers)
+
+
+async def _await_phase(act: Act, machine: Machine, name: str, phase: Phase) -> list[str]:
+    becomes = f"--for=jsonpath={{.status.phase}}={phase}"
+    try:
+        await machine.run_kubectl("wait", f"{PLURAL}/{name}", becomes, "--timeout=30s")
+    except UnavailableError as error:
+        return [f"{act.title}: {name} did not become {phase} ({error})"]
+    click.echo("      " + await machine.run_kubectl("get", PLURAL, name, f"--output=jsonpath={_SENTENCE}"))
+    return []
+
+
+def _unexpected(act: Act, answers: Sequence[Answer]) -> list[str]:
+    return [f"{act.title}: an event was answered {each.status}" for each in answers if not each.as_expected]
+
+
+async def _show_guides_curl(machine: Machine) -> list[str]:
+    _title("The guide's own test: an unsigned request")
+    curl = shutil.which("curl")
+    if curl is None:
+        click.echo("  there is no curl on this machine")
+        return []
+    arguments = ("-X", "POST", "-H", "Content-Type: application/json", "--data", _UNSIGNED, "-is", machine.webhook_url)
+    click.echo(f"  $ {shlex.join(('curl', *arguments))}")
+    process = await asyncio.create_subprocess_exec(curl, *arguments, stdout=asyncio.subprocess.PIPE)
+    answer = (await process.communicate())[0].decode()
+    click.echo(textwrap.indent(answer.replace("\r", ""), "  "))
+    return [] if " 400 " in answer.partition("\n")[0] else ["the unsigned request was not answered 400"]
+
+
+async def _show_mail(machine: Machine) -> list[str]:
+    _title("The mail that went out")
+    for mail in machine.mailbox.mails:
+        click.echo(f"  From: {mail.sender}\n  To: {', '.join(mail.recipients)}\n  Subject: {mail.subject}\n")
+        click.echo(textwrap.indent(mail.text or "", "  "))
+    count = len(machine.mailbox.mails)
+    return [] if count == 1 else [f"one customer was to be mailed, and {count} mails went out"]
+
+
+async def _metrics(machine: Machine) -> dict[str, float]:
+    """Read the counters and levels of both workloads."""
+    values = {}
+    async with aiohttp.ClientSession() as http:
+        for url in (machine.service_url, machine.operator_url):
+            async with http.get(f"{url}/metrics") as response:
+                text = await response.text()
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples if family.name.startswith(_OURS) else ():
+                    if not sample.name.endswith(("_bucket", "_created", "_sum", "_seconds")):
+                        labels = ",".join(f'{label}="{value}"' for label, value in sample.labels.items())
+                        values[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return values
+
+
+def _conclude(troubles: Sequence[str]) -> None:
+    _title("Every order ended as it should" if not troubles else "Not as it should be")
+    for trouble in troubles:
+        click.secho(f"  {trouble}", fg="red")
+    if troubles:
+        sys.exit(1)
+
+
+def _invite(machine: Machine) -> None:
+    _title("All of it stays up. In another terminal:")
+    click.echo(f"  export KUBECONFIG={machine.kubeconfig}")
+    if machine.stripe is None:
+        click.echo(f"  stripe listen --forward-to {machine.webhook_url.removeprefix('http://')}")
+        click.echo("  stripe trigger checkout.session.completed")
+    else:
+        click.echo(f"  export STRIPE_API_BASE={machine.stripe.url} STRIPE_WEBHOOK_SECRETS={SECRET}")
+        click.echo("  .venv/bin/fulfillment trigger paid")
+        click.echo("  .venv/bin/fulfillment trigger async-failed --count 3 --duplicates 1 --shuffle")
+    click.echo(f"  {machine.kubectl} get fulfillmentrequests --output wide --watch")
+    click.echo(f"  {machine.kubectl} get fr --field-selector status.phase=failed")
+    click.echo(f"  tail -f {machine.logs}/service.log {machine.logs}/operator.log")
+    click.echo(f"  curl {machine.service_url}/metrics {machine.operator_url}/metrics")
+    click.echo("Ctrl-C stops everything.")
+
+
+def _title(text: str) -> None:
+    click.secho(f"\n{text}", bold=True)

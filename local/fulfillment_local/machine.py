@@ -1,0 +1,181 @@
+"""The whole product on one machine: a real API server, the service and the operator as processes, and stand-ins.
+
+The demo runs it for people; nothing of it is another product than what is installed into a cluster.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from fulfillment_api.crd import custom_resource_definition
+from fulfillment_api.names import GROUP, PLURAL
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.mailbox import Mailbox, mailbox
+from fulfillment_local.processes import Child, wait_until_ready
+from fulfillment_local.programs import Programs
+from fulfillment_local.stripe_world.api import TEST_KEY
+from fulfillment_local.stripe_world.server import StripeServer, stripe_server
+from fulfillment_local.stripe_world.world import new_world
+from fulfillment_runtime.exits import UnavailableError
+
+HOST = "127.0.0.1"
+WEBHOOK_PORT = 4242  # as in Stripe's guide
+STRIPE_PORT = 4243
+SERVICE_MANAGEMENT_PORT = 8081
+OPERATOR_MANAGEMENT_PORT = 8082
+SECRET = "whsec_demo_0123456789abcdef"  # noqa: S105 - signs events of the stand-in only
+
+_READY_WITHIN = 30.0  # seconds; it takes about 2
+_ASK_AGAIN_AFTER = 0.05  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class StripeAccount:
+    """A real account at Stripe, to use instead of the stand-in."""
+
+    api_key: str
+    webhook_secrets: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What runs."""
+
+    kubectl: Path
+    kubeconfig: Path
+    webhook_url: str
+    service_url: str
+    """Where the service's metrics and probes are."""
+    operator_url: str
+    """Where the operator's are."""
+    mailbox: Mailbox
+    stripe: StripeServer | None
+    """The stand-in; None when Stripe itself is used."""
+    logs: Path
+    """The folder of `service.log` and `operator.log`."""
+
+    async def run_kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run kubectl as the administrator, and return what it prints.
+
+        Raises:
+            UnavailableError: it failed; with its own words.
+        """
+        process = await asyncio.create_subprocess_exec(
+            self.kubectl,
+            *arguments,
+            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate(stdin.encode() if stdin else None)
+        if process.returncode:
+            raise UnavailableError(f"kubectl {' '.join(arguments)}: {errors.decode().strip()}")
+        return output.decode()
+
+
+@asynccontextmanager
+async def running_machine(programs: Programs, account: StripeAccount | None = None) -> AsyncIterator[Machine]:
+    """Start all of it, and stop all of it in the end.
+
+    Args:
+        programs: what runs the API server.
+        account: use Stripe itself; None starts the stand-in.
+
+    Raises:
+        UnavailableError: a part cannot start; with the last lines it wrote.
+    """
+    async with AsyncExitStack() as stack:
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="checkout-fulfillment-")))
+        control_plane = await stack.enter_async_context(ControlPlane.running(programs))
+        stripe = None
+        if account is None:
+            stripe = await stack.enter_async_context(stripe_server(new_world(), host=HOST, port=STRIPE_PORT))
+        box = await stack.enter_async_context(mailbox(host=HOST))
+        machine = Machine(
+            kubectl=control_plane.kubectl,
+            kubeconfig=control_plane.kubeconfigs[User.ADMIN],
+            webhook_url=f"http://localhost:{WEBHOOK_PORT}/webhook",
+            service_url=f"http://{HOST}:{SERVICE_MANAGEMENT_PORT}",
+            operator_url=f"http://{HOST}:{OPERATOR_MANAGEMENT_PORT}",
+            mailbox=box,
+            stripe=stripe,
+            logs=logs,
+        )
+        await _install_crd(machine)
+        environ = {**_environ(), "KUBECONFIG": str(machine.kubeconfig)}
+        for workload, settings, url in (
+            ("service", _service_settings(account), machine.service_url),
+            ("operator", _operator_settings(account, stripe, box), machine.operator_url),
+        ):
+            await stack.enter_async_context(_running(workload, {**environ, **settings}, url, logs))
+        yield machine
+
+
+async def _install_crd(machine: Machine) -> None:
+    manifest = msgspec.json.encode(custom_resource_definition()).decode()
+    await machine.run_kubectl("apply", "--filename=-", stdin=manifest)
+    await machine.run_kubectl("wait", "--for=condition=Established", f"crd/{PLURAL}.{GROUP}", "--timeout=30s")
+
+
+@asynccontextmanager
+async def _running(workload: str, environ: Mapping[str, str], url: str, logs: Path) -> AsyncIterator[None]:
+    command = Path(sys.executable).with_name("fulfillment")
+    child = Child(command, [workload], logs / f"{workload}.log", environ)
+    await child.start()
+    try:
+        await wait_until_ready(_answers(f"{url}/readyz"), child, within=_READY_WITHIN)
+        yield
+    finally:
+        await child.stop()
+
+
+async def _answers(url: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        while True:
+            try:
+                async with http.get(url) as response:
+                    if response.status == HTTPStatus.OK:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass  # it does not listen yet
+            await asyncio.sleep(_ASK_AGAIN_AFTER)
+
+
+def _environ() -> dict[str, str]:
+    """Return this process's environment without any setting of ours, so that the machine is always the same."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("FULFILLMENT_", "STRIPE_"))}
+
+
+def _service_settings(account: StripeAccount | None) -> dict[str, str]:
+    return {
+        "STRIPE_WEBHOOK_SECRETS": account.webhook_secrets if account else SECRET,
+        "FULFILLMENT_WEBHOOK_PORT": str(WEBHOOK_PORT),
+        "FULFILLMENT_MANAGEMENT_PORT": str(SERVICE_MANAGEMENT_PORT),
+    }
+
+
+def _operator_settings(account: StripeAccount | None, stripe: StripeServer | None, box: Mailbox) -> dict[str, str]:
+    settings = {
+        "STRIPE_API_KEY": account.api_key if account else TEST_KEY,
+        "FULFILLMENT_MANAGEMENT_PORT": str(OPERATOR_MANAGEMENT_PORT),
+        "FULFILLMENT_SMTP_HOST": box.host,
+        "FULFILLMENT_SMTP_PORT": str(box.port),
+        "FULFILLMENT_SMTP_TLS": "none",
+        "FULFILLMENT_MAIL_FROM": "Harbour Goods <orders@shop.example>",
+        "FULFILLMENT_SHOP_NAME": "Harbour Goods",
+        "FULFILLMENT_SHOP_URL": "https://shop.example/cart",
+    }
+    if stripe is not None:
+        settings |= {"STRIPE_API_BASE": stripe.url, "STRIPE_REQUESTS_PER_SECOND": "1000"}
+    return settings

@@ -1,0 +1,33 @@
+"""`python -m fulfillment_local.stripe_world`: the stand-in as a process of its own, such as a pod."""
+
+import asyncio
+import signal
+
+import click
+
+from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY, ApiKeys
+from fulfillment_local.stripe_world.server import stripe_server
+from fulfillment_local.stripe_world.world import new_world
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--port", default=4243, help="The port to listen on; 0 takes a free one.")
+@click.option("--key", "keys", multiple=True, default=(TEST_KEY, LIVE_KEY), help="An API key that is given out.")
+@click.option("--seed", type=int, help="Makes the same ids each time.")
+def command(host: str, port: int, keys: tuple[str, ...], seed: int | None) -> None:
+    """Serve a stand-in for Stripe's API."""
+    asyncio.run(_serve(host, port, ApiKeys(frozenset(keys), frozenset({POWERLESS_KEY})), seed))
+
+
+async def _serve(host: str, port: int, keys: ApiKeys, seed: int | None) -> None:
+    stop = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    async with stripe_server(new_world(seed=seed), keys=keys, host=host, port=port) as server:
+        click.echo(f"The stand-in for Stripe's API is at {server.url}")
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    command()

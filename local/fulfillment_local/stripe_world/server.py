@@ -1,0 +1,180 @@
+"""The stand-in as an HTTP server: Stripe's API below `/v1/`, the stand-in's own surface below `/_world/`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from fulfillment_local.stripe_world import errors
+from fulfillment_local.stripe_world.api import ApiKeys, Caller, StripeApi
+from fulfillment_local.stripe_world.control import ControlSurface
+from fulfillment_local.stripe_world.model import API_VERSION
+from fulfillment_local.stripe_world.objects import Json
+from fulfillment_local.stripe_world.query import Parameters
+from fulfillment_local.stripe_world.traffic import Drop, Faults, Hang, Refuse, Request, Slow, Traffic
+from fulfillment_local.stripe_world.world import StripeWorld
+from fulfillment_runtime.exits import UnavailableError
+
+GREATEST_BODY = 64 * 1024 * 1024  # bytes: a great many delivery states at once
+
+
+@dataclass(frozen=True, slots=True)
+class StripeServer:
+    """A stand-in that runs."""
+
+    url: str
+    """Where its API is: what `STRIPE_API_BASE` is set to."""
+    world: StripeWorld
+    faults: Faults
+    traffic: Traffic
+
+
+@asynccontextmanager
+async def stripe_server(
+    world: StripeWorld, *, keys: ApiKeys | None = None, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[StripeServer]:
+    """Serve a world in the running loop (`port` 0 takes a free one).
+
+    Raises:
+        UnavailableError: the port is taken.
+    """
+    site = _Site(world, keys or ApiKeys())
+    runner = web.AppRunner(site.application(), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise UnavailableError(
+                f"the stand-in for Stripe cannot listen on {host}:{port} ({error.strerror}): free the port, or "
+                "choose another"
+            ) from error
+        taken = runner.addresses[0][1]
+        yield StripeServer(f"http://{host}:{taken}", world, site.faults, site.traffic)
+    finally:
+        await runner.cleanup()
+
+
+class _Site:
+    """Meets aiohttp: reads requests, and writes what the pure parts answer."""
+
+    def __init__(self, world: StripeWorld, keys: ApiKeys) -> None:
+        self._world = world
+        self._api = StripeApi(world)
+        self._keys = keys
+        self._closing = asyncio.Event()
+        self.faults = Faults()
+        self.traffic = Traffic()
+
+    def application(self) -> web.Application:
+        """Build the application."""
+        app = web.Application(middlewares=[self._front], client_max_size=GREATEST_BODY)
+        app.on_shutdown.append(self._close)
+        api = self._api
+        app.add_routes(
+            [
+                web.get("/v1/checkout/sessions/{id}", self._one(api.retrieve_session)),
+                web.get("/v1/checkout/sessions/{id}/line_items", self._one(api.list_line_items)),
+                web.get("/v1/payment_intents/{id}", self._one(api.retrieve_payment_intent)),
+                web.get("/v1/events/{id}", self._one(api.retrieve_event)),
+                web.get("/v1/events", self._many(api.list_events)),
+                *ControlSurface(self._world, self.faults, self.traffic).routes(),
+            ]
+        )
+        return app
+
+    async def _close(self, _app: web.Application) -> None:
+        self._closing.set()
+
+    def _one(self, endpoint: Callable[[Caller, str, Parameters], Json]) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            caller, parameters = self._caller(request), Parameters(request.query.items())
+            return _json(HTTPStatus.OK, endpoint(caller, request.match_info["id"], parameters))
+
+        return answer
+
+    def _many(self, endpoint: Callable[[Caller, Parameters], Json]) -> Handler:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return _json(HTTPStatus.OK, endpoint(self._caller(request), Parameters(request.query.items())))
+
+        return answer
+
+    def _caller(self, request: web.Request) -> Caller:
+        livemode = self._keys.livemode_of(request.headers.get("Authorization"))
+        return Caller(livemode=livemode, account=request.headers.get("Stripe-Account"))
+
+    @web.middleware
+    async def _front(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Record each request to the API, let it meet a fault, and put errors in Stripe's shape."""
+        if not request.path.startswith("/v1/"):
+            return await handler(request)
+        record = Request(
+            method=request.method,
+            path=request.path,
+            query=request.rel_url.query_string,
+            received=time.time(),
+            account=request.headers.get("Stripe-Account"),
+            idempotency_key=request.headers.get("Idempotency-Key"),
+            api_version=request.headers.get("Stripe-Version"),
+        )
+        with self.traffic.recording(record):
+            try:
+                if not await self._goes_through(request):
+                    return _dropped(request)
+                answer = await handler(request)
+            except errors.ApiError as error:
+                answer = _json(error.status, error.body)
+                answer.headers.update(error.headers)
+            except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+                unknown = errors.unknown_url(request.method, request.path)
+                answer = _json(unknown.status, unknown.body)
+            record.status = answer.status
+            answer.headers["Request-Id"] = f"req_{len(self.traffic.requests):014d}"
+            answer.headers["Stripe-Version"] = record.api_version or API_VERSION
+            for name, value in (
+                ("Stripe-Account", record.account),
+                ("Idempotency-Key", record.idempotency_key),
+            ):
+                if value is not None:
+                    answer.headers[name] = value
+            return answer
+
+    async def _goes_through(self, request: web.Request) -> bool:
+        """Let the request meet its fault; tell whether it is to be answered at all."""
+        match self.faults.meet(request.path):
+            case Refuse() as refusal:
+                headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
+                if refusal.should_retry is not None:
+                    headers["Stripe-Should-Retry"] = str(refusal.should_retry).lower()
+                raise errors.fault(refusal.status, headers)
+            case Hang(seconds=seconds):
+                await self._pause(seconds)
+                return False
+            case Drop():
+                return False
+            case Slow(seconds=seconds):
+                await self._pause(seconds)
+                return True
+            case None:
+                return True
+
+    async def _pause(self, seconds: float) -> None:
+        """Let time pass, but not beyond the server's own end."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+
+def _json(status: int, body: Json) -> web.StreamResponse:
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json")
+
+
+def _dropped(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()  # to no one

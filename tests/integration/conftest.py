@@ -1,0 +1,42 @@
+import asyncio
+import os
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
+
+import pytest
+import yaml
+from kubernetes.aio import client
+
+from fulfillment_api.crd import custom_resource_definition
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.programs import find_programs
+
+
+@pytest.fixture(scope="session")
+async def control_plane() -> AsyncIterator[ControlPlane]:
+    async with ControlPlane.running(find_programs(os.environ)) as control_plane:
+        yield control_plane
+
+
+@pytest.fixture
+async def namespace(control_plane: ControlPlane) -> str:
+    """Make a namespace for one test; it goes with the control plane, as nothing finishes a namespace's deletion."""
+    async with control_plane.connect() as api:
+        made = await client.CoreV1Api(api).create_namespace(
+            client.V1Namespace(metadata=client.V1ObjectMeta(generate_name="test-"))
+        )
+    assert made.metadata
+    assert made.metadata.name
+    return made.metadata.name
+
+
+@pytest.fixture(scope="session")
+async def crd(control_plane: ControlPlane) -> None:
+    """Install the CustomResourceDefinition, and wait until the API server serves it."""
+    kubectl = (control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfigs[User.ADMIN]}")
+    manifest = yaml.safe_dump(custom_resource_definition()).encode()
+    for arguments in (("apply", "-f", "-"), ("wait", "--for=condition=Established", "-f", "-")):
+        process = await asyncio.create_subprocess_exec(*kubectl, *arguments, stdin=PIPE, stdout=DEVNULL)
+        await process.communicate(manifest)
+        assert process.returncode == 0

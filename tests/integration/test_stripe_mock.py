@@ -1,0 +1,127 @@
+"""The stand-in held against Stripe's published schema, by way of Stripe's own mock."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe
+
+from fulfillment_local.programs import find_stripe_mock
+from fulfillment_local.stripe_mock import stripe_mock
+from fulfillment_local.stripe_world.api import TEST_KEY
+from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.server import StripeServer, stripe_server
+from fulfillment_local.stripe_world.world import new_world
+from fulfillment_runtime.exits import UnavailableError
+
+
+@pytest.fixture(scope="module")
+async def mock() -> AsyncIterator[str]:
+    async with stripe_mock(find_stripe_mock(os.environ)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[StripeServer]:
+    async with stripe_server(new_world(seed=5)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def http_client() -> AsyncIterator[stripe.AIOHTTPClient]:
+    client = stripe.AIOHTTPClient(timeout=20)
+    yield client
+    await client.close_async()  # type: ignore[no-untyped-call] # stripe leaves it untyped
+
+
+@pytest.mark.parametrize(
+    ("order", "settlement"),
+    [
+        (Order(line_items=12), None),
+        (Order(outcome=Outcome.OPEN), None),
+        (Order(outcome=Outcome.FREE), None),
+        (Order(outcome=Outcome.EXPIRED), None),
+        (Order(outcome=Outcome.UNPAID), Settlement.FAILED),
+        (Order(outcome=Outcome.UNPAID), Settlement.CANCELED),
+        (Order(mode=Mode.SUBSCRIPTION), None),
+        (Order(mode=Mode.SETUP), None),
+    ],
+)
+async def test_same_shape(
+    mock: str,
+    server: StripeServer,
+    http_client: stripe.AIOHTTPClient,
+    order: Order,
+    settlement: Settlement | None,
+) -> None:
+    """Every key of the stand-in's objects exists in Stripe's, down to the price of a line item."""
+    session, _ = server.world.play(order)
+    if settlement is not None:
+        server.world.settle(session.id, settlement)
+    ours, theirs = [
+        await _objects(stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": url}), session.id)
+        for url in (server.url, mock)
+    ]
+    assert _unknown(ours, theirs) == []
+
+
+async def test_the_mock_validates(mock: str, http_client: stripe.AIOHTTPClient) -> None:
+    """The mock refuses a request that Stripe's schema does not allow."""
+    client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock})
+    with pytest.raises(stripe.InvalidRequestError, match="additional properties are not allowed"):
+        await client.raw_request_async("get", "/v1/checkout/sessions/cs_1?nothing=1")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo no schema", "stripe-mock ended at its start: no schema"),
+        ("exec sleep 60", "stripe-mock does not listen after 0.2 s"),
+        (None, "stripe-mock cannot be started"),
+    ],
+)
+async def test_a_broken_program(tmp_path: Path, script: str | None, message: str) -> None:
+    """A program that is not there, ends at once or never listens is one clear line."""
+    program = tmp_path / "stripe-mock"
+    if script is not None:
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o700)
+    with pytest.raises(UnavailableError, match=message):
+        async with stripe_mock(program, ready_within=0.2 if script == "exec sleep 60" else 10):
+            pass
+
+
+async def _objects(client: stripe.StripeClient, session_id: str) -> dict[str, Any]:
+    session = await client.v1.checkout.sessions.retrieve_async(session_id, {"expand": ["line_items", "payment_intent"]})
+    items = await client.v1.checkout.sessions.line_items.list_async(session_id)
+    events = await client.v1.events.list_async({"limit": 1})
+    return {
+        "session": session.to_dict(),
+        "items": items.to_dict(),
+        "events": [{key: value for key, value in event.to_dict().items() if key != "data"} for event in events.data],
+    }
+
+
+# The mock's fixture of this error holds its type alone; Stripe's schema calls it `api_errors`.
+_OPTIONAL = {"code", "decline_code", "doc_url", "message", "payment_method"}
+
+
+def _unknown(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """Name the keys that only we have; a null on either side tells nothing of what is below it."""
+    match ours, theirs:
+        case dict(), dict() if path.endswith("metadata"):
+            return []
+        case dict(), dict():
+            optional = _OPTIONAL if path.endswith("last_payment_error") else set()
+            extra = [f"{path}.{key}" for key in ours.keys() - theirs.keys() - optional]
+            return extra + [
+                name
+                for key in ours.keys() & theirs.keys()
+                for name in _unknown(ours[key], theirs[key], f"{path}.{key}")
+            ]
+        case [first, *_], [other, *_]:
+            return _unknown(first, other, f"{path}[]")
+        case _:
+            return []

@@ -1,0 +1,43 @@
+"""Signed webhook requests, held against the check of Stripe's own library."""
+
+import pytest
+import stripe
+
+from fulfillment_local.signing import Flaw, signature_header, webhook_headers
+
+BODY = '{"id": "evt_1", "name": "Zoë"}'.encode()
+NOW = 1_790_000_000
+
+
+@pytest.mark.parametrize("secret", ["whsec_new", "whsec_old"])
+def test_each_secret_verifies(secret: str) -> None:
+    """While a secret is rolled, the header carries a signature of each, and both verify."""
+    header = signature_header(BODY, ["whsec_new", "whsec_old"], NOW)
+    assert stripe.WebhookSignature.verify_header(BODY, header, secret)
+    assert (header.count("t="), header.count("v1=")) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("flaw", "timestamp", "verifies"),
+    [
+        (None, NOW, True),
+        (Flaw.BAD_SIGNATURE, NOW, False),
+        (Flaw.OLD, NOW - 600, True),
+        (Flaw.FUTURE, NOW + 600, True),
+    ],
+)
+def test_flaws(flaw: Flaw | None, timestamp: int, verifies: bool) -> None:
+    """A flawed request has a wrong signature, or a right one for a wrong time."""
+    header = webhook_headers(BODY, ["whsec_1"], now=NOW, flaw=flaw)["Stripe-Signature"]
+    assert header.startswith(f"t={timestamp},v1=")
+    try:
+        verified = stripe.WebhookSignature.verify_header(BODY, header, "whsec_1")
+    except stripe.SignatureVerificationError:
+        verified = False
+    assert verifies is verified
+
+
+def test_stripe_signs_text() -> None:
+    """Bytes that are not UTF-8 cannot be signed in Stripe's scheme."""
+    with pytest.raises(UnicodeDecodeError):
+        signature_header(b"\xff", ["whsec_1"], NOW)
