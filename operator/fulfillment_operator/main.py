@@ -43,6 +43,7 @@ _log = structlog.get_logger(__name__)
 _KUBERNETES_TIMEOUT = 5.0
 _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
 _RULES = (
+    ("get", names.PLURAL),
     ("list", names.PLURAL),
     ("watch", names.PLURAL),
     ("patch", f"{names.PLURAL}/status"),

@@ -188,7 +188,7 @@ async def test_losing_the_connection(
     """A connection that is dropped, or on which nothing comes, is a connection error; the next one works."""
     session, _ = server.world.play(Order())
     server.faults.set([fault])
-    sessions = ask(seconds=0.5).v1.checkout.sessions
+    sessions = ask(seconds=1).v1.checkout.sessions
     with pytest.raises(stripe.APIConnectionError):
         await sessions.retrieve_async(session.id)
     assert (await sessions.retrieve_async(session.id)).id == session.id
@@ -206,7 +206,7 @@ async def test_a_retry_gets_through(server: StripeServer, ask: Ask) -> None:
 async def test_slow_requests_are_in_flight_together(server: StripeServer, ask: Ask) -> None:
     """A slow answer is the right one, and the requests that wait at once are counted."""
     session, _ = server.world.play(Order())
-    server.faults.set([Slow(seconds=0.2)])
+    server.faults.set([Slow(seconds=1)])
     sessions = ask().v1.checkout.sessions
     shown = await asyncio.gather(*(sessions.retrieve_async(session.id) for _ in range(5)))
     assert [session.id] * 5 == [each.id for each in shown]

@@ -1,0 +1,238 @@
+"""Every row of the reconcile table, on a real API server, with a stand-in for Stripe and real mail."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.traffic import Refuse
+from fulfillment_runtime.settings import Secret
+from running_operator import Shop, at_work, open_shop
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+def conditions(request: FulfillmentRequest) -> dict[str, str]:
+    assert request.status is not None
+    return {each.type: each.status for each in request.status.conditions}
+
+
+@pytest.mark.parametrize(
+    ("order", "hint"),
+    [
+        pytest.param(Order(), PaymentStatus.PAID, id="paid"),
+        pytest.param(Order(outcome=Outcome.FREE), PaymentStatus.NO_PAYMENT_REQUIRED, id="free"),
+        pytest.param(Order(mode=Mode.SUBSCRIPTION), PaymentStatus.PAID, id="subscription"),
+        pytest.param(Order(), PaymentStatus.FAILED, id="Stripe says paid though the hint said failed"),
+        pytest.param(Order(), PaymentStatus.UNPAID, id="Stripe says paid though the hint said unpaid"),
+    ],
+)
+async def test_a_paid_order_is_fulfilled(shop: Shop, order: Order, hint: PaymentStatus) -> None:
+    """It is fulfilled with its copy in status, by one PATCH, and says so in conditions and an Event."""
+    before = await shop.api_server_patches()
+    async with at_work(shop) as operator:
+        name = await shop.sell(order, hint)
+        request = await shop.becomes(name, Phase.FULFILLED, "Fulfilled")
+        assert await operator.metric("fulfillment_transitions_total", phase="fulfilled", reason="Fulfilled") == 1
+    assert conditions(request) == {"Paid": "True", "Fulfilled": "True", "Ready": "True", "Stalled": "False"}
+    assert request.status is not None
+    assert request.status.order is not None
+    session = shop.stripe.world.sessions[request.spec.session.id]
+    assert [item.id for item in request.status.order.line_items] == [item.id for item in session.line_items]
+    assert request.status.order.amount is not None
+    assert request.status.order.amount.total == session.total
+    assert await shop.api_server_patches() - before == 1
+    assert await shop.events(name) == [("Normal", "Fulfilled")]
+
+
+async def test_an_order_of_137_line_items_is_copied_whole(shop: Shop) -> None:
+    """Through every page, in order, in one PATCH."""
+    async with at_work(shop):
+        request = await shop.becomes(await shop.sell(Order(line_items=137)), Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.order is not None
+    assert len({item.id for item in request.status.order.line_items}) == 137
+
+
+async def test_a_delayed_payment_that_succeeds(shop: Shop) -> None:
+    """It awaits the payment, and is fulfilled on the news of it."""
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT, "PaymentProcessing")
+        assert conditions(waiting) == {"Paid": "False", "Fulfilled": "False", "Ready": "False", "Stalled": "False"}
+        shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
+        await shop.hint(name, PaymentStatus.PAID)
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.observed_generation == request.metadata.generation == 2
+    assert await shop.events(name) == [("Normal", "PaymentProcessing"), ("Normal", "Fulfilled")]
+
+
+async def test_a_delayed_payment_that_fails(shop: Shop) -> None:
+    """The customer is asked once for a new order, and the request ends failed."""
+    async with at_work(shop) as operator:
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        shop.stripe.world.settle(waiting.spec.session.id, Settlement.FAILED)
+        await shop.hint(name, PaymentStatus.FAILED)
+        request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+        assert await operator.metric("fulfillment_mails_total", reason="MailSent") == 1
+        assert await operator.metric("fulfillment_requests", phase="failed", reason="PaymentFailed") == 1
+    assert conditions(request) == {
+        "Paid": "False",
+        "Fulfilled": "False",
+        "CustomerNotified": "True",
+        "Ready": "False",
+        "Stalled": "True",
+    }
+    buyer = shop.stripe.world.sessions[request.spec.session.id].buyer
+    assert [mail.recipients for mail in shop.mailbox.mails] == [(buyer.email,)]
+    assert await shop.events(name) == [("Normal", "PaymentProcessing"), ("Warning", "PaymentFailed")]
+    assert buyer.email not in str(request)
+    assert buyer.name not in str(request)
+
+
+async def test_a_failed_payment_that_is_paid_after_all(shop: Shop) -> None:
+    """Failed yields to paid, and to nothing else."""
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        failed = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+        shop.stripe.world.settle(failed.spec.session.id, Settlement.SUCCEEDED)
+        await shop.hint(name, PaymentStatus.PAID)
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert conditions(request)["CustomerNotified"] == "True"
+    assert len(shop.mailbox.mails) == 1
+
+
+async def test_a_lost_event_strands_no_order(shop: Shop) -> None:
+    """An unpaid order is asked of Stripe again at a slow pace, without a write while nothing changes."""
+    async with at_work(shop, recheck_interval=timedelta(seconds=1)):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        session_id = waiting.spec.session.id
+        shop.stripe.world.settle(session_id, Settlement.SUCCEEDED)
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.metadata.generation == 1
+    assert await shop.events(name) == [("Normal", "PaymentProcessing"), ("Normal", "Fulfilled")]
+
+
+async def test_a_buyer_without_an_address_is_not_mailed(shop: Shop) -> None:
+    """The request ends failed all the same, and says that nobody was told."""
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID, email=""), PaymentStatus.FAILED)
+        request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+    assert request.status is not None
+    assert request.status.message == "the payment failed; Stripe has no e-mail address of the customer"
+
+
+async def test_a_mail_that_is_put_off_is_sent_later(shop: Shop) -> None:
+    """The order is failed at once, so that alerts fire; the mail follows, once."""
+    shop.mailbox.trouble.deferrals = 1
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        first = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+        assert conditions(first)["CustomerNotified"] == "False"
+        await shop.mailbox.wait_for(1)
+        async with shop.watching(name) as changes:
+            async for request in changes:
+                if conditions(request)["CustomerNotified"] == "True":
+                    break
+    assert len(shop.mailbox.mails) == 1
+
+
+async def test_without_a_mail_server_the_request_says_so(shop: Shop) -> None:
+    """MailNotConfigured, and nothing is tried again."""
+    async with at_work(shop, smtp_host=None):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        request = await shop.becomes(name, Phase.FAILED)
+    assert request.status is not None
+    assert request.status.message.endswith("the customer was not told: FULFILLMENT_SMTP_HOST is not set")
+
+
+async def test_what_no_one_can_fulfill_ends_failed_while_others_are_served(shop: Shop) -> None:
+    """Unknown Sessions, names that are not the Session's, live orders under a test key, expired and setup Sessions."""
+    expired, _ = shop.stripe.world.play(Order(outcome=Outcome.EXPIRED))
+    setup, _ = shop.stripe.world.play(Order(mode=Mode.SETUP))
+    paid, _ = shop.stripe.world.play(Order())
+    made = {
+        await shop.make("cs_test_nonsense"): "SessionNotFound",
+        await shop.make("cs_" + "x" * 252): "SessionNotFound",
+        await shop.make(paid.id, name="cs-" + "a" * 26): "NameMismatch",
+        await shop.make("cs_live_1", livemode=True): "LivemodeMismatch",
+        await shop.make(expired.id): "SessionExpired",
+        await shop.make(setup.id): "NothingToFulfill",
+    }
+    async with at_work(shop):
+        await shop.becomes(await shop.make(paid.id), Phase.FULFILLED)
+        for name, reason in made.items():
+            await shop.becomes(name, Phase.FAILED, reason)
+    assert shop.mailbox.mails == ()
+
+
+async def test_an_outage_of_stripe_is_shown_and_passes(shop: Shop) -> None:
+    """What lasts is shown on the order, which neither fails nor is forgotten; when Stripe is back it is fulfilled."""
+    shop.stripe.faults.set([Refuse(status=503)])
+    async with at_work(shop) as operator:
+        name = await shop.sell(Order())
+        request = await shop.becomes(name, Phase.FULFILLING, "StripeUnavailable")
+        assert request.status is not None
+        assert request.status.message.startswith("Stripe's API answered 503")
+        assert (await operator.metric("fulfillment_reconcile_errors_total", error="stripe-unavailable") or 0) >= 3
+        shop.stripe.faults.set([])
+        await shop.becomes(name, Phase.FULFILLED)
+    assert await shop.events(name) == [("Warning", "StripeUnavailable"), ("Normal", "Fulfilled")]
+
+
+async def test_a_wrong_api_key_is_shown_at_once(shop: Shop) -> None:
+    """A person must mend it: the message says what; the order goes on by itself afterwards."""
+    name = await shop.sell(Order(), PaymentStatus.PAID)
+    async with at_work(shop, stripe_api_key=Secret("sk_test_revoked")):
+        request = await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
+        assert request.status is not None
+        assert "mend STRIPE_API_KEY" in request.status.message
+    async with at_work(shop):
+        await shop.becomes(name, Phase.FULFILLED)
+
+
+async def test_a_restart_does_nothing_twice(shop: Shop) -> None:
+    """What is done is not looked at again: no request to Stripe, no PATCH, no mail."""
+    names = [
+        await shop.sell(Order()),
+        await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED),
+        await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID),
+    ]
+    phases = (Phase.FULFILLED, Phase.FAILED, Phase.AWAITING_PAYMENT)
+    async with at_work(shop):
+        before = [await shop.becomes(name, phase) for name, phase in zip(names, phases, strict=True)]
+    shop.stripe.traffic.clear()
+    async with at_work(shop):
+        await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
+    assert len(shop.stripe.traffic.requests) == 1
+    assert [await shop.requests.get(name) for name in names] == before
+    assert len(shop.mailbox.mails) == 1
+
+
+async def test_an_outage_of_the_api_server_loses_nothing(shop: Shop) -> None:
+    """An order that is being worked on when the API server goes down is written when it is back, and mailed once."""
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        shop.stripe.world.settle(waiting.spec.session.id, Settlement.FAILED)
+        shop.stripe.faults.set([Refuse(status=503, times=1)])  # so that the next look falls into the outage
+        await shop.hint(name, PaymentStatus.FAILED)
+        async with shop.control_plane.down():
+            await shop.mailbox.wait_for(1)
+        await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+        await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
+    assert len(shop.mailbox.mails) == 1

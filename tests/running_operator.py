@@ -1,0 +1,175 @@
+"""An operator at work before a real API server, a stand-in for Stripe and a mail catcher."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, watch
+from prometheus_client.parser import text_string_to_metric_families
+
+from fulfillment_api.names import GROUP, PLURAL, VERSION, request_name
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.mailbox import Mailbox, mailbox
+from fulfillment_local.stripe_world.api import TEST_KEY
+from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.stripe_world.server import StripeServer, stripe_server
+from fulfillment_local.stripe_world.world import new_world
+from fulfillment_operator.main import running_operator
+from fulfillment_operator.settings import OperatorSettings, SmtpTls
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.settings import Secret
+
+RULES = (
+    client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch"]),
+    client.V1PolicyRule(api_groups=[GROUP], resources=[f"{PLURAL}/status"], verbs=["patch"]),
+    client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create"]),
+)
+"""What the chart's Role allows the operator: no more is needed."""
+
+ADDRESS: dict[str, Any] = {"group": GROUP, "version": VERSION, "plural": PLURAL}
+WITHIN = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The cluster, Stripe and the mail of one test."""
+
+    control_plane: ControlPlane
+    namespace: str
+    stripe: StripeServer
+    mailbox: Mailbox
+    api: client.ApiClient
+    """As someone who may do everything."""
+    requests: KubernetesApi
+    http: aiohttp.ClientSession
+
+    def settings(self, **changes: Any) -> OperatorSettings:
+        settings: dict[str, Any] = {
+            "stripe_api_key": Secret(TEST_KEY),
+            "stripe_api_base": self.stripe.url,
+            "stripe_requests_per_second": 1000.0,
+            "stripe_timeout": timedelta(seconds=1),
+            "kubeconfig": str(self.control_plane.kubeconfigs[User.OPERATOR]),
+            "namespace": self.namespace,
+            "management_port": 0,
+            "smtp_host": self.mailbox.host,
+            "smtp_port": self.mailbox.port,
+            "smtp_tls": SmtpTls.NONE,
+            "mail_from": "Harbour Goods <orders@shop.example>",
+            "shop_name": "Harbour Goods",
+        }
+        return OperatorSettings(**(settings | changes))
+
+    async def sell(self, order: Order, hint: PaymentStatus = PaymentStatus.PAID) -> str:
+        """Let a buyer complete Checkout, make the request as the webhook service does, and return its name."""
+        session, _ = self.stripe.world.play(order)
+        return await self.make(session.id, hint)
+
+    async def make(self, session_id: str, hint: PaymentStatus = PaymentStatus.PAID, **reference: Any) -> str:
+        """Make a request for any Session id."""
+        name = reference.pop("name", request_name(session_id))
+        facts: dict[str, Any] = {"id": session_id, "livemode": False, **reference}
+        await self.requests.create(name, Spec(session=Session(**facts), payment=Payment(status=hint)))
+        return str(name)
+
+    async def hint(self, name: str, payment: PaymentStatus) -> None:
+        """Tell newer news of the payment, as the webhook service does."""
+        await self.requests.update_payment(await self.requests.get(name), Payment(status=payment))
+
+    async def becomes(self, name: str, phase: Phase, reason: str | None = None) -> FulfillmentRequest:
+        """Wait until a request is in a phase, for a reason."""
+        last: FulfillmentRequest | None = None
+        async with asyncio.timeout(WITHIN), self.watching(name) as changes:
+            async for request in changes:
+                status = request.status
+                if status and status.phase is phase and reason in {None, status.reason}:
+                    return request
+                last = request
+        raise AssertionError(f"the watch of {name} ended; it was {last}")
+
+    @asynccontextmanager
+    async def watching(self, name: str) -> AsyncIterator[AsyncIterator[FulfillmentRequest]]:
+        """Watch one request, from as it is now."""
+        stream = watch.Watch()  # type: ignore[no-untyped-call] # the library's
+
+        async def changes() -> AsyncIterator[FulfillmentRequest]:
+            objects = client.CustomObjectsApi(self.api)
+            async for event in stream.stream(  # type: ignore[no-untyped-call] # likewise
+                objects.list_namespaced_custom_object,
+                **ADDRESS,
+                namespace=self.namespace,
+                field_selector=f"metadata.name={name}",
+            ):
+                yield msgspec.convert(event["object"], FulfillmentRequest)
+
+        found = changes()
+        try:
+            yield found
+        finally:
+            await found.aclose()  # type: ignore[attr-defined] # an async generator has it
+            await stream.close()  # type: ignore[no-untyped-call] # likewise
+
+    async def events(self, name: str) -> list[tuple[str, str]]:
+        """List the Events about a request in their order, as (type, reason)."""
+        found = await client.CoreV1Api(self.api).list_namespaced_event(
+            self.namespace, field_selector=f"involvedObject.name={name}"
+        )
+        events = sorted(found.items, key=lambda event: int(event.metadata.resource_version or 0))
+        return [(event.type or "", event.reason or "") for event in events]
+
+    async def api_server_patches(self) -> float:
+        """Count the PATCHes of FulfillmentRequests that the API server ever took, by its own metrics."""
+        headers = {"Authorization": str(await self.api.configuration.get_api_key_with_prefix("BearerToken"))}
+        answer = await self.api.call_api("GET", f"{self.control_plane.server}/metrics", headers)
+        text = (await answer.read()).decode()  # type: ignore[no-untyped-call] # the library's
+        families = [each for each in text_string_to_metric_families(text) if each.name == "apiserver_request"]
+        wanted = {"resource": PLURAL, "verb": "PATCH"}.items()
+        return sum(sample.value for family in families for sample in family.samples if wanted <= sample.labels.items())
+
+
+@asynccontextmanager
+async def open_shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    """Open a shop in a namespace; the operator is started by `at_work`."""
+    await control_plane.grant(User.OPERATOR, namespace, RULES)
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(control_plane.connect())
+        yield Shop(
+            control_plane=control_plane,
+            namespace=namespace,
+            stripe=await stack.enter_async_context(stripe_server(new_world(seed=7))),
+            mailbox=await stack.enter_async_context(mailbox()),
+            api=api,
+            requests=KubernetesApi(api, namespace, timeout=10),
+            http=await stack.enter_async_context(aiohttp.ClientSession()),
+        )
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """An operator that runs."""
+
+    http: aiohttp.ClientSession
+    url: str
+
+    async def metric(self, name: str, **labels: str) -> float | None:
+        """Scrape one sample; None when there is no such series."""
+        async with self.http.get(f"{self.url}/metrics") as response:
+            text = await response.text()
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
+
+
+@asynccontextmanager
+async def at_work(shop: Shop, **changes: Any) -> AsyncIterator[AtWork]:
+    """Run an operator in this process."""
+    async with running_operator(shop.settings(**changes)) as operator:
+        yield AtWork(shop.http, f"http://localhost:{operator.management_port}")
