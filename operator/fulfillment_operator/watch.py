@@ -137,6 +137,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False  # Events are the reconciler's
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)  # then from the start: an outage ends soon after it ends
     settings.watching.server_timeout = _WATCH_SECONDS
     settings.watching.client_timeout = _WATCH_SECONDS + 10
     settings.watching.field_selectors[names.GROUP, names.VERSION, names.PLURAL] = f"status.phase!={Phase.FULFILLED}"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -55,6 +56,10 @@ class RequestChangedError(KubernetesError):
     """The FulfillmentRequest changed since it was read."""
 
 
+class RequestUnreadableError(KubernetesError):
+    """The object was made by hand: the schema allows it, and yet it says nothing that this product understands."""
+
+
 class RequestRefusedError(KubernetesError):
     """The API server refuses the object's content: the CustomResourceDefinition does not allow it."""
 
@@ -73,6 +78,7 @@ async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[
     configuration = client.Configuration()
     try:
         if kubeconfig is not None:
+            _check_there(kubeconfig)
             await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call] # the library's
         elif config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
             config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # likewise
@@ -91,6 +97,11 @@ async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[
     async with client.ApiClient(configuration) as api:
         api.user_agent = "checkout-fulfillment"
         yield api
+
+
+def _check_there(kubeconfig: str) -> None:
+    if not any(Path(each).is_file() for each in kubeconfig.split(os.pathsep)):
+        raise SettingsError(f"KUBECONFIG names {kubeconfig!r}, which is not there: set it to a kubeconfig file")
 
 
 class KubernetesApi:
@@ -178,12 +189,18 @@ class KubernetesApi:
 
         Raises:
             RequestGoneError: there is none of this name.
+            RequestUnreadableError: its content makes no sense.
         """
         with _translated():
             found = await self._objects.get_namespaced_custom_object(
                 **self._address, name=name, _request_timeout=self._timeout
             )
-        return msgspec.convert(found, FulfillmentRequest)
+        try:
+            return msgspec.convert(found, FulfillmentRequest)
+        except msgspec.ValidationError as error:
+            raise RequestUnreadableError(
+                f"{name} cannot be read ({error}): if it was made by hand, delete it"
+            ) from error
 
     async def update_payment(self, request: FulfillmentRequest, payment: Payment) -> None:
         """Write what Stripe said newly of the payment, onto exactly the version that was read.

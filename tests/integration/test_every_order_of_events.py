@@ -1,0 +1,146 @@
+"""Whatever order, duplication and loss befall one Session's events, the order ends the same, and never goes back."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fulfillment_api.names import request_name
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.deliveries import Webhook, delivery_of
+from fulfillment_local.stripe_world.control import sent_event
+from fulfillment_local.stripe_world.model import Event, Order, Outcome, Settlement
+from fulfillment_operator.settings import BackendName
+from fulfillment_service.main import running_service
+from running_operator import Shop, at_work, open_shop
+from running_webhook import RULES as SERVICE_RULES
+from running_webhook import SECRET, service_settings
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+RECHECK = timedelta(milliseconds=500)
+MAY_FOLLOW = {
+    None: {Phase.AWAITING_PAYMENT, Phase.FULFILLED, Phase.FAILED},
+    Phase.AWAITING_PAYMENT: {Phase.FULFILLED, Phase.FAILED},
+    Phase.FAILED: {Phase.FULFILLED},
+    Phase.FULFILLED: set(),
+}
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens to one Session at Stripe, and what the webhook hears of it."""
+
+    order: Order
+    settlement: Settlement | None
+    before: tuple[int, ...]
+    """Deliveries of the events that there are before the payment is settled, by their place."""
+    after: tuple[int, ...]
+    """Deliveries afterwards."""
+    patient: bool
+    """Whether the operator has the time to look before the payment is settled."""
+    thin: bool
+
+    @property
+    def ends(self) -> Phase:
+        """How the order must end: as Stripe's own books say."""
+        return Phase.FAILED if self.settlement is Settlement.FAILED else Phase.FULFILLED
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Draw a story in which at least one event arrives."""
+    outcome = draw(st.sampled_from([Outcome.PAID, Outcome.FREE, Outcome.UNPAID]))
+    settlement = None
+    if outcome is Outcome.UNPAID:
+        settlement = draw(st.sampled_from([Settlement.SUCCEEDED, Settlement.FAILED]))
+    before = draw(st.lists(st.just(0), max_size=2))
+    places = st.integers(0, 1 if settlement else 0)
+    after = draw(st.lists(places, min_size=0 if before else 1, max_size=4))
+    return Story(
+        Order(outcome=outcome), settlement, tuple(before), tuple(after), draw(st.booleans()), draw(st.booleans())
+    )
+
+
+@dataclass(frozen=True)
+class Business:
+    """The whole product at work, and what its backend got."""
+
+    shop: Shop
+    webhook: Webhook
+    fulfilled: Counter[str]
+
+    async def deliver(self, event: Event, *, thin: bool) -> None:
+        """Deliver an event as Stripe does; it must be acknowledged."""
+        body = bytes(sent_event(event).thin if thin else sent_event(event).snapshot)
+        (answer,) = await self.webhook.post([delivery_of(body)])
+        assert (answer.status, answer.text) == (200, answer.text)
+
+    async def phases(self, name: str, until: Phase) -> list[Phase]:
+        """Follow a request through its phases until one of them."""
+        seen: list[Phase] = []
+        async with asyncio.timeout(20), self.shop.watching(name) as changes:
+            async for request in changes:
+                if request.status and seen[-1:] != [request.status.phase]:
+                    seen.append(request.status.phase)
+                if seen[-1:] == [until]:
+                    return seen
+        raise AssertionError(f"the watch ended; phases were {seen}")
+
+
+@pytest.fixture
+async def business(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Business]:
+    fulfilled: Counter[str] = Counter()
+
+    async def fulfill(request: web.Request) -> web.StreamResponse:
+        fulfilled[request.headers["webhook-id"]] += 1
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/orders", fulfill)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
+    await control_plane.grant(User.SERVICE, namespace, [SERVICE_RULES])
+    async with (
+        open_shop(control_plane, namespace) as shop,
+        at_work(shop, backend=BackendName.HTTP, http_url=url, recheck_interval=RECHECK),
+        running_service(service_settings(control_plane, namespace)) as service,
+    ):
+        webhook = Webhook(url=f"http://localhost:{service.webhook_port}/webhook", secrets=(SECRET,), http=shop.http)
+        yield Business(shop, webhook, fulfilled)
+    await runner.cleanup()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=stories())
+async def test_the_end_is_the_one_that_stripe_knows(business: Business, story: Story) -> None:
+    """Fulfilled once or failed with one mail, as Stripe's books say, by a path that never goes back."""
+    world = business.shop.stripe.world
+    session, completed = world.play(story.order)
+    assert completed is not None
+    name = request_name(session.id)
+    for _ in story.before:
+        await business.deliver(completed, thin=story.thin)
+    if story.patient and story.before:
+        await business.phases(name, Phase.AWAITING_PAYMENT if story.settlement else Phase.FULFILLED)
+    settled = world.settle(session.id, story.settlement) if story.settlement else None
+    events = [completed, settled or completed]
+    following = asyncio.create_task(business.phases(name, story.ends))
+    for place in story.after:
+        await business.deliver(events[place], thin=story.thin)
+    phases = await following
+    assert all(after in MAY_FOLLOW[before] for before, after in zip([None, *phases], phases, strict=False))
+    mails = business.shop.mailbox.to(session.buyer.email)
+    told = [mail for mail in mails if name in mail.message_id]
+    assert len(told) == (1 if story.ends is Phase.FAILED else 0)
+    assert business.fulfilled[name] == (1 if story.ends is Phase.FULFILLED else 0)
