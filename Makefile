@@ -20,6 +20,25 @@ $(SETUP): requirements-dev.lock pyproject.toml
 .PHONY: setup
 setup: $(SETUP) ## install what the project needs into .venv
 
+.PHONY: programs
+programs: $(SETUP) # etcd, kube-apiserver and kubectl: found, downloaded or built (about 6 minutes, once)
+	@$(BIN)/python -m fulfillment_local.programs >/dev/null
+
+.PHONY: demo
+demo: programs ## play every kind of order on this machine; ONCE=1 ends after the last one
+	@$(BIN)/fulfillment demo $(if $(ONCE),--once)
+
+.PHONY: test
+test: programs ## run every test that needs no cluster with nodes; TESTS=tests/unit runs some
+	$(BIN)/pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term)
+
+.PHONY: check
+check: $(SETUP) ## lint, format, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy api runtime service operator local tests
+	$(BIN)/lint-imports
+
 .PHONY: lock
 lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with hashes
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv

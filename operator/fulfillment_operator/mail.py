@@ -131,6 +131,10 @@ class Mailer:
             message = self._mail.compose(key, session, to, self._clock())
         except (ValueError, IndexError):
             return MailOutcome(Reason.NO_EMAIL_ADDRESS, "what Stripe has as the customer's e-mail address is none")
+        except jinja2.TemplateError as error:
+            return MailOutcome(
+                Reason.MAIL_UNAVAILABLE, f"a mail template does not render for this order: {error.message}"
+            )
         try:
             await self._send(message)
         except aiosmtplib.SMTPAuthenticationError as error:

@@ -64,7 +64,9 @@ class Pace:
     backend_deadline: timedelta
     """From the first try of the backend to the last."""
     trouble: Backoff
-    """Between two looks that Stripe, the mail server or the cluster kept from their end."""
+    """Between two looks that Stripe or the mail server kept from their end."""
+    kubernetes: Backoff
+    """Between two tries to write a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ class Reconciler:
                 return Looked(request, None)
             case LookAt(at):
                 return Looked(request, at - self._clock())
+            case LookNow() if status.observed_generation != request.metadata.generation:  # news came meanwhile
+                return Looked(request, timedelta(0))
             case LookNow():  # something is still to do, and was just tried
                 return Looked(request, self._pace.trouble.delay(failures + 1), failures + 1)
 
@@ -216,11 +220,11 @@ class Reconciler:
                 _log.info("reconcile.request_gone")
                 return None
             except (ApiUnavailableError, ApiDeniedError, NotInstalledError) as error:
-                delay = self._pace.trouble.delay(failures).total_seconds()
+                delay = self._pace.kubernetes.delay(failures).total_seconds()
                 self._metrics.troubles.labels(Trouble.KUBERNETES).inc()
                 _log.warning("reconcile.status_not_written", message=str(error), again_after=delay)
                 await asyncio.sleep(delay)
-        raise AssertionError("unreachable: the loop has no end")
+        raise AssertionError("the count never ends")  # pragma: no cover
 
     async def _tell_cluster(self, before: FulfillmentRequest, request: FulfillmentRequest, status: Status) -> None:
         """Log, count and post the transition, if there was one."""

@@ -8,9 +8,11 @@ import yaml
 from kubernetes.aio import client
 
 from fulfillment_api.crd import custom_resource_definition
+from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
+from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +37,30 @@ async def namespace(control_plane: ControlPlane) -> str:
 async def crd(control_plane: ControlPlane) -> None:
     """Install the CustomResourceDefinition, and wait until the API server serves it."""
     kubectl = (control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfigs[User.ADMIN]}")
-    manifest = yaml.safe_dump(custom_resource_definition()).encode()
-    for arguments in (("apply", "-f", "-"), ("wait", "--for=condition=Established", "-f", "-")):
+    definition = custom_resource_definition()
+    first = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": request_name("cs_test_1"), "namespace": "default"},
+        "spec": {"session": {"id": "cs_test_1", "livemode": False}, "payment": {"status": "unpaid"}},
+    }
+    for arguments, manifest in (
+        (("apply", "-f", "-"), definition),
+        (("wait", "--for=condition=Established", "-f", "-"), definition),
+        (("create", "--dry-run=server", "-f", "-"), first),  # the API server takes 2 s for the first of its kind
+    ):
         process = await asyncio.create_subprocess_exec(*kubectl, *arguments, stdin=PIPE, stdout=DEVNULL)
-        await process.communicate(manifest)
+        await process.communicate(yaml.safe_dump(manifest).encode())
         assert process.returncode == 0
+
+
+@pytest.fixture
+async def webhook(
+    control_plane: ControlPlane,
+    namespace: str,
+    crd: None,  # noqa: ARG001 - it must be there
+) -> AsyncIterator[RunningWebhook]:
+    """Run the webhook service, allowed what the chart allows it."""
+    await control_plane.grant(User.SERVICE, namespace, [RULES])
+    async with running_webhook(control_plane, namespace, service_settings(control_plane, namespace)) as webhook:
+        yield webhook

@@ -205,6 +205,17 @@ def test_a_template_that_does_not_render_is_found_at_start(tmp_path: Path, templ
     assert caught.value.message == f"a mail template does not render: {message}"
 
 
+async def test_a_template_that_fails_for_one_order_waits_for_a_person(tmp_path: Path) -> None:
+    """What renders for the trial order may fail for another: that mail is tried again, and the message says why."""
+    (tmp_path / "payment_failed.txt").write_text("{{ line_items[0].description.upper() }}")
+    async with mailbox() as box:
+        nameless = replace(FAILED, line_items=())
+        outcome = await mailer(box, templates=str(tmp_path)).tell_payment_failed(KEY, nameless)
+        assert outcome.reason is Reason.MAIL_UNAVAILABLE
+        assert outcome.message.startswith("a mail template does not render for this order: ")
+        assert box.mails == ()
+
+
 def test_a_sender_that_is_no_address_is_found_at_start() -> None:
     """One clear line."""
     with pytest.raises(SettingsError, match="FULFILLMENT_MAIL_FROM 'Harbour Goods' is no mail address"):

@@ -1,0 +1,62 @@
+"""The public HTTP port: `POST /webhook`, and nothing else."""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Litestar, Request, Response, post
+from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+
+from fulfillment_service.refusals import Refusal, RefusedError
+from fulfillment_service.webhook import Answer, Webhook
+
+_CLOSE = {"Connection": "close"}
+
+
+def create_app(webhook: Webhook, *, max_body_bytes: int) -> Litestar:
+    """Build the ASGI application.
+
+    Args:
+        webhook: what answers Stripe's events.
+        max_body_bytes: a body that is larger is refused as soon as that is known.
+    """
+
+    @post("/webhook", status_code=HTTPStatus.OK)
+    async def receive(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
+        return _response(await webhook.answer(partial(_body, request), request.headers.get("stripe-signature")))
+
+    return Litestar(
+        [receive],
+        request_max_body_size=max_body_bytes,
+        exception_handlers={HTTPException: _no_such_thing},
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+
+
+async def _body(request: Request[Any, Any, Any]) -> bytes:
+    try:
+        return await request.body()
+    except RequestEntityTooLarge:
+        raise RefusedError(Refusal.TOO_LARGE, "the body is larger than FULFILLMENT_WEBHOOK_MAX_BODY_BYTES") from None
+    except InternalServerException as error:  # how Litestar says that the sender hung up
+        raise RefusedError(Refusal.CUT_OFF, "the sender hung up before the body was whole") from error
+
+
+def _response(answer: Answer) -> Response[dict[str, str]]:
+    # What is left of a body that was not read whole must not be taken for the next request.
+    unread = answer.status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT)
+    return Response(answer.body, status_code=answer.status, headers=_CLOSE if unread else None)
+
+
+def _no_such_thing(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
+    """Answer what is not `POST /webhook`."""
+    word = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return Response(
+        {"error": word, "detail": "Stripe's events go to POST /webhook"},
+        status_code=error.status_code,
+        headers={**(error.headers or {}), **_CLOSE},
+    )

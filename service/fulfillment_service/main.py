@@ -1,0 +1,110 @@
+"""The command `fulfillment service`: wires the webhook service, and runs it until it is told to stop."""
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from fulfillment_api.names import PLURAL
+from fulfillment_runtime.kubernetes_api import KubernetesApi, connect
+from fulfillment_runtime.logs import configure_logs
+from fulfillment_runtime.management import management_server
+from fulfillment_runtime.settings import load_settings
+from fulfillment_service.app import create_app
+from fulfillment_service.metrics import WebhookMetrics
+from fulfillment_service.server import serve
+from fulfillment_service.settings import ServiceSettings
+from fulfillment_service.translate import Filters
+from fulfillment_service.webhook import Webhook
+
+_log = structlog.get_logger(__name__)
+
+_CONNECTIONS = 64  # to the API server: more do not make it any faster
+_RULES = (("create", PLURAL), ("get", PLURAL), ("patch", PLURAL))
+
+
+@click.command()
+def command() -> None:
+    """Receive Stripe's events, and make FulfillmentRequests of them."""
+    settings = load_settings(ServiceSettings, os.environ)
+    configure_logs(settings.log_level, settings.log_format)
+    uvloop.run(_run_until_told(settings))
+
+
+async def _run_until_told(settings: ServiceSettings) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running_service(settings):
+        await told.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A webhook service at work."""
+
+    webhook_port: int
+    management_port: int
+
+
+@asynccontextmanager
+async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningService]:
+    """Run the webhook service while the context lasts; at its end, finish the requests that are under way.
+
+    Raises:
+        SettingsError: there is no Kubernetes API to talk to, or the CustomResourceDefinition is missing.
+        AccessDeniedError: RBAC forbids what the service must do.
+        UnavailableError: the API server cannot be reached, or a port is taken.
+    """
+    stopping = asyncio.Event()
+    registry = CollectorRegistry()
+    deadline = settings.deadline.total_seconds()
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connect(settings.kubeconfig, connections=_CONNECTIONS))
+        # Half of the deadline leaves time for a second try, perhaps at another API server.
+        kubernetes = KubernetesApi(api, settings.namespace, timeout=deadline / 2)
+        await kubernetes.check_access(*_RULES)
+        webhook = Webhook(
+            requests=kubernetes,
+            metrics=WebhookMetrics(registry, started_at=time.time()),
+            secrets=settings.webhook_secrets,
+            tolerance=settings.tolerance,
+            filters=Filters(livemode=settings.livemode, accounts=settings.accounts),
+            deadline=settings.deadline,
+            turns=asyncio.Semaphore(_CONNECTIONS),
+            clock=lambda: datetime.now(UTC),
+            random=random.random,
+        )
+        management_port = await stack.enter_async_context(
+            management_server(
+                settings.management_port,
+                registry,
+                live=lambda: None,  # that it answers is the proof
+                ready=lambda: "it is stopping" if stopping.is_set() else None,
+            )
+        )
+        app = create_app(webhook, max_body_bytes=settings.max_body_bytes)
+        webhook_port = await stack.enter_async_context(
+            serve(app, settings.webhook_port, patience=deadline, grace=deadline + 1)
+        )
+        stack.callback(stopping.set)
+        _log.info(
+            "service.started",
+            namespace=settings.namespace,
+            webhook_port=webhook_port,
+            management_port=management_port,
+        )
+        yield RunningService(webhook_port, management_port)
+        _log.info("service.stopping")
+    _log.info("service.stopped")

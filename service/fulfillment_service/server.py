@@ -1,0 +1,125 @@
+"""The HTTP server: uvicorn inside of this process's event loop, bounded in what a sender can make it hold."""
+
+import asyncio
+import contextlib
+import math
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fulfillment_runtime.exits import UnavailableError
+
+_CONNECTIONS = 1000
+"""How many senders are served at once; others are answered 503, and Stripe sends again."""
+
+
+@contextlib.asynccontextmanager
+async def serve(app: Litestar, port: int, *, patience: float, grace: float) -> AsyncIterator[int]:
+    """Serve the application, and yield the port's number (`port` 0 takes a free one).
+
+    At the end no new connection is accepted, and requests under way are finished.
+
+    Args:
+        app: what to serve.
+        port: the port, on every address of this machine.
+        patience: seconds that a sender may take for a request's head; then it is hung up on.
+        grace: seconds after which requests under way are given up at the end.
+
+    Raises:
+        UnavailableError: the port is taken.
+    """
+    listener = _listen(port)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=_protocol(patience),
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=math.ceil(grace),
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        if socket.has_dualstack_ipv6():
+            listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+        else:
+            listener = socket.create_server(("0.0.0.0", port), backlog=1024)  # noqa: S104 - Stripe calls from outside
+    except OSError as error:
+        raise UnavailableError(
+            f"the webhook port {port} cannot be opened ({error.strerror}): free it, or set FULFILLMENT_WEBHOOK_PORT "
+            "to another"
+        ) from error
+    # Its connections inherit it. asyncio sets it only on sockets of its own, and an answer would wait 40 ms for an ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, but it says when it listens, and leaves signals to the process that it is a part of."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _protocol(patience: float) -> type[HttpToolsProtocol]:
+    """Make uvicorn's protocol hang up on a sender who does not get on; uvicorn alone would wait for ever."""
+
+    class ImpatientProtocol(HttpToolsProtocol):
+        _hang_up: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+            super().connection_made(transport)
+            self._await_head()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._await_head()
+
+        def on_headers_complete(self) -> None:
+            self._await_nothing()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._await_nothing()
+            super().connection_lost(exc)
+
+        def _await_head(self) -> None:
+            if self._hang_up is None:
+                self._hang_up = self.loop.call_later(patience, self.transport.close)
+
+        def _await_nothing(self) -> None:
+            if self._hang_up is not None:
+                self._hang_up.cancel()
+                self._hang_up = None
+
+    return ImpatientProtocol

@@ -1,0 +1,64 @@
+"""The webhook service's settings."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
+
+_REDIRECT_HELD = timedelta(seconds=10)
+"""How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
+
+Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
+
+
+class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
+    """What the webhook service can be told."""
+
+    webhook_secrets: Annotated[
+        tuple[Secret, ...],
+        Meta(
+            min_length=1,
+            description="the endpoint's signing secrets, whsec_…; several while one is being rolled",
+        ),
+    ] = field(name="STRIPE_WEBHOOK_SECRETS")
+    livemode: (
+        Annotated[bool, Meta(description="true or false: events of the other mode are ignored; unset: none are")] | None
+    ) = field(default=None, name="STRIPE_LIVEMODE")
+    accounts: (
+        Annotated[
+            tuple[Account, ...],
+            Meta(
+                min_length=1,
+                description="the connected accounts, acct_…, whose events count; unset: all",
+            ),
+        ]
+        | None
+    ) = field(default=None, name="STRIPE_ACCOUNTS")
+    webhook_port: Annotated[Port, Meta(description="the port of POST /webhook")] = field(
+        default=4242, name="FULFILLMENT_WEBHOOK_PORT"
+    )
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="the largest event that is read, in bytes")] = field(
+        default=1024 * 1024, name="FULFILLMENT_WEBHOOK_MAX_BODY_BYTES"
+    )
+    deadline: Annotated[
+        timedelta,
+        Meta(description="within which every event is answered, such as 8s; at most 10s, then Stripe gave up"),
+    ] = field(default=timedelta(seconds=8), name="FULFILLMENT_WEBHOOK_DEADLINE")
+    tolerance: Annotated[
+        timedelta, Meta(description="how far a signature's time may be from this machine's clock, such as 5m")
+    ] = field(default=timedelta(seconds=300), name="FULFILLMENT_WEBHOOK_TOLERANCE")
+
+    def __post_init__(self) -> None:
+        """Check what types alone do not say."""
+        for place, secret in enumerate(self.webhook_secrets, start=1):
+            if not secret.startswith("whsec_") or secret == "whsec_":  # noqa: S105 - the mark of every such secret
+                raise ValueError(
+                    f"STRIPE_WEBHOOK_SECRETS: number {place} of {len(self.webhook_secrets)} is no signing secret: "
+                    "it starts with whsec_ (Stripe Dashboard, Webhooks; or what `stripe listen` prints)"
+                )
+        if not timedelta() < self.deadline <= _REDIRECT_HELD:
+            raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s")
+        if not timedelta() < self.tolerance:
+            raise ValueError("FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s")

@@ -1,0 +1,197 @@
+"""Decides what an event asks for: the request that should exist, or nothing. Pure: no I/O, no clock."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum, unique
+from itertools import islice
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from fulfillment_api.money import display_amount
+from fulfillment_api.names import request_name
+from fulfillment_api.spec import Amount, Currency, Metadata, Payment, PaymentStatus, Session, Spec
+from fulfillment_service.event import Event, SessionObject
+from fulfillment_service.refusals import Refusal, RefusedError
+
+_BOUNDS = get_type_hints(Session, include_extras=True) | get_type_hints(Payment, include_extras=True)
+_MOST_METADATA = 50  # Stripe's bound, and the contract's
+_INTEGER_BITS = 63  # beside the sign: the contract's integers are int64
+_SETUP = "setup"  # a mode that sells nothing
+
+
+@unique
+class EventType(StrEnum):
+    """The event types that concern this product: those of the guide, and `expired`."""
+
+    COMPLETED = "checkout.session.completed"
+    ASYNC_PAYMENT_SUCCEEDED = "checkout.session.async_payment_succeeded"
+    ASYNC_PAYMENT_FAILED = "checkout.session.async_payment_failed"
+    EXPIRED = "checkout.session.expired"
+
+    @classmethod
+    def of(cls, event: Event) -> "EventType | None":
+        """Return an event's type; None for every other."""
+        try:
+            return cls(event.type)
+        except ValueError:
+            return None
+
+
+@unique
+class Ignored(StrEnum):
+    """Why an event of Stripe's asks for nothing."""
+
+    EVENT_TYPE = "event-type"
+    """It is about something else."""
+    EXPIRED = "expired"
+    """The Session was never completed: nothing was bought, and no payment failed."""
+    SETUP_MODE = "setup-mode"
+    """The Session saved a payment method and sold nothing."""
+    LIVEMODE = "livemode"
+    """It is a test event, or a live one, where the other mode is asked for."""
+    ACCOUNT = "account"
+    """It comes from a connected account that is not asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """Which events are asked for."""
+
+    livemode: bool | None = None
+    """None: both modes."""
+    accounts: Collection[str] | None = None
+    """The connected accounts; None: all. The platform's own events always count."""
+
+    def against(self, session: Session) -> Ignored | None:
+        """Tell what speaks against an event about this Session, if anything does."""
+        if self.livemode not in (None, session.livemode):
+            return Ignored.LIVEMODE
+        if self.accounts is not None and session.account is not None and session.account not in self.accounts:
+            return Ignored.ACCOUNT
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The FulfillmentRequest that an event asks for."""
+
+    name: str
+    spec: Spec
+
+
+def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Desired | Ignored:
+    """Decide what an event asks for.
+
+    What does not fit the contract's bounds is left out, for the operator asks Stripe anyway; but not what tells
+    which order it is.
+
+    Args:
+        event: the event, its signature verified.
+        filters: which events are asked for.
+        observed_at: when it was received, in UTC.
+
+    Raises:
+        RefusedError: it is about a Session, but does not say which.
+    """
+    kind = EventType.of(event)
+    if kind is None:
+        return Ignored.EVENT_TYPE
+    if kind is EventType.EXPIRED:
+        return Ignored.EXPIRED
+    session = _session(event)
+    if unwanted := filters.against(session):
+        return unwanted
+    if event.session.mode == _SETUP:
+        return Ignored.SETUP_MODE
+    payment = Payment(
+        status=_payment_status(kind, event.session),
+        event=_id("event", event.id),
+        observed_at=observed_at.replace(microsecond=0),
+    )
+    return Desired(
+        request_name(session.id, session.account),
+        Spec(session=session, payment=payment, amount=_amount(event.session)),
+    )
+
+
+def _payment_status(
+    kind: Literal[EventType.COMPLETED, EventType.ASYNC_PAYMENT_SUCCEEDED, EventType.ASYNC_PAYMENT_FAILED],
+    session: SessionObject,
+) -> PaymentStatus:
+    match kind:
+        case EventType.ASYNC_PAYMENT_SUCCEEDED:
+            return PaymentStatus.PAID
+        case EventType.ASYNC_PAYMENT_FAILED:
+            return PaymentStatus.FAILED
+        case EventType.COMPLETED if session.payment_status in (PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED):
+            return PaymentStatus(session.payment_status)
+        case EventType.COMPLETED:  # unpaid, or an API version that does not say: a hint, and Stripe is asked
+            return PaymentStatus.UNPAID
+
+
+def _session(event: Event) -> Session:
+    told = event.session
+    session_id, account = _id("id", told.id), _id("account", event.account or None)
+    if session_id is None:
+        raise RefusedError(Refusal.NO_SESSION_ID, "the event does not say which Checkout Session it is about: cs_…")
+    if event.account and account is None:
+        raise RefusedError(Refusal.ODD_ACCOUNT, "the event comes from an account whose id is none: acct_…")
+    return Session(
+        id=session_id,
+        account=account,
+        livemode=_livemode(event, session_id),
+        mode=_fitting(told.mode, _BOUNDS["mode"]),
+        created_at=_time(told.created),
+        payment_intent=_id("payment_intent", told.payment_intent),
+        subscription=_id("subscription", told.subscription),
+        payment_link=_id("payment_link", told.payment_link),
+        customer=_id("customer", told.customer),
+        client_reference_id=_fitting(told.client_reference_id or None, _BOUNDS["client_reference_id"]),
+        metadata=_metadata(told.metadata),
+    )
+
+
+def _livemode(event: Event, session_id: str) -> bool:
+    for told in (event.livemode, event.session.livemode):
+        if isinstance(told, bool):
+            return told
+    return session_id.startswith("cs_live_")
+
+
+def _amount(session: SessionObject) -> Amount | None:
+    total = session.amount_total
+    currency = _fitting(session.currency.strip().lower(), Currency) if isinstance(session.currency, str) else None
+    if currency is None or type(total) is not int or total.bit_length() > _INTEGER_BITS:
+        return None
+    return Amount(total=total, currency=currency, display=display_amount(total, currency))
+
+
+def _metadata(told: object) -> dict[str, str]:
+    if not isinstance(told, dict):
+        return {}
+    entries = ((key, value) for key, value in told.items() if _fitting({key: value}, Metadata))
+    return dict(islice(entries, _MOST_METADATA))
+
+
+def _time(told: object) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(told, UTC) if type(told) is int else None
+    except (OverflowError, ValueError, OSError):  # beyond what a date can be
+        return None
+
+
+def _id(field: str, told: object) -> Any:  # noqa: ANN401 - as the contract types the field
+    """Read an id, or that of an expanded object, within the contract's bounds of a field."""
+    value = told.get("id") if isinstance(told, dict) else told
+    if isinstance(value, str) and value.endswith("\n"):  # which Python's "$" lets pass, and the API server's does not
+        return None
+    return _fitting(value, _BOUNDS[field])
+
+
+def _fitting(value: object, bounds: Any) -> Any:  # noqa: ANN401 - as the contract types it
+    try:
+        return msgspec.convert(value, bounds)
+    except msgspec.ValidationError:
+        return None

@@ -1,0 +1,236 @@
+"""`fulfillment service` as a process: how it starts, what it writes, and how it ends."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from fulfillment_api.names import request_name
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.programs import find_programs
+from running_webhook import OLD_SECRET, RULES, SECRET, sign
+from stripe_events import SESSION, snapshot
+
+FULFILLMENT = Path(sys.executable).with_name("fulfillment")
+
+
+@pytest.fixture
+async def environ(
+    control_plane: ControlPlane,
+    namespace: str,
+    crd: None,  # noqa: ARG001 - it must be there
+) -> dict[str, str]:
+    """All that the process is told."""
+    await control_plane.grant(User.SERVICE, namespace, [RULES])
+    return {
+        "KUBECONFIG": str(control_plane.kubeconfigs[User.SERVICE]),
+        "FULFILLMENT_NAMESPACE": namespace,
+        "FULFILLMENT_WEBHOOK_PORT": "0",
+        "FULFILLMENT_MANAGEMENT_PORT": "0",
+        "FULFILLMENT_WEBHOOK_DEADLINE": "5s",
+        "STRIPE_WEBHOOK_SECRETS": f"{SECRET}, {OLD_SECRET}",
+    }
+
+
+async def start(environ: dict[str, str]) -> Process:
+    return await asyncio.create_subprocess_exec(FULFILLMENT, "service", env=environ, stdout=PIPE, stderr=PIPE)
+
+
+async def last_words(environ: dict[str, str]) -> tuple[int | None, str, str]:
+    """Run it until it ends by itself: exit code, standard output, standard error."""
+    process = await start(environ)
+    try:
+        async with asyncio.timeout(20):
+            output, errors = await process.communicate()
+    finally:
+        await end(process)
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def end(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+def with_another_server(kubeconfig: str, folder: Path, server: str) -> str:
+    changed = yaml.safe_load(Path(kubeconfig).read_text())
+    changed["clusters"][0]["cluster"]["server"] = server
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(changed))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "words"),
+    [
+        ({"STRIPE_WEBHOOK_SECRETS": ""}, os.EX_CONFIG, "STRIPE_WEBHOOK_SECRETS is set but empty"),
+        (
+            {"STRIPE_WEBHOOK_SECRETS": "sk_test_topsecret"},
+            os.EX_CONFIG,
+            "STRIPE_WEBHOOK_SECRETS: number 1 of 1 is no signing secret: it starts with whsec_",
+        ),
+        ({"STRIPE_WEBHOOK_SECRET": SECRET}, os.EX_CONFIG, "did you mean STRIPE_WEBHOOK_SECRETS?"),
+        ({"KUBECONFIG": "/none"}, os.EX_CONFIG, "KUBECONFIG names '/none', which is not there"),
+        (
+            {"FULFILLMENT_NAMESPACE": "kube-system"},
+            os.EX_NOPERM,
+            "RBAC does not allow this process to create fulfillmentrequests in the namespace kube-system",
+        ),
+    ],
+)
+async def test_it_does_not_start_with_a_mistake(
+    environ: dict[str, str], changes: dict[str, str], code: int, words: str
+) -> None:
+    """It says what to do in one line, and no secret."""
+    returned, output, errors = await last_words(environ | changes)
+    assert (returned, output) == (code, "")
+    assert words in errors
+    assert errors.startswith("Error: ")
+    assert errors.count("\n") == 1
+    assert "topsecret" not in errors
+
+
+async def test_it_does_not_start_without_an_api_server(environ: dict[str, str], tmp_path: Path) -> None:
+    """Nobody listens there: a later start may succeed."""
+    with closing(socket.socket()) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        server = f"https://127.0.0.1:{nobody.getsockname()[1]}"
+        unreachable = with_another_server(environ["KUBECONFIG"], tmp_path, server)
+        code, _, errors = await last_words(environ | {"KUBECONFIG": unreachable})
+    assert code == os.EX_UNAVAILABLE
+    assert errors.startswith("Error: the Kubernetes API cannot be reached")
+    assert errors.endswith("is it up, and is the address right?\n")
+    assert errors.count("\n") == 1
+
+
+async def test_it_does_not_start_before_a_hanging_api_server(
+    environ: dict[str, str], control_plane: ControlPlane
+) -> None:
+    """It gives up in time, and says so."""
+    with control_plane.hanging():
+        code, _, errors = await last_words(environ | {"FULFILLMENT_WEBHOOK_DEADLINE": "1s"})
+    assert code == os.EX_UNAVAILABLE
+    assert errors == ("Error: the Kubernetes API did not answer in time: is it up, and is the address right?\n")
+
+
+async def test_it_does_not_start_without_the_definition(environ: dict[str, str]) -> None:
+    """The cluster does not know what a FulfillmentRequest is: install it first."""
+    async with ControlPlane.running(find_programs(os.environ)) as bare:
+        code, _, errors = await last_words(environ | {"KUBECONFIG": str(bare.kubeconfigs[User.ADMIN])})
+    assert code == os.EX_CONFIG
+    assert errors == (
+        "Error: the cluster has no fulfillmentrequests.checkout-fulfillment.dev: install the chart, or run "
+        "`fulfillment crd | kubectl apply -f -`\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["FULFILLMENT_WEBHOOK_PORT", "FULFILLMENT_MANAGEMENT_PORT"])
+async def test_it_does_not_start_on_a_port_that_is_taken(environ: dict[str, str], name: str) -> None:
+    """It names the setting to change."""
+    with socket.create_server(("", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, _, errors = await last_words(environ | {name: port})
+    assert code == os.EX_UNAVAILABLE
+    assert errors.splitlines()[-1].startswith("Error: ")
+    assert f"port {port} cannot be opened (" in errors
+    assert name in errors
+    assert errors.count("\n") == 1
+
+
+@asynccontextmanager
+async def running(environ: dict[str, str]) -> AsyncIterator[tuple[Process, dict[str, Any]]]:
+    """Run it until it says that it has started, and yield the process and that line."""
+    process = await start(environ)
+    assert process.stderr is not None
+    try:
+        yield process, json.loads(await process.stderr.readline())
+    finally:
+        await end(process)
+
+
+async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[str, str]) -> None:
+    """JSON lines with one dotted name; ids of the order on each that concerns one; no payload, secret or person."""
+    events = [
+        snapshot(session={"metadata": {"note": "sesame"}}),
+        snapshot("checkout.session.expired"),
+        snapshot("invoice.paid"),
+        {"fake": "unsigned"},
+    ]
+    async with running(environ) as (process, started), aiohttp.ClientSession() as http:
+        for event in events:
+            body = json.dumps(event)
+            signature = sign(body) if "type" in event else "t=1,v1=00"
+            await http.post(
+                f"http://localhost:{started['webhook_port']}/webhook",
+                data=body,
+                headers={"Stripe-Signature": signature},
+            )
+        process.send_signal(signal.SIGTERM)
+        _, errors = await process.communicate()
+    assert process.returncode == 0
+    lines = [started, *map(json.loads, errors.decode().splitlines())]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("service.started", "info"),
+        ("webhook.recorded", "info"),
+        ("webhook.ignored", "info"),
+        ("webhook.refused", "warning"),
+        ("service.stopping", "info"),
+        ("service.stopped", "info"),
+    ]
+    recorded = lines[1]
+    assert recorded.pop("timestamp")
+    assert recorded.pop("milliseconds") > 0
+    assert recorded == {
+        "event": "webhook.recorded",
+        "level": "info",
+        "event_id": "evt_1MhUT6E0b6fckueS",
+        "type": "checkout.session.completed",
+        "session": SESSION["id"],
+        "request": request_name(SESSION["id"]),
+        "outcome": "created",
+    }
+    written = json.dumps(lines)
+    assert not [word for word in ("whsec", "jenny", "Jenny", "sesame", "1555") if word in written]
+
+
+async def test_stopping_loses_no_request(environ: dict[str, str], control_plane: ControlPlane) -> None:
+    """Told to stop, it says that it is not ready, takes no new connection, finishes what came, and ends well."""
+    bodies = [json.dumps(snapshot(session={"id": f"cs_test_{number}"})) for number in range(50)]
+    async with running(environ) as (process, started), aiohttp.ClientSession() as http:
+        public = f"http://localhost:{started['webhook_port']}/webhook"
+        management = f"http://localhost:{started['management_port']}"
+
+        async def send(body: str) -> tuple[int, str]:
+            async with http.post(public, data=body, headers={"Stripe-Signature": sign(body)}) as response:
+                return response.status, (await response.json())["result"]
+
+        async def get(path: str) -> tuple[int, str]:
+            async with http.get(f"{management}{path}") as response:
+                return response.status, await response.text()
+
+        assert await get("/readyz") == (200, "ok\n")
+        assert await get("/healthz") == (200, "ok\n")
+        with control_plane.hanging():
+            sending = [asyncio.create_task(send(body)) for body in bodies]
+            while f"fulfillment_webhook_in_flight {len(bodies)}.0" not in (await get("/metrics"))[1]:
+                pass
+            process.send_signal(signal.SIGTERM)
+            while await get("/readyz") != (503, "it is stopping\n"):
+                pass
+        assert await asyncio.gather(*sending) == [(200, "created")] * len(bodies)
+        assert await process.wait() == 0
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await send(bodies[0])
