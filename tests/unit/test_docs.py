@@ -1,0 +1,64 @@
+"""The documents name what there is: every setting, metric and dependency, and none besides."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
+from fulfillment_runtime.settings import known_settings
+from fulfillment_service.metrics import WebhookMetrics
+
+ROOT = Path(__file__).parents[2]
+ROW = re.compile(r"^\| `([A-Za-z_]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
+
+
+def names(document: str) -> set[str]:
+    return {name for name, _ in ROW.findall((ROOT / "docs" / document).read_text())}
+
+
+def test_every_setting_is_documented_in_its_own_words() -> None:
+    """What a person is told on a mistake is what the page says."""
+    documented = dict(ROW.findall((ROOT / "docs/settings.md").read_text()))
+    assert documented == known_settings()
+
+
+def test_every_metric_is_documented() -> None:
+    """The families of both workloads' registries."""
+    registry = CollectorRegistry()
+    OperatorMetrics(registry, "log")
+    registry.register(RequestsCollector(list, lambda: 0))
+    service = CollectorRegistry()
+    WebhookMetrics(service, started_at=0.0)
+    found = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for each in (registry, service)
+        for family in each.collect()
+        if family.name.startswith("fulfillment_")
+    }
+    assert names("metrics.md") | {"fulfillment_build_info"} == found
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """One line each in docs/dependencies.md."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    required = [
+        *project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"]["local"],
+        *project["dependency-groups"]["dev"],
+    ]
+    used = {re.split(r"[<>=]", each)[0] for each in required}
+    rows = re.findall(r"^\| ([a-z0-9, -]+) \| .+ \|$", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
+    documented = {name for row in rows for name in row.split(", ") if name != "package"}
+    assert documented - {"---"} == used
+
+
+def test_no_lock_file_names_a_package_index() -> None:
+    """They work with any index, and with none but hashes."""
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / lock).read_text()
+        assert "://" not in text
+        assert "--index-url" not in text
+        pinned = re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", text, re.MULTILINE)
+        assert len(pinned) == len(re.findall(r"^[a-z0-9-]+[^#\n]*(?:\\)\n    --hash=", text, re.MULTILINE)) > 50
