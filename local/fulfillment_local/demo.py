@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -74,7 +75,7 @@ def command(*, once: bool) -> None:
         raise click.UsageError("--once plays orders in the stand-in: unset STRIPE_API_KEY and STRIPE_WEBHOOK_SECRETS.")
     try:
         asyncio.run(_demo(account, once=once))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("\nStopped.")
 
 
@@ -90,6 +91,9 @@ def _account() -> StripeAccount | None:
 
 
 async def _demo(account: StripeAccount | None, *, once: bool) -> None:
+    this = asyncio.current_task()
+    assert this is not None  # noqa: S101 - a coroutine that runs is in a task
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     programs = find_programs(os.environ)
     _title("Starting etcd, kube-apiserver, the service and the operator" + ("" if account else ", and stand-ins"))
     async with running_machine(programs, account) as machine:

@@ -6,6 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMAND = Path(sys.executable).with_name("fulfillment")
 
 
@@ -19,7 +21,8 @@ def running(pids: set[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-async def test_ctrl_c_leaves_nothing_running() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_leaves_nothing_running(number: signal.Signals) -> None:
     """The API server, etcd, the service and the operator end with the demo, which says that it stopped."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("STRIPE_", "FULFILLMENT_"))}
     process = await asyncio.create_subprocess_exec(
@@ -33,7 +36,7 @@ async def test_ctrl_c_leaves_nothing_running() -> None:
             assert line, seen.decode()
             seen += line
         children = descendants(process.pid)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         rest = await process.stdout.read()
         assert await process.wait() == 0
     assert len(children) == 4
