@@ -19,7 +19,8 @@ from fulfillment_api.spec import Amount
 from fulfillment_api.status import LineItem
 from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus, Shipping
 
-_PAGE = 100  # the most that Stripe lists at once
+LINE_ITEMS_PAGE = 100
+"""The most that Stripe lists at once."""
 
 
 class StripeError(Exception):
@@ -73,7 +74,7 @@ class StripeApi:
             while more:
                 async with self._turn():
                     page = await self._sessions.line_items.list_async(
-                        session_id, {"limit": _PAGE, "starting_after": items[-1].id}, options
+                        session_id, {"limit": LINE_ITEMS_PAGE, "starting_after": items[-1].id}, options
                     )
                 listed = msgspec.convert(page.to_dict(), _LineItems)
                 items.extend(listed.data)

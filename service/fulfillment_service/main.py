@@ -1,6 +1,7 @@
 """The command `fulfillment service`: wires the webhook service, and runs it until it is told to stop."""
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -30,6 +31,7 @@ from fulfillment_service.webhook import Webhook
 _log = structlog.get_logger(__name__)
 
 _CONNECTIONS = 64  # to the API server: more do not make it any faster
+_YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
 _RULES = (("create", PLURAL), ("get", PLURAL), ("patch", PLURAL))
 
 
@@ -38,6 +40,7 @@ def command() -> None:
     """Receive Stripe's events, and make FulfillmentRequests of them."""
     settings = load_settings(ServiceSettings, os.environ)
     configure_logs(settings.log_level, settings.log_format)
+    gc.set_threshold(_YOUNG_OBJECTS)
     uvloop.run(_run_until_told(settings))
 
 

@@ -14,6 +14,7 @@ from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.world import new_world
+from fulfillment_operator.stripe_api import LINE_ITEMS_PAGE, StripeApi
 from fulfillment_runtime.exits import UnavailableError
 
 
@@ -125,3 +126,23 @@ def _unknown(ours: Any, theirs: Any, path: str = "") -> list[str]:
             return _unknown(first, other, f"{path}[]")
         case _:
             return []
+
+
+async def test_our_requests_are_as_stripe_publishes_them(mock: str, http_client: stripe.AIOHTTPClient) -> None:
+    """Stripe's mock refuses a path or a parameter that its schema does not have; ours it answers."""
+    client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
+    session = await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", "acct_1")
+    assert session is not None
+    with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
+        await client.v1.checkout.sessions.retrieve_async("cs_test_a1", {"no_such_parameter": "x"})  # type: ignore[typeddict-unknown-key] # the point
+
+
+async def test_a_page_of_line_items_is_asked_for_as_stripe_publishes_it(
+    mock: str, http_client: stripe.AIOHTTPClient
+) -> None:
+    """The request for the line items beyond the first ten: its cursor and its limit."""
+    client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
+    page = await client.v1.checkout.sessions.line_items.list_async(
+        "cs_test_a1", {"limit": LINE_ITEMS_PAGE, "starting_after": "li_1"}
+    )
+    assert page.data
