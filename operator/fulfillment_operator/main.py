@@ -17,7 +17,6 @@ import click
 import stripe
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from fulfillment_api import names
@@ -33,9 +32,11 @@ from fulfillment_operator.settings import BackendName, OperatorSettings
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.watch import watching
 from fulfillment_runtime.exits import SettingsError
-from fulfillment_runtime.kubernetes_api import KubernetesApi, connect
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
+from fulfillment_runtime.metrics import process_registry
 from fulfillment_runtime.settings import load_settings
 
 _log = structlog.get_logger(__name__)
@@ -89,7 +90,7 @@ async def running_operator(settings: OperatorSettings) -> AsyncIterator[RunningO
         AccessDeniedError: RBAC forbids what the operator must do.
         UnavailableError: the API server cannot be reached, or the management port is taken.
     """
-    registry = CollectorRegistry()
+    registry = process_registry()
     metrics = OperatorMetrics(registry, settings.backend)
     pace = _pace(settings)
     async with AsyncExitStack() as stack:

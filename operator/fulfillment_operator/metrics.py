@@ -2,17 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum, unique
-from importlib.metadata import version
 
-from prometheus_client import (
-    GC_COLLECTOR,
-    PLATFORM_COLLECTOR,
-    PROCESS_COLLECTOR,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -68,11 +59,6 @@ class OperatorMetrics:
     """Every metric that the operator writes itself."""
 
     def __init__(self, registry: CollectorRegistry, backend: str) -> None:
-        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-            registry.register(collector)
-        Gauge("fulfillment_build_info", "The version that runs; always 1.", ["version"], registry=registry).labels(
-            version("checkout-fulfillment")
-        ).set(1)
         self.transitions = Counter(
             "fulfillment_transitions_total",
             "Requests that entered a phase for a reason.",

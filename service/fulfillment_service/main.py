@@ -14,12 +14,13 @@ from datetime import UTC, datetime
 import click
 import structlog
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from fulfillment_api.names import PLURAL
-from fulfillment_runtime.kubernetes_api import KubernetesApi, connect
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
+from fulfillment_runtime.metrics import process_registry
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.app import create_app
 from fulfillment_service.metrics import WebhookMetrics
@@ -71,7 +72,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
         UnavailableError: the API server cannot be reached, or a port is taken.
     """
     stopping = asyncio.Event()
-    registry = CollectorRegistry()
+    registry = process_registry()
     deadline = settings.deadline.total_seconds()
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=_CONNECTIONS))

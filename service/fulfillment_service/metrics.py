@@ -2,17 +2,8 @@
 
 from enum import StrEnum
 from http import HTTPStatus
-from importlib.metadata import version
 
-from prometheus_client import (
-    GC_COLLECTOR,
-    PLATFORM_COLLECTOR,
-    PROCESS_COLLECTOR,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from fulfillment_service.record import Outcome, Trouble
 from fulfillment_service.refusals import Refusal
@@ -41,11 +32,6 @@ class WebhookMetrics:
     """Every metric that the webhook service writes."""
 
     def __init__(self, registry: CollectorRegistry, *, started_at: float) -> None:
-        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-            registry.register(collector)
-        Gauge("fulfillment_build_info", "The version that runs; always 1.", ["version"], registry=registry).labels(
-            version("checkout-fulfillment")
-        ).set(1)
         self._events = Counter(
             "fulfillment_webhook_events_total",
             "Events that Stripe signed, by type and what became of them.",
