@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from kubernetes.aio import client
 
+from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
@@ -12,7 +14,7 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.traffic import Refuse
 from fulfillment_runtime.settings import Secret
-from running_operator import Shop, at_work, open_shop
+from running_operator import ADDRESS, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -178,6 +180,22 @@ async def test_what_no_one_can_fulfill_ends_failed_while_others_are_served(shop:
         for name, reason in made.items():
             await shop.becomes(name, Phase.FAILED, reason)
     assert shop.mailbox.mails == ()
+
+
+async def test_an_object_that_cannot_be_read_stops_nobody(shop: Shop) -> None:
+    """A time before the year 1 passes the API server's schema; it is counted and left alone, and others are served."""
+    session = {"id": "cs_test_odd", "livemode": False}
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": request_name("cs_test_odd")},
+        "spec": {"session": session, "payment": {"status": "paid", "observedAt": "0000-01-01T00:00:00Z"}},
+    }
+    objects = client.CustomObjectsApi(shop.api)
+    await objects.create_namespaced_custom_object(**ADDRESS, namespace=shop.namespace, body=body)
+    async with at_work(shop) as operator:
+        await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="undecodable") == 1
 
 
 async def test_an_outage_of_stripe_is_shown_and_passes(shop: Shop) -> None:
