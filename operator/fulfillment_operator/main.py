@@ -2,38 +2,34 @@
 
 import asyncio
 import os
-import random
 import signal
 import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
+from typing import Any
 
-import aiohttp
 import click
-import stripe
 import structlog
 import uvloop
-from standardwebhooks.webhooks import EmptyWebhookSecretError
+from kubernetes.aio import client
+from prometheus_client import CollectorRegistry
 
 from fulfillment_api import names
-from fulfillment_operator.backends.http import HttpBackend
 from fulfillment_operator.backends.interface import Backend
-from fulfillment_operator.backends.log import LogBackend
-from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.controller import Controller
-from fulfillment_operator.mail import Mailer, NoMailer, PaymentFailedMail, Shop, SmtpServer
+from fulfillment_operator.from_settings import backend_of, mail_of, pace_of, stripe_api, whole_seconds
+from fulfillment_operator.leadership import Leadership, Terms
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
-from fulfillment_operator.reconcile import CustomerMail, Pace, Reconciler
-from fulfillment_operator.settings import BackendName, OperatorSettings
-from fulfillment_operator.stripe_api import StripeApi
+from fulfillment_operator.reconcile import CustomerMail, Reconciler
+from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.watch import watching
-from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.exits import UnavailableError
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
 from fulfillment_runtime.metrics import process_registry
@@ -49,6 +45,9 @@ _RULES = (
     ("watch", names.PLURAL),
     ("patch", f"{names.PLURAL}/status"),
     ("create", "events"),
+    ("get", "leases"),
+    ("create", "leases"),
+    ("update", "leases"),
 )
 
 
@@ -78,12 +77,18 @@ class RunningOperator:
 
     management_port: int
     ended: asyncio.Future[None]
-    """Fails with UnavailableError when the watch ends by itself."""
+    """Fails with UnavailableError when the watch ends by itself, or another operator may lead: the process must end."""
 
 
 @asynccontextmanager
-async def running_operator(settings: OperatorSettings) -> AsyncIterator[RunningOperator]:
+async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -> AsyncIterator[RunningOperator]:  # noqa: B008 - frozen
     """Run the operator while the context lasts; at its end, finish the orders that are being worked on.
+
+    It works when it holds the Lease; until then it is a standby.
+
+    Args:
+        settings: what it is told.
+        terms: how long the Lease holds, and how it is kept.
 
     Raises:
         SettingsError: the settings do not go together, or the CustomResourceDefinition is missing.
@@ -92,122 +97,107 @@ async def running_operator(settings: OperatorSettings) -> AsyncIterator[RunningO
     """
     registry = process_registry()
     metrics = OperatorMetrics(registry, settings.backend)
-    pace = _pace(settings)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=settings.workers * 2))
         kubernetes = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
-        backend = await stack.enter_async_context(_backend(settings))
-        mail = _mail(settings)
+        backend = await stack.enter_async_context(backend_of(settings))
+        mail = mail_of(settings)
         await kubernetes.check_access(*_RULES)
-        reconciler = Reconciler(
-            stripe=await stack.enter_async_context(_stripe(settings)),
-            backend=backend,
-            mail=mail,
-            kubernetes=kubernetes,
-            pace=pace,
-            livemode=settings.livemode,
-            clock=_now,
-            metrics=metrics,
-            reporter=socket.gethostname(),
-        )
-        controller = Controller(reconciler, pace, _now, metrics)
-        registry.register(RequestsCollector(controller.requests, controller.queue_depth))
-        await stack.enter_async_context(controller.working(settings.workers, timedelta(seconds=_GRACE_SECONDS)))
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        began = await stack.enter_async_context(
-            watching(
-                controller=controller,
-                configuration=api.configuration,
-                namespace=settings.namespace,
-                clock=_now,
-                metrics=metrics,
-                ended=ended.set_exception,
-            )
-        )
         port = await stack.enter_async_context(
             management_server(
                 settings.management_port,
                 registry,
-                live=lambda: "the watch ended" if ended.done() else None,
-                ready=lambda: None if began.is_set() else "the watch has not begun",
+                live=lambda: "it is ending" if ended.done() else None,
+                ready=lambda: None,  # a standby is as ready as it will be
             )
         )
-        _log.info(
-            "operator.started",
-            namespace=settings.namespace,
-            backend=settings.backend,
-            livemode=settings.livemode,
-            management_port=port,
-        )
+        _log.info("operator.started", namespace=settings.namespace, backend=settings.backend, management_port=port)
         if settings.smtp_host is None:
             _log.warning(
                 "operator.no_mail", message="customers are not told of failed payments: set FULFILLMENT_SMTP_HOST"
             )
+        work = _Work(settings, api, kubernetes, backend, mail, registry, metrics)
+        await stack.enter_async_context(_in_background(work.lead(terms, _fail(ended)), _fail(ended)))
         yield RunningOperator(port, ended)
         _log.info("operator.stopping")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)  # metav1.Time has whole seconds
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the leading operator works with."""
 
+    settings: OperatorSettings
+    api: client.ApiClient
+    kubernetes: KubernetesApi
+    backend: Backend
+    mail: CustomerMail
+    registry: CollectorRegistry
+    metrics: OperatorMetrics
 
-def _pace(settings: OperatorSettings) -> Pace:
-    return Pace(
-        recheck=settings.recheck_interval,
-        backend=Backoff(timedelta(seconds=2), settings.backend_retry_max, random.random),
-        backend_deadline=settings.backend_deadline,
-        trouble=Backoff(timedelta(seconds=1), timedelta(minutes=1), random.random),
-        kubernetes=Backoff(timedelta(seconds=0.2), timedelta(seconds=5), random.random),
-    )
+    async def lead(self, terms: Terms, ended: Callable[[UnavailableError], None]) -> None:
+        """Wait for the Lease, then work until cancelled; finish what was begun, and free the Lease."""
+        settings = self.settings
+        leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=_KUBERNETES_TIMEOUT)
+        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+        leadership = Leadership(leases, identity, terms=terms, clock=lambda: datetime.now(UTC))
+        await leadership.acquire()
+        async with leadership.kept(ended), stripe_api(settings) as stripe:
+            pace = pace_of(settings)
+            reconciler = Reconciler(
+                stripe=stripe,
+                backend=self.backend,
+                mail=self.mail,
+                kubernetes=self.kubernetes,
+                pace=pace,
+                livemode=settings.livemode,
+                clock=whole_seconds,
+                metrics=self.metrics,
+                reporter=socket.gethostname(),
+            )
+            controller = Controller(reconciler, pace, whole_seconds, self.metrics)
+            self.registry.register(RequestsCollector(controller.requests, controller.queue_depth))
+            async with (
+                controller.working(settings.workers, timedelta(seconds=_GRACE_SECONDS)),
+                watching(
+                    controller=controller,
+                    configuration=self.api.configuration,
+                    namespace=settings.namespace,
+                    clock=whole_seconds,
+                    metrics=self.metrics,
+                    ended=ended,
+                ),
+            ):
+                self.metrics.leader.set(1)
+                _log.info("operator.leading", livemode=settings.livemode)
+                await asyncio.Event().wait()
 
 
 @asynccontextmanager
-async def _stripe(settings: OperatorSettings) -> AsyncIterator[StripeApi]:
-    http = stripe.AIOHTTPClient(timeout=settings.stripe_timeout.total_seconds())
-    client = stripe.StripeClient(
-        settings.stripe_api_key,
-        http_client=http,
-        base_addresses={"api": settings.stripe_api_base} if settings.stripe_api_base else {},
-        max_network_retries=0,  # the queue tries again, within the rate
-    )
+async def _in_background(
+    work: Coroutine[Any, Any, None], failed: Callable[[UnavailableError], None]
+) -> AsyncIterator[None]:
+    """Do some work while the context lasts. Should it end by itself, that is a failure."""
+
+    async def run() -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process must end
+            _log.exception("operator.failed")
+            failed(UnavailableError(f"the operator failed: {error!r}"))
+
+    task = asyncio.create_task(run())
     try:
-        yield StripeApi(client, per_second=settings.stripe_requests_per_second, concurrency=settings.stripe_concurrency)
+        yield
     finally:
-        await http.close_async()  # type: ignore[no-untyped-call] # the library's
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
-@asynccontextmanager
-async def _backend(settings: OperatorSettings) -> AsyncIterator[Backend]:
-    match settings.backend:
-        case BackendName.LOG:
-            yield LogBackend()
-        case BackendName.HTTP:
-            async with aiohttp.ClientSession() as client:
-                try:
-                    yield HttpBackend(
-                        client,
-                        url=settings.http_url or "",
-                        secret=settings.http_secret,
-                        timeout=settings.http_timeout,
-                        clock=_now,
-                    )
-                except (ValueError, EmptyWebhookSecretError) as error:
-                    raise SettingsError(f"FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: {error}") from error
-        case _:
-            assert_never(settings.backend)
+def _fail(ended: asyncio.Future[None]) -> Callable[[UnavailableError], None]:
+    def fail(error: UnavailableError) -> None:
+        if not ended.done():
+            ended.set_exception(error)
 
-
-def _mail(settings: OperatorSettings) -> CustomerMail:
-    if settings.smtp_host is None or settings.mail_from is None:
-        return NoMailer()
-    shop = Shop(settings.shop_name, settings.shop_url, settings.mail_from)
-    server = SmtpServer(
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        tls=settings.smtp_tls,
-        username=settings.smtp_username,
-        password=settings.smtp_password,
-        timeout=settings.smtp_timeout,
-        trust=ssl.create_default_context(),
-    )
-    return Mailer(PaymentFailedMail(shop, settings.mail_templates), server, _now)
+    return fail

@@ -113,6 +113,9 @@ class OperatorMetrics:
             "When the watch last brought a request, in Unix time.",
             registry=registry,
         )
+        self.leader = Gauge(
+            "fulfillment_leader", "Whether this operator holds the Lease, and works: 1 or 0.", registry=registry
+        )
         self._start_at_zero(backend)
 
     def _start_at_zero(self, backend: str) -> None:

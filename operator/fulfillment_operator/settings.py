@@ -48,6 +48,9 @@ class OperatorSettings(WorkloadSettings, frozen=True, kw_only=True):
     stripe_concurrency: Annotated[int, Meta(ge=1, le=1000, description="the most requests to Stripe at once")] = field(
         default=10, name="STRIPE_CONCURRENCY"
     )
+    lease_name: Annotated[str, Meta(description="the Lease that one of several operators holds, and works")] = field(
+        default="checkout-fulfillment-operator", name="FULFILLMENT_LEASE_NAME"
+    )
     recheck_interval: Annotated[
         timedelta, Meta(description="how often an unpaid order is asked of Stripe again, such as 6h")
     ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")

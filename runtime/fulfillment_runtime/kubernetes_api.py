@@ -21,6 +21,7 @@ from fulfillment_api.spec import Payment, Spec
 from fulfillment_api.status import Status
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
 
+_GROUPS = {names.PLURAL: names.GROUP, "events": "", "leases": "coordination.k8s.io"}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -104,7 +105,7 @@ class KubernetesApi:
 
     async def _check_rule(self, verb: str, resource: str, subresource: str) -> None:
         attributes = client.V1ResourceAttributes(
-            group=names.GROUP if resource == names.PLURAL else "",
+            group=_GROUPS[resource],
             namespace=self._namespace,
             resource=resource,
             subresource=subresource or None,
@@ -113,7 +114,7 @@ class KubernetesApi:
         review = client.V1SelfSubjectAccessReview(
             spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
         )
-        with _translated():
+        with translated_errors():
             answer = await self._authorization.create_self_subject_access_review(review, _request_timeout=self._timeout)
         if answer.status is None or not answer.status.allowed:
             what = f"{resource}/{subresource}" if subresource else resource
@@ -135,7 +136,7 @@ class KubernetesApi:
             "metadata": {"name": name},
             "spec": msgspec.to_builtins(spec),
         }
-        with _translated(conflict=RequestExistsError):
+        with translated_errors(conflict=RequestExistsError):
             await self._objects.create_namespaced_custom_object(
                 **self._address, body=body, _request_timeout=self._timeout
             )
@@ -147,7 +148,7 @@ class KubernetesApi:
             RequestGoneError: there is none of this name.
             RequestUnreadableError: its content makes no sense.
         """
-        with _translated():
+        with translated_errors():
             found = await self._objects.get_namespaced_custom_object(
                 **self._address, name=name, _request_timeout=self._timeout
             )
@@ -170,7 +171,7 @@ class KubernetesApi:
             "metadata": {"resourceVersion": request.metadata.resource_version},
             "spec": {"payment": msgspec.to_builtins(payment)},
         }
-        with _translated(conflict=RequestChangedError):
+        with translated_errors(conflict=RequestChangedError):
             await self._objects.patch_namespaced_custom_object(
                 **self._address,
                 name=request.metadata.name,
@@ -186,7 +187,7 @@ class KubernetesApi:
             RequestGoneError: it was deleted.
             RequestRefusedError: the API server refuses the content.
         """
-        with _translated():
+        with translated_errors():
             written = await self._objects.patch_namespaced_custom_object_status(
                 **self._address,
                 name=name,
@@ -230,12 +231,12 @@ class KubernetesApi:
             reporting_component=names.GROUP,
             reporting_instance=reporter,
         )
-        with _translated():
+        with translated_errors():
             await self._events.create_namespaced_event(self._namespace, event, _request_timeout=self._timeout)
 
 
 @contextmanager
-def _translated(conflict: type[KubernetesError] = RequestChangedError) -> Iterator[None]:
+def translated_errors(conflict: type[KubernetesError] = RequestChangedError) -> Iterator[None]:
     """Turn the client library's failures into ours."""
     try:
         yield

@@ -1,0 +1,103 @@
+"""Several operators, one Lease: one works, the others stand by, and take over."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.stripe_world.model import Order
+from fulfillment_operator.leadership import Leadership, Terms
+from fulfillment_operator.main import RunningOperator, running_operator
+from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.kubernetes_leases import LeaseApi
+from running_operator import Shop, open_shop
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+QUICK = Terms(duration=timedelta(seconds=2), give_up=timedelta(seconds=1), every=timedelta(seconds=0.1))
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+def candidate(shop: Shop, identity: str) -> Leadership:
+    leases = LeaseApi(shop.api, shop.namespace, "operators", timeout=1)
+    return Leadership(leases, identity, terms=QUICK, clock=lambda: datetime.now(UTC))
+
+
+async def leads(shop: Shop, operator: RunningOperator) -> bool:
+    async with shop.http.get(f"http://localhost:{operator.management_port}/metrics") as response:
+        return "fulfillment_leader 1.0" in await response.text()
+
+
+def must_not_happen(error: UnavailableError) -> None:
+    raise AssertionError(error)
+
+
+async def test_one_leads_and_the_next_follows_at_once(shop: Shop) -> None:
+    """While the first leads the second waits; when the first ends in good order, the second leads at its next try."""
+    first, second = candidate(shop, "first"), candidate(shop, "second")
+    await first.acquire()
+    waiting = asyncio.create_task(second.acquire())
+    async with first.kept(must_not_happen):
+        await asyncio.wait({waiting}, timeout=3 * QUICK.duration.total_seconds())
+        assert not waiting.done()
+    async with asyncio.timeout(1):
+        await waiting
+
+
+async def test_who_dies_is_followed_after_the_duration(shop: Shop) -> None:
+    """A Lease that is not renewed is free when it was not seen to change for its duration, whatever the clocks say."""
+    await candidate(shop, "dead").acquire()
+    time = asyncio.get_running_loop().time
+    started = time()
+    async with asyncio.timeout(10):
+        await candidate(shop, "next").acquire()
+    assert time() - started >= QUICK.duration.total_seconds()
+    lease = await LeaseApi(shop.api, shop.namespace, "operators", timeout=1).read()
+    assert lease is not None
+    assert (lease.holder, lease.transitions) == ("next", 1)
+
+
+async def test_who_cannot_renew_leads_no_more(shop: Shop) -> None:
+    """It is told before anyone else may lead."""
+    leader = candidate(shop, "leader")
+    await leader.acquire()
+    lost = asyncio.get_running_loop().create_future()
+    async with leader.kept(lost.set_result):
+        with shop.control_plane.hanging():
+            async with asyncio.timeout(10):
+                error = await lost
+    assert str(error) == "the Lease could not be renewed in time: another operator may lead now"
+
+
+async def test_many_that_start_at_once_have_one_leader(shop: Shop) -> None:
+    """Whoever loses the race for the Lease waits."""
+    racers = [asyncio.create_task(candidate(shop, f"racer-{n}").acquire()) for n in range(8)]
+    done, pending = await asyncio.wait(racers, timeout=QUICK.duration.total_seconds() / 2)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    assert len(done) == 1
+
+
+async def test_a_standby_takes_over_the_orders(shop: Shop) -> None:
+    """Two operators: one works; when it ends the other goes on, and no order is fulfilled by both."""
+    async with running_operator(shop.settings(), QUICK) as first:
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLED)
+        async with running_operator(shop.settings(), QUICK) as second:
+            assert await leads(shop, first)
+            assert not await leads(shop, second)
+            waiting = await shop.sell(Order())
+            await shop.becomes(waiting, Phase.FULFILLED)
+            assert len(shop.stripe.traffic.requests) == 2
+    async with running_operator(shop.settings(), QUICK) as third:
+        await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
+        assert await leads(shop, third)
