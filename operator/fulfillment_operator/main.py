@@ -33,12 +33,14 @@ from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
 from fulfillment_runtime.metrics import process_registry
+from fulfillment_runtime.reload import settings_changes
 from fulfillment_runtime.settings import load_settings
 
 _log = structlog.get_logger(__name__)
 
 _KUBERNETES_TIMEOUT = 5.0
 _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
+_LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
 _RULES = (
     ("get", names.PLURAL),
     ("list", names.PLURAL),
@@ -64,11 +66,18 @@ async def _run_until_told(settings: OperatorSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with running_operator(settings) as operator:
-        operator.ended.add_done_callback(lambda _: told.set())
-        await told.wait()
+    changes = settings_changes(OperatorSettings, os.environ, every=_LOOK_AT_FILES_EVERY)
+    stop = asyncio.create_task(told.wait())
+    while not told.is_set():
+        change = asyncio.ensure_future(anext(changes))
+        async with running_operator(settings) as operator:
+            first: set[asyncio.Future[Any]] = {stop, change, operator.ended}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if operator.ended.done():
             operator.ended.result()
+        if change.done():  # what was begun is finished; all is wired anew, with the new settings
+            settings = change.result()
+        change.cancel()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
 from fulfillment_runtime.metrics import process_registry
+from fulfillment_runtime.reload import settings_changes
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.app import create_app
 from fulfillment_service.metrics import WebhookMetrics
@@ -33,6 +34,7 @@ _log = structlog.get_logger(__name__)
 
 _CONNECTIONS = 64  # to the API server: more do not make it any faster
 _YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
+_LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
 _RULES = (("create", PLURAL), ("get", PLURAL), ("patch", PLURAL))
 
 
@@ -50,14 +52,23 @@ async def _run_until_told(settings: ServiceSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with running_service(settings):
+    async with running_service(settings) as service:
+        reloading = asyncio.create_task(_reload(service))
         await told.wait()
+        reloading.cancel()
+
+
+async def _reload(service: "RunningService") -> None:
+    """Take new signing secrets as they come, so that one can be rolled without a restart."""
+    async for settings in settings_changes(ServiceSettings, os.environ, every=_LOOK_AT_FILES_EVERY):
+        service.webhook.secrets = settings.webhook_secrets
 
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
     """A webhook service at work."""
 
+    webhook: Webhook
     webhook_port: int
     management_port: int
 
@@ -109,6 +120,6 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             webhook_port=webhook_port,
             management_port=management_port,
         )
-        yield RunningService(webhook_port, management_port)
+        yield RunningService(webhook, webhook_port, management_port)
         _log.info("service.stopping")
     _log.info("service.stopped")

@@ -28,14 +28,14 @@ class Answer:
     body: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Webhook:
     """Answers Stripe's events."""
 
     requests: KubernetesApi
     metrics: WebhookMetrics
     secrets: tuple[Secret, ...]
-    """The signing secrets, each of which may have signed an event."""
+    """The signing secrets, each of which may have signed an event; others may take their place at any time."""
     tolerance: timedelta
     """How far a signature's time may be from the clock."""
     filters: Filters

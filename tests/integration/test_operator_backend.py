@@ -182,6 +182,36 @@ async def run_operator(environ: dict[str, str]) -> tuple[int | None, str]:
     return process.returncode, errors.decode()
 
 
+async def test_a_new_api_key_is_taken_without_a_restart(shop: Shop, tmp_path: Path) -> None:
+    """When the mounted Secret changes, the same process goes on with the new key, and the order with it."""
+    key = tmp_path / "api-key"
+    key.write_text("sk_test_revoked")
+    name = await shop.sell(Order())
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("fulfillment"),
+        "operator",
+        env={
+            "PATH": os.environ["PATH"],
+            "FULFILLMENT_MANAGEMENT_PORT": "0",
+            "FULFILLMENT_NAMESPACE": shop.namespace,
+            "KUBECONFIG": str(shop.control_plane.kubeconfigs[User.OPERATOR]),
+            "STRIPE_API_BASE": shop.stripe.url,
+            "STRIPE_API_KEY_FILE": str(key),
+        },
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
+        key.write_text(TEST_KEY)
+        await shop.becomes(name, Phase.FULFILLED)
+        process.terminate()
+        assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 async def test_without_settings_it_does_not_start() -> None:
     """One line, exit code 78."""
     assert await run_operator({}) == (

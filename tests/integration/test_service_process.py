@@ -161,6 +161,26 @@ async def running(environ: dict[str, str]) -> AsyncIterator[tuple[Process, dict[
         await end(process)
 
 
+async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, str], tmp_path: Path) -> None:
+    """When the mounted Secret changes, events signed with the new secret are taken, by the same process."""
+    secrets = tmp_path / "webhook-secrets"
+    secrets.write_text(OLD_SECRET)
+    mounted = {name: value for name, value in environ.items() if name != "STRIPE_WEBHOOK_SECRETS"}
+    mounted["STRIPE_WEBHOOK_SECRETS_FILE"] = str(secrets)
+    body = json.dumps(snapshot())
+    async with running(mounted) as (process, started), aiohttp.ClientSession() as http:
+        assert process.stderr is not None
+        url = f"http://localhost:{started['webhook_port']}/webhook"
+        async with http.post(url, data=body, headers={"Stripe-Signature": sign(body)}) as response:
+            assert response.status == 400
+        secrets.write_text(f"{OLD_SECRET} {SECRET}\n")
+        async with asyncio.timeout(20):
+            while json.loads(await process.stderr.readline())["event"] != "settings.reloaded":
+                pass
+        async with http.post(url, data=body, headers={"Stripe-Signature": sign(body)}) as response:
+            assert response.status == 200
+
+
 async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[str, str]) -> None:
     """JSON lines with one dotted name; ids of the order on each that concerns one; no payload, secret or person."""
     events = [

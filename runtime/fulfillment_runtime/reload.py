@@ -1,0 +1,56 @@
+"""Settings that stand in files are read again when the files change, as mounted Secrets do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+from msgspec import Struct
+
+from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.settings import load_settings
+
+_log = structlog.get_logger(__name__)
+
+S = TypeVar("S", bound=Struct)
+
+
+async def settings_changes(settings: type[S], environ: Mapping[str, str], *, every: float) -> AsyncIterator[S]:
+    """Yield the settings anew whenever a file that one of them is read from has changed, for ever.
+
+    What is wrong is logged, and passed over: the process goes on with what it has until the file is mended. The
+    files are looked at again and again, because the kubelet replaces what a link points to, which no watch of the
+    file itself would see (Kubernetes, "Mounted Secrets are updated automatically").
+
+    Args:
+        settings: the struct type to fill.
+        environ: environment variables, such as `os.environ`.
+        every: seconds between two looks.
+    """
+    files = sorted(value for name, value in environ.items() if name.endswith("_FILE"))
+    before = _contents(files)
+    while True:
+        await asyncio.sleep(every)
+        now = _contents(files)
+        if now == before:
+            continue
+        before = now
+        try:
+            changed = load_settings(settings, environ)
+        except SettingsError as error:
+            _log.error("settings.not_reloaded", message=error.message)
+            continue
+        _log.info("settings.reloaded")
+        yield changed
+
+
+def _contents(files: list[str]) -> list[bytes | None]:
+    return [_content(Path(file)) for file in files]
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:  # gone for now: what is wrong with it is said when it is read as a setting
+        return None
