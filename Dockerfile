@@ -1,0 +1,42 @@
+# One image for every subcommand: `fulfillment service`, `fulfillment operator`, ….
+# Pin the base by digest where your builds can: --build-arg PYTHON_IMAGE=docker.io/library/python@sha256:…
+ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /build
+# The environment has no pip: nothing is installed at run time.
+RUN ["python", "-m", "venv", "--without-pip", "/opt/fulfillment"]
+COPY requirements.lock requirements-build.lock ./
+RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-compile", \
+     "--require-hashes", "--no-deps", "--requirement", "requirements.lock"]
+RUN ["python", "-m", "venv", "/opt/build"]
+RUN ["/opt/build/bin/python", "-m", "pip", "install", "--no-cache-dir", "--require-hashes", "--requirement", "requirements-build.lock"]
+COPY pyproject.toml README.md LICENSE ./
+COPY api api
+COPY runtime runtime
+COPY service service
+COPY operator operator
+COPY local local
+RUN ["/opt/build/bin/python", "-m", "pip", "wheel", "--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-index", \
+     "--wheel-dir", "dist", "."]
+RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-compile", "--no-deps", \
+     "--no-index", "--find-links", "dist", "checkout-fulfillment"]
+# The root file system is read-only, so the bytecode is made now; it is never checked against sources that cannot change.
+RUN ["/opt/fulfillment/bin/python", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "/opt/fulfillment/lib"]
+
+FROM ${PYTHON_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="checkout-fulfillment" \
+      org.opencontainers.image.description="Fulfills paid Stripe Checkout Sessions, the Kubernetes way" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/fulfillment /opt/fulfillment
+ENV PATH=/opt/fulfillment/bin:/usr/local/bin:/usr/bin:/bin \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+# A number, so that Kubernetes can see that it is not root.
+USER 65532:65532
+EXPOSE 4242 8081
+ENTRYPOINT ["fulfillment"]
