@@ -8,26 +8,20 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.listening import listen
 
 Check = Callable[[], str | None]
 """Tells what is wrong, in words for a person; None when nothing is."""
 
 
 @asynccontextmanager
-async def management_server(
-    port: int,
-    registry: CollectorRegistry,
-    *,
-    live: Check,
-    ready: Check,
-    host: str = "0.0.0.0",  # noqa: S104 - the kubelet calls from outside of the pod
-) -> AsyncIterator[int]:
+async def management_server(port: int, registry: CollectorRegistry, *, live: Check, ready: Check) -> AsyncIterator[int]:
     """Serve the management port, and yield the port's number (`port` 0 takes a free one).
 
     Raises:
         UnavailableError: the port is taken.
     """
+    listener = listen(port, what="the management port", setting="FULFILLMENT_MANAGEMENT_PORT")
     app = web.Application()
     app.router.add_get("/metrics", _metrics_handler(registry))
     app.router.add_get("/healthz", _check_handler(live))
@@ -35,15 +29,8 @@ async def management_server(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise UnavailableError(
-                f"the management port {port} cannot be opened ({error.strerror}): free it, or set "
-                "FULFILLMENT_MANAGEMENT_PORT to another"
-            ) from error
-        yield runner.addresses[0][1]
+        await web.SockSite(runner, listener).start()
+        yield listener.getsockname()[1]
     finally:
         await runner.cleanup()
 

@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.listening import listen
 
 _CONNECTIONS = 1000
 """How many senders are served at once; others are answered 503, and Stripe sends again."""
@@ -31,7 +31,7 @@ async def serve(app: Litestar, port: int, *, patience: float, grace: float) -> A
     Raises:
         UnavailableError: the port is taken.
     """
-    listener = _listen(port)
+    listener = listen(port, what="the webhook port", setting="FULFILLMENT_WEBHOOK_PORT")
     server = _Server(
         uvicorn.Config(
             app,
@@ -57,22 +57,6 @@ async def serve(app: Litestar, port: int, *, patience: float, grace: float) -> A
     finally:
         server.should_exit = True
         await serving
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        if socket.has_dualstack_ipv6():
-            listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
-        else:
-            listener = socket.create_server(("0.0.0.0", port), backlog=1024)  # noqa: S104 - Stripe calls from outside
-    except OSError as error:
-        raise UnavailableError(
-            f"the webhook port {port} cannot be opened ({error.strerror}): free it, or set FULFILLMENT_WEBHOOK_PORT "
-            "to another"
-        ) from error
-    # Its connections inherit it. asyncio sets it only on sockets of its own, and an answer would wait 40 ms for an ACK.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 class _Server(uvicorn.Server):
