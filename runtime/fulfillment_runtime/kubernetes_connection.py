@@ -11,6 +11,8 @@ from kubernetes.aio import client, config
 
 from fulfillment_runtime.exits import SettingsError
 
+_OF_KUBECTL = Path.home() / ".kube" / "config"
+
 
 @asynccontextmanager
 async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[client.ApiClient]:
@@ -25,17 +27,13 @@ async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[
     """
     configuration = client.Configuration()
     try:
-        if kubeconfig is not None:
-            _check_there(kubeconfig)
-            await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call] # the library's
-        elif config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
-            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # likewise
+        if kubeconfig is None and config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # the library's
         else:
-            await config.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
+            files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
+            await config.load_kube_config(files, client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
     except (config.ConfigException, OSError) as error:
-        raise SettingsError(
-            f"no Kubernetes API to talk to: outside of a pod, set KUBECONFIG to a kubeconfig file ({error})"
-        ) from error
+        raise SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {error}") from error
     configuration.connection_pool_maxsize = connections
     # Else aiohttp looks for a proxy and a .netrc anew for each request, in a thread: half of a request's CPU time.
     configuration.client_session_kwargs = {"trust_env": False}
@@ -47,6 +45,9 @@ async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[
         yield api
 
 
-def _check_there(kubeconfig: str) -> None:
-    if not any(Path(each).is_file() for each in kubeconfig.split(os.pathsep)):
+def _existing(kubeconfig: str, *, named: bool) -> str:
+    if any(Path(each).is_file() for each in kubeconfig.split(os.pathsep)):
+        return kubeconfig
+    if named:
         raise SettingsError(f"KUBECONFIG names {kubeconfig!r}, which is not there: set it to a kubeconfig file")
+    raise SettingsError("no Kubernetes API to talk to: outside of a pod, set KUBECONFIG to a kubeconfig file")

@@ -255,11 +255,32 @@ async def test_without_an_api_server_it_does_not_start(tmp_path: Path, unused_tc
     assert line.count("\n") == 1
 
 
-async def test_without_a_kubeconfig_it_does_not_start() -> None:
-    """The file is not there: one line, exit code 78."""
-    code, line = await run_operator({"STRIPE_API_KEY": TEST_KEY, "KUBECONFIG": "/none"})
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (
+            {"KUBECONFIG": "/none"},
+            "Error: KUBECONFIG names '/none', which is not there: set it to a kubeconfig file\n",
+        ),
+        (
+            {"HOME": "/none"},
+            "Error: no Kubernetes API to talk to: outside of a pod, set KUBECONFIG to a kubeconfig file\n",
+        ),
+    ],
+)
+async def test_without_a_kubeconfig_it_does_not_start(environ: dict[str, str], expected: str) -> None:
+    """The file is not there, or none is named: one line, exit code 78."""
+    assert await run_operator({"STRIPE_API_KEY": TEST_KEY, **environ}) == (78, expected)
+
+
+async def test_with_a_broken_kubeconfig_it_does_not_start(tmp_path: Path) -> None:
+    """The file is no kubeconfig: one line, exit code 78."""
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("clusters: []")
+    code, line = await run_operator({"STRIPE_API_KEY": TEST_KEY, "KUBECONFIG": str(kubeconfig)})
     assert code == 78
-    assert line == "Error: KUBECONFIG names '/none', which is not there: set it to a kubeconfig file\n"
+    assert line.startswith("Error: no Kubernetes API to talk to: the kubeconfig is wrong: ")
+    assert line.count("\n") == 1
 
 
 async def test_without_the_crd_it_does_not_start() -> None:
