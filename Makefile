@@ -32,11 +32,15 @@ demo: programs ## play every kind of order on this machine; ONCE=1 ends after th
 test: programs ## run every test that needs no cluster with nodes; TESTS=tests/unit runs some
 	$(BIN)/pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term)
 
+.PHONY: bench
+bench: programs ## measure orders a second; ORDERS=2000 SENDERS=64
+	@$(BIN)/python benchmarks/orders.py
+
 .PHONY: check
 check: $(SETUP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy api runtime service operator local tests
+	$(BIN)/mypy api runtime service operator local tests benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: lock
