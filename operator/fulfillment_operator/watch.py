@@ -28,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 _CREDENTIALS_LAST = timedelta(minutes=10)  # a pod's token is renewed on disk long before it expires
 _WATCH_SECONDS = 300
+_TLS_CLOSES_WITHIN = 0.1  # seconds; nobody tells when the connection of a watch that was cut is closed
 
 
 @asynccontextmanager
@@ -75,19 +76,21 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
             return
         loop.call_soon_threadsafe(controller.observe, request)
 
+    async def operate() -> None:
+        await kopf.operator(
+            registry=_registry(take, configuration, clock),
+            settings=_settings(),
+            namespaces=[namespace],
+            standalone=True,
+            ready_flag=began,
+            stop_flag=stop,
+        )
+        await asyncio.sleep(_TLS_CLOSES_WITHIN)
+
     def run() -> None:
         reason: BaseException | None = None
         try:
-            asyncio.run(
-                kopf.operator(
-                    registry=_registry(take, configuration, clock),
-                    settings=_settings(),
-                    namespaces=[namespace],
-                    standalone=True,
-                    ready_flag=began,
-                    stop_flag=stop,
-                )
-            )
+            asyncio.run(operate())
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the process
             reason = error
         if not stop.is_set():
