@@ -40,7 +40,7 @@ bench: programs ## measure orders a second; ORDERS=2000 SENDERS=64
 check: $(SETUP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy api runtime service operator local tests benchmarks
+	$(BIN)/mypy api runtime service operator local monitoring tests benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: lock
@@ -53,3 +53,7 @@ lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with 
 .PHONY: crd
 crd: $(SETUP) ## write the chart's CustomResourceDefinition from the typed model
 	$(BIN)/fulfillment crd > charts/checkout-fulfillment/files/crd.yaml
+
+.PHONY: rules
+rules: $(SETUP) ## write the chart's alert rules, for Prometheus and for Grafana, from their one source
+	PYTHONPATH=monitoring $(BIN)/python -m fulfillment_monitoring charts/checkout-fulfillment/files

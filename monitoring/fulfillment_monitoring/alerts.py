@@ -1,0 +1,231 @@
+"""Every alert, once. Nothing here knows Prometheus' or Grafana's files.
+
+An expression is a filter whose every result is above 0 and fires. The chart fills `${namespace}`: each release watches
+its own namespace, so `absent()` means this release and no other.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum, unique
+
+
+@unique
+class Severity(StrEnum):
+    """How soon a person must look."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One alert; its runbook is the page of its name."""
+
+    name: str
+    expression: str
+    hold: str
+    """How long the expression must hold before the alert fires: `for`."""
+    severity: Severity
+    summary: str
+    description: str
+
+
+def _in(metric: str, *matchers: str) -> str:
+    return metric + "{" + ",".join(['namespace="${namespace}"', *matchers]) + "}"
+
+
+def _increase(window: str, by: str, metric: str, *matchers: str, ago: str = "") -> str:
+    offset = f" offset {ago}" if ago else ""
+    return f"sum by ({by}) (increase({_in(metric, *matchers)}[{window}]{offset}))"
+
+
+def _level(*matchers: str) -> str:
+    # Only the leader tells the level. The five minutes bridge a restart and a change of the leader.
+    requests = _in("fulfillment_requests", *matchers)
+    return f"max by (namespace, reason) (max_over_time({requests}[5m]))"
+
+
+def _news_of_failed(reason: str) -> str:
+    """Failed requests are still there, and one of them failed within a day.
+
+    The counter alone would lose what no scrape saw before a crash: the level has risen then.
+    """
+    failed = ('phase="failed"', reason)
+    level = _level(*failed)
+    counted = _increase("1d", "namespace, reason", "fulfillment_transitions_total", *failed)
+    return f"{level} > 0 and ({counted} > 0 or {level} > min_over_time({level}[1d:1m]))"
+
+
+def _age_of_oldest(phase: str) -> str:
+    oldest = _in("fulfillment_oldest_request_timestamp_seconds", f'phase="{phase}"')
+    return f"time() - min by (namespace) ({oldest})"
+
+
+_EVENTS = "fulfillment_webhook_events_total"
+_ERRORS = "fulfillment_reconcile_errors_total"
+_LEADER = _in("fulfillment_leader")
+
+ALERTS = (
+    Alert(
+        name="CheckoutPaymentFailed",
+        expression=_news_of_failed('reason="PaymentFailed"'),
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="A payment failed in {{ .Labels.namespace }}",
+        description="Within the last day a customer's payment failed, and the request is still there. "
+        "It stops when the order is paid after all, when the failed requests are deleted, or a day later.",
+    ),
+    Alert(
+        name="CheckoutFulfillmentFailed",
+        expression=_level('phase="failed"', 'reason="FulfillmentFailed"') + " > 0",
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="A paid order could not be fulfilled in {{ .Labels.namespace }}",
+        description="The backend refused a paid order, or its deadline passed. It stops when no order is left so.",
+    ),
+    Alert(
+        name="CheckoutOrderRefused",
+        expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed"'),
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="A request failed for {{ .Labels.reason }} in {{ .Labels.namespace }}",
+        description="Within the last day a request ended as failed for a reason that is neither the payment's nor the "
+        "backend's, and it is still there.",
+    ),
+    Alert(
+        name="CheckoutOrderStuck",
+        expression=_age_of_oldest("fulfilling") + " > 3600",
+        hold="30m",
+        severity=Severity.WARNING,
+        summary="A paid order is stuck in fulfilling in {{ .Labels.namespace }}",
+        description="Orders older than an hour have been in fulfilling for half an hour: paid, and not handed over.",
+    ),
+    Alert(
+        name="CheckoutPaymentOverdue",
+        expression=_age_of_oldest("awaiting-payment") + " > 14 * 86400",
+        hold="1h",
+        severity=Severity.WARNING,
+        summary="An order awaits its payment for more than 14 days in {{ .Labels.namespace }}",
+        description="No delayed payment method should take that long.",
+    ),
+    Alert(
+        name="CheckoutSignatureFailures",
+        # no-signature is left out: whatever scans the Internet sends none.
+        expression=_increase(
+            "15m",
+            "namespace, reason",
+            "fulfillment_webhook_refusals_total",
+            'reason=~"(wrong|malformed|stale|future)-signature"',
+        )
+        + " > 0",
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="Events are refused for {{ .Labels.reason }} in {{ .Labels.namespace }}",
+        description="A signing secret is wrong or was rolled, a clock is off, or somebody forges events.",
+    ),
+    Alert(
+        name="CheckoutEventsMissing",
+        expression=f"{_increase('7d', 'namespace', _EVENTS)} > 20 unless {_increase('1d', 'namespace', _EVENTS)} > 0",
+        hold="10m",
+        severity=Severity.WARNING,
+        summary="Stripe has sent no event for a day to {{ .Labels.namespace }}",
+        description="There were more than 20 in the last seven days, and none in the last one.",
+    ),
+    Alert(
+        name="CheckoutStripeMisconfigured",
+        expression=_increase("15m", "namespace", _ERRORS, 'error="stripe-misconfigured"') + " > 0",
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="Stripe refuses the API key in {{ .Labels.namespace }}",
+        description="No order goes on until the key or its permissions are mended.",
+    ),
+    Alert(
+        name="CheckoutStripeUnavailable",
+        expression=_increase("15m", "namespace", _ERRORS, 'error="stripe-unavailable"') + " > 0",
+        hold="15m",
+        severity=Severity.WARNING,
+        summary="Stripe cannot be asked in {{ .Labels.namespace }}",
+        description="Requests to Stripe have failed again and again for a quarter of an hour. Orders wait.",
+    ),
+    Alert(
+        name="CheckoutBackendErrors",
+        expression=_increase(
+            "30m", "namespace, backend", "fulfillment_backend_attempts_total", 'result=~"try-again|refused"'
+        )
+        + " > 0",
+        hold="15m",
+        severity=Severity.WARNING,
+        summary="The backend {{ .Labels.backend }} does not take orders in {{ .Labels.namespace }}",
+        description="The backend refused orders or had faults. Passing faults are tried again until the deadline.",
+    ),
+    Alert(
+        name="CheckoutMailErrors",
+        expression=_increase(
+            "1h", "namespace, reason", "fulfillment_mails_total", 'reason=~"MailUnavailable|MailRefused"'
+        )
+        + " > 0",
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="Mail to customers fails for {{ .Labels.reason }} in {{ .Labels.namespace }}",
+        description="A customer whose payment failed was not told.",
+    ),
+    Alert(
+        name="CheckoutReconcileErrors",
+        expression=_increase("15m", "namespace, error", _ERRORS, 'error=~"unexpected|undecodable"') + " > 0",
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="The operator met an error that is {{ .Labels.error }} in {{ .Labels.namespace }}",
+        description="A request cannot be read, or handling it failed in a way nobody foresaw.",
+    ),
+    Alert(
+        name="CheckoutStatusNotWritten",
+        expression=_increase("15m", "namespace", _ERRORS, 'error="kubernetes"') + " > 0",
+        hold="5m",
+        severity=Severity.CRITICAL,
+        summary="The operator cannot write statuses in {{ .Labels.namespace }}",
+        description="The Kubernetes API is away, or refuses the operator.",
+    ),
+    Alert(
+        name="CheckoutWebhookErrors",
+        expression=_increase("5m", "namespace, status", "fulfillment_webhook_duration_seconds_count", 'status=~"5.."')
+        + " > 0",
+        hold="2m",
+        severity=Severity.CRITICAL,
+        summary="The webhook answers {{ .Labels.status }} in {{ .Labels.namespace }}",
+        description="Events are not recorded. Stripe sends them again for up to three days.",
+    ),
+    Alert(
+        name="CheckoutWebhookDown",
+        expression=f"absent({_in('fulfillment_webhook_in_flight')})",
+        hold="5m",
+        severity=Severity.CRITICAL,
+        summary="No webhook service is seen in {{ .Labels.namespace }}",
+        description="Prometheus scrapes none. If none runs, Stripe cannot deliver events.",
+    ),
+    Alert(
+        name="CheckoutOperatorDown",
+        expression=f"absent({_LEADER})",
+        hold="5m",
+        severity=Severity.CRITICAL,
+        summary="No operator is seen in {{ .Labels.namespace }}",
+        description="Prometheus scrapes none. If none runs, no order is fulfilled.",
+    ),
+    Alert(
+        name="CheckoutOperatorDeaf",
+        expression=_increase("10m", "namespace", _EVENTS, 'outcome=~"created|updated"', ago="5m")
+        + " > 0 and on (namespace) time() - max by (namespace) "
+        + f"({_in('fulfillment_watch_last_event_timestamp_seconds')}) > 1200",
+        hold="2m",
+        severity=Severity.CRITICAL,
+        summary="The operator does not see new orders in {{ .Labels.namespace }}",
+        description="The service recorded events more than five minutes ago, and the watch brought nothing since.",
+    ),
+    Alert(
+        name="CheckoutNoLeader",
+        expression=f"count by (namespace) ({_LEADER}) unless sum by (namespace) ({_LEADER}) > 0",
+        hold="2m",
+        severity=Severity.CRITICAL,
+        summary="Operators run in {{ .Labels.namespace }}, and none leads",
+        description="Nobody holds the Lease, so no order is fulfilled.",
+    ),
+)
