@@ -168,7 +168,8 @@ async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, s
     mounted = {name: value for name, value in environ.items() if name != "STRIPE_WEBHOOK_SECRETS"}
     mounted["STRIPE_WEBHOOK_SECRETS_FILE"] = str(secrets)
     body = json.dumps(snapshot())
-    async with running(mounted) as (process, started), aiohttp.ClientSession() as http:
+    anew = aiohttp.TCPConnector(force_close=True)  # the service hangs up on one that is idle for so long
+    async with running(mounted) as (process, started), aiohttp.ClientSession(connector=anew) as http:
         assert process.stderr is not None
         url = f"http://localhost:{started['webhook_port']}/webhook"
         async with http.post(url, data=body, headers={"Stripe-Signature": sign(body)}) as response:
