@@ -10,7 +10,7 @@ COPY requirements.lock requirements-build.lock ./
 RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-compile", \
      "--require-hashes", "--no-deps", "--requirement", "requirements.lock"]
 RUN ["python", "-m", "venv", "/opt/build"]
-RUN ["/opt/build/bin/python", "-m", "pip", "install", "--no-cache-dir", "--require-hashes", "--requirement", "requirements-build.lock"]
+RUN ["/opt/build/bin/python", "-m", "pip", "install", "--no-cache-dir", "--require-hashes", "--no-deps", "--requirement", "requirements-build.lock"]
 COPY pyproject.toml README.md LICENSE ./
 COPY api api
 COPY runtime runtime
