@@ -1,0 +1,158 @@
+{{/* Names and labels of a workload's Deployment. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.deploymentMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+name: {{ include "checkout-fulfillment.fullname" $root }}-{{ $component }}
+namespace: {{ $root.Release.Namespace }}
+labels:
+  {{- include "checkout-fulfillment.labels" . | nindent 2 }}
+{{- with (index $root.Values $component).annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels and annotations of a workload's pods: none with a version, which would restart them for nothing. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.podMetadata" -}}
+{{- $root := index . 0 -}}
+{{- $workload := index $root.Values (index . 1) -}}
+labels:
+  {{- include "checkout-fulfillment.selectorLabels" . | nindent 2 }}
+  {{- with $root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with $workload.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with $workload.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Where a workload's pods run, and as whom. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.podOptions" -}}
+{{- $root := index . 0 -}}
+{{- $workload := index $root.Values (index . 1) -}}
+{{- $selected := dict "labelSelector" (dict "matchLabels" (include "checkout-fulfillment.selectorLabels" . | fromYaml)) -}}
+serviceAccountName: {{ include "checkout-fulfillment.serviceAccountName" . }}
+automountServiceAccountToken: true
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ $workload.terminationGracePeriodSeconds }}
+{{ include "checkout-fulfillment.imagePullSecrets" $root }}
+{{- with $workload.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $workload.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with $workload.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $workload.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $workload.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $workload.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{ toYaml (hasKey . "labelSelector" | ternary . (merge (dict) . $selected)) | indent 4 | trim }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Whom the nodes are when they pull the image. */}}
+{{- define "checkout-fulfillment.imagePullSecrets" -}}
+{{- with concat .Values.imagePullSecrets .Values.global.imagePullSecrets -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* A workload's container, but for what it is told and its volumes. Takes (list $ component subcommand). */}}
+{{- define "checkout-fulfillment.container" -}}
+{{- $root := index . 0 -}}
+{{- $workload := index $root.Values (index . 1) -}}
+name: {{ index . 1 }}
+image: {{ include "checkout-fulfillment.image" $root }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+args:
+  - {{ index . 2 }}
+{{- with $workload.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $workload.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+# It answers as soon as it works; until then nothing is asked of it.
+startupProbe:
+  httpGet:
+    path: /healthz
+    port: metrics
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  httpGet:
+    path: /healthz
+    port: metrics
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: metrics
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 3
+{{- end -}}
+
+{{/* What both workloads are told. */}}
+{{- define "checkout-fulfillment.commonEnv" -}}
+- name: FULFILLMENT_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: FULFILLMENT_LOG_FORMAT
+  value: {{ .Values.log.format }}
+- name: FULFILLMENT_LOG_LEVEL
+  value: {{ .Values.log.level }}
+{{- end -}}
+
+{{/* Mounts the signing secrets, each in a file of its own, so that they are rolled without a restart. */}}
+{{- define "checkout-fulfillment.webhookSecretsVolume" -}}
+- name: webhook-secrets
+  projected:
+    sources:
+      - secret:
+          name: {{ .Values.stripe.existingSecret }}
+          items:
+            - key: {{ .Values.stripe.webhookSecretsKey }}
+              path: webhook-secrets
+      {{- range $place, $extra := .Values.stripe.extraWebhookSecrets }}
+      - secret:
+          name: {{ $extra.name }}
+          optional: true
+          items:
+            - key: {{ $extra.key }}
+              path: extra-{{ $place }}
+      {{- end }}
+{{- end -}}
+
+{{/* Mounts the API key, so that it is rolled without a restart. */}}
+{{- define "checkout-fulfillment.apiKeyVolume" -}}
+- name: api-key
+  secret:
+    secretName: {{ .Values.stripe.existingSecret }}
+    items:
+      - key: {{ .Values.stripe.apiKeyKey }}
+        path: api-key
+{{- end -}}

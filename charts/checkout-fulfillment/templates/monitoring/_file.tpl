@@ -1,0 +1,10 @@
+{{/* A file of the chart, with what only the installation knows. Takes (list $ path). */}}
+{{- define "checkout-fulfillment.file" -}}
+{{- $root := index . 0 -}}
+{{- $monitoring := $root.Values.monitoring -}}
+{{- $root.Files.Get (index . 1)
+  | replace "${namespace}" $root.Release.Namespace
+  | replace "${runbooks}" (trimSuffix "/" $monitoring.runbookUrl)
+  | replace "${datasource}" $monitoring.grafanaAlerts.datasourceUid
+  | trim -}}
+{{- end -}}

@@ -1,0 +1,71 @@
+{{/* What the operator is told of Stripe. */}}
+{{- define "checkout-fulfillment.stripeEnv" -}}
+- name: STRIPE_API_KEY_FILE
+  value: /etc/checkout-fulfillment/stripe/api-key
+{{- with .Values.stripe.apiBase }}
+- name: STRIPE_API_BASE
+  value: {{ . | quote }}
+{{- end }}
+- name: STRIPE_TIMEOUT
+  value: {{ .Values.stripe.timeout }}
+- name: STRIPE_REQUESTS_PER_SECOND
+  value: {{ .Values.stripe.requestsPerSecond | quote }}
+- name: STRIPE_CONCURRENCY
+  value: {{ .Values.stripe.concurrency | quote }}
+{{- end -}}
+
+{{/* What the operator is told of the backend. */}}
+{{- define "checkout-fulfillment.backendEnv" -}}
+- name: FULFILLMENT_BACKEND
+  value: {{ .Values.backend.name }}
+- name: FULFILLMENT_BACKEND_DEADLINE
+  value: {{ .Values.backend.deadline }}
+- name: FULFILLMENT_BACKEND_RETRY_MAX
+  value: {{ .Values.backend.retryMax }}
+{{- with .Values.backend.http.url }}
+- name: FULFILLMENT_HTTP_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.backend.http.existingSecret }}
+- name: FULFILLMENT_HTTP_SECRET_FILE
+  value: /etc/checkout-fulfillment/http/secret
+{{- end }}
+- name: FULFILLMENT_HTTP_TIMEOUT
+  value: {{ .Values.backend.http.timeout }}
+{{- end -}}
+
+{{/* What the operator is told of mail. */}}
+{{- define "checkout-fulfillment.mailEnv" -}}
+- name: FULFILLMENT_SHOP_NAME
+  value: {{ .Values.shop.name | quote }}
+{{- with .Values.shop.url }}
+- name: FULFILLMENT_SHOP_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.mail.from }}
+- name: FULFILLMENT_MAIL_FROM
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.mail.templatesConfigMap }}
+- name: FULFILLMENT_MAIL_TEMPLATES
+  value: /etc/checkout-fulfillment/mail-templates
+{{- end }}
+{{- with .Values.mail.smtp }}
+{{- if .host }}
+- name: FULFILLMENT_SMTP_HOST
+  value: {{ .host | quote }}
+- name: FULFILLMENT_SMTP_PORT
+  value: {{ .port | quote }}
+- name: FULFILLMENT_SMTP_TLS
+  value: {{ .tls }}
+- name: FULFILLMENT_SMTP_TIMEOUT
+  value: {{ .timeout }}
+{{- if .existingSecret }}
+- name: FULFILLMENT_SMTP_USERNAME_FILE
+  value: /etc/checkout-fulfillment/smtp/username
+- name: FULFILLMENT_SMTP_PASSWORD_FILE
+  value: /etc/checkout-fulfillment/smtp/password
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
