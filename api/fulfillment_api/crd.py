@@ -42,6 +42,13 @@ _COLUMNS: list[dict[str, Any]] = [
     {"name": "Backend", "type": "string", "jsonPath": ".status.fulfillment.backend", "priority": 1},
     {"name": "Reference", "type": "string", "jsonPath": ".status.fulfillment.reference", "priority": 1},
     {"name": "Session", "type": "string", "jsonPath": ".spec.session.id", "priority": 1},
+    {
+        "name": "Acknowledged",
+        "type": "string",
+        "jsonPath": ".metadata.annotations." + names.ACKNOWLEDGED.replace(".", r"\."),
+        "description": "The reason of a failure that a person has dealt with, and what was done.",
+        "priority": 1,
+    },
     {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
 ]
 

@@ -12,6 +12,9 @@ PLURAL = "fulfillmentrequests"
 SHORT_NAME = "fr"
 CATEGORY = "checkout"
 
+ACKNOWLEDGED = f"{GROUP}/acknowledged"
+"""The annotation by which a person says that a failure is dealt with."""
+
 NAME_PATTERN = "^cs-[a-z2-7]{26}$"
 
 

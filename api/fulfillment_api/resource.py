@@ -2,10 +2,18 @@
 
 from datetime import datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from fulfillment_api import names
 from fulfillment_api.spec import Spec
-from fulfillment_api.status import Status
+from fulfillment_api.status import Phase, Status
+
+
+class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The annotations that this product reads. People write them, and no part of it does."""
+
+    acknowledged: str = field(default="", name=names.ACKNOWLEDGED)
+    """The reason of the failure that is dealt with; after a colon, what was done: `PaymentFailed: called them`."""
 
 
 class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -18,6 +26,7 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     generation: int
     creation_timestamp: datetime
     deletion_timestamp: datetime | None = None
+    annotations: Annotations = Annotations()
 
 
 class FulfillmentRequest(Struct, frozen=True, kw_only=True):
@@ -26,3 +35,15 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
     metadata: ObjectMeta
     spec: Spec
     status: Status | None = None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether a person has dealt with the failure that the request is in.
+
+        An acknowledgement is of one reason: should the request fail for another later, such as a failed payment that
+        is paid after all and then refused by the backend, nobody has dealt with that.
+        """
+        if self.status is None or self.status.phase is not Phase.FAILED:
+            return False
+        reason, _, _ = self.metadata.annotations.acknowledged.partition(":")
+        return reason.strip() == self.status.reason

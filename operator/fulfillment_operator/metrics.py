@@ -110,7 +110,7 @@ class OperatorMetrics:
         )
         self.watch_event_at = Gauge(
             "fulfillment_watch_last_event_timestamp_seconds",
-            "When the watch last brought a request, in Unix time.",
+            "When the watch last brought a request, in Unix time; until the first, when it began; 0 on a standby.",
             registry=registry,
         )
         self.leader = Gauge(
@@ -141,25 +141,28 @@ class RequestsCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Count the requests."""
         counts = {
-            (str(phase), str(reason)): 0
+            (str(phase), str(reason), acknowledged): 0
             for phase, reasons in _REASONS.items()
-            for reason in reasons
             if phase is not Phase.FULFILLED
+            for reason in reasons
+            for acknowledged in ((False, True) if phase is Phase.FAILED else (False,))
         }
         oldest: dict[str, float] = {}
         for request in self._requests():
             status = request.status
             phase, reason = (str(status.phase), status.reason) if status else ("", "")
-            counts[phase, reason] = counts.get((phase, reason), 0) + 1
+            labels = (phase, reason, request.is_acknowledged)
+            counts[labels] = counts.get(labels, 0) + 1
             created = request.metadata.creation_timestamp.timestamp()
             oldest[phase] = min(created, oldest.get(phase, created))
         requests = GaugeMetricFamily(
             "fulfillment_requests",
-            "Requests in the cluster that are not fulfilled; both labels are empty before the first look.",
-            labels=["phase", "reason"],
+            "Requests in the cluster that are not fulfilled; phase and reason are empty before the first look. "
+            "A failed one is acknowledged when a person has said that it is dealt with.",
+            labels=["phase", "reason", "acknowledged"],
         )
-        for labels, count in counts.items():
-            requests.add_metric(labels, count)
+        for (phase, reason, acknowledged), count in counts.items():
+            requests.add_metric([phase, reason, str(acknowledged).lower()], count)
         yield requests
         ages = GaugeMetricFamily(
             "fulfillment_oldest_request_timestamp_seconds",

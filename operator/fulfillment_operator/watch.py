@@ -48,7 +48,7 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
         configuration: how to reach the API server, and with which credentials.
         namespace: whose requests are watched.
         clock: tells the time, with its zone.
-        metrics: gets the time of the last event.
+        metrics: gets the time of the last event; until the first, the time of the beginning.
         ended: is called, in this event loop, when the watch ends by itself: the process must end too, so that
             Kubernetes starts it again.
 
@@ -98,6 +98,7 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
 
     # In a thread kopf cannot have the signals, and says so each time at this logger.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    metrics.watch_event_at.set(clock().timestamp())  # else who has just begun would look deaf
     thread = threading.Thread(target=run, name="kopf", daemon=True)
     thread.start()
     try:
