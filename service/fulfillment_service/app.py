@@ -47,9 +47,10 @@ async def _body(request: Request[Any, Any, Any]) -> bytes:
 
 
 def _response(answer: Answer) -> Response[dict[str, str]]:
-    # What is left of a body that was not read whole must not be taken for the next request.
-    unread = answer.status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT)
-    return Response(answer.body, status_code=answer.status, headers=_CLOSE if unread else None)
+    # Only who sends what Stripe signed may keep a connection. And what is left of a body that was not read whole must
+    # not be taken for the next request.
+    refused = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return Response(answer.body, status_code=answer.status, headers=_CLOSE if refused else None)
 
 
 def _no_such_thing(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:

@@ -75,7 +75,7 @@ class RunningService:
 
 @asynccontextmanager
 async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningService]:
-    """Run the webhook service while the context lasts; at its end, finish the requests that are under way.
+    """Run the webhook service while the context lasts; at its end drain it, and finish the requests under way.
 
     Raises:
         SettingsError: there is no Kubernetes API to talk to, or the CustomResourceDefinition is missing.
@@ -111,7 +111,13 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
         )
         app = create_app(webhook, max_body_bytes=settings.max_body_bytes)
         webhook_port = await stack.enter_async_context(
-            serve(app, settings.webhook_port, patience=deadline, grace=deadline + 1)
+            serve(
+                app,
+                settings.webhook_port,
+                patience=deadline,
+                drain=settings.drain.total_seconds(),
+                grace=deadline + 1,
+            )
         )
         stack.callback(stopping.set)
         _log.info(

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
-from litestar import Litestar
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fulfillment_runtime.listening import listen
@@ -15,26 +15,33 @@ from fulfillment_runtime.listening import listen
 _CONNECTIONS = 1000
 """How many senders are served at once; others are answered 503, and Stripe sends again."""
 
+_IDLE_SECONDS = 75
+"""How long a connection is kept for the sender's next request. Load balancers use theirs again for up to a minute
+(nginx, AWS and others: 60 s), and whatever they send on one that is just being closed would be lost."""
+
 
 @contextlib.asynccontextmanager
-async def serve(app: Litestar, port: int, *, patience: float, grace: float) -> AsyncIterator[int]:
+async def serve(app: ASGIApp, port: int, *, patience: float, drain: float, grace: float) -> AsyncIterator[int]:
     """Serve the application, and yield the port's number (`port` 0 takes a free one).
 
-    At the end no new connection is accepted, and requests under way are finished.
+    At the end all is still served for a while, but each answer asks the sender to close its connection. Then no new
+    connection is accepted, and requests under way are finished.
 
     Args:
         app: what to serve.
         port: the port, on every address of this machine.
         patience: seconds that a sender may take for a request's head; then it is hung up on.
-        grace: seconds after which requests under way are given up at the end.
+        drain: seconds that all is still served at the end, while load balancers take note.
+        grace: seconds after that, when requests under way are given up.
 
     Raises:
         UnavailableError: the port is taken.
     """
     listener = listen(port, what="the webhook port", setting="FULFILLMENT_WEBHOOK_PORT")
+    draining = asyncio.Event()
     server = _Server(
         uvicorn.Config(
-            app,
+            _closing(app, draining),
             http=_protocol(patience),
             ws="none",
             lifespan="off",
@@ -45,6 +52,7 @@ async def serve(app: Litestar, port: int, *, patience: float, grace: float) -> A
             proxy_headers=False,
             server_header=False,
             limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=math.ceil(grace),
         )
     )
@@ -55,8 +63,24 @@ async def serve(app: Litestar, port: int, *, patience: float, grace: float) -> A
     try:
         yield listener.getsockname()[1]
     finally:
+        draining.set()
+        await asyncio.wait({serving}, timeout=drain)
         server.should_exit = True
         await serving
+
+
+def _closing(app: ASGIApp, draining: asyncio.Event) -> ASGIApp:
+    """Make each answer, once this process drains, say `Connection: close`: the sender's next one goes elsewhere."""
+
+    async def serve_and_close(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start" and draining.is_set():
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+            await send(message)
+
+        await app(scope, receive, send_and_close)
+
+    return serve_and_close
 
 
 class _Server(uvicorn.Server):
@@ -76,7 +100,10 @@ class _Server(uvicorn.Server):
 
 
 def _protocol(patience: float) -> type[HttpToolsProtocol]:
-    """Make uvicorn's protocol hang up on a sender who does not get on; uvicorn alone would wait for ever."""
+    """Make uvicorn's protocol hang up on a sender who does not get on; uvicorn alone would wait for ever.
+
+    Between two requests it is uvicorn that waits, and hangs up after `_IDLE_SECONDS`.
+    """
 
     class ImpatientProtocol(HttpToolsProtocol):
         _hang_up: asyncio.TimerHandle | None = None

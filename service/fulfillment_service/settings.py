@@ -10,6 +10,9 @@ from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
 _REDIRECT_HELD = timedelta(seconds=10)
 """How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
 
+_LONGEST_DRAIN = timedelta(minutes=5)
+"""The slowest load balancers take minutes to take note; a pod that should have ended binds its node no longer."""
+
 Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
 
 
@@ -49,6 +52,13 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
     tolerance: Annotated[
         timedelta, Meta(description="how far a signature's time may be from this machine's clock, such as 5m")
     ] = field(default=timedelta(seconds=300), name="FULFILLMENT_WEBHOOK_TOLERANCE")
+    drain: Annotated[
+        timedelta,
+        Meta(
+            description="how long requests are still taken after SIGTERM, while load balancers take note, such as 5s; "
+            "at most 5m"
+        ),
+    ] = field(default=timedelta(0), name="FULFILLMENT_WEBHOOK_DRAIN")
 
     def __post_init__(self) -> None:
         """Check what types alone do not say."""
@@ -62,3 +72,5 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
             raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s")
         if not timedelta() < self.tolerance:
             raise ValueError("FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s")
+        if not timedelta() <= self.drain <= _LONGEST_DRAIN:
+            raise ValueError("FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m")

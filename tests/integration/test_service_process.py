@@ -1,14 +1,17 @@
 """`fulfillment service` as a process: how it starts, what it writes, and how it ends."""
 
 import asyncio
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +164,34 @@ async def running(environ: dict[str, str]) -> AsyncIterator[tuple[Process, dict[
         await end(process)
 
 
+@dataclass(frozen=True)
+class Sender:
+    """One connection to the webhook, as a load balancer holds it."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def post(self, body: str, secret: str = SECRET) -> tuple[int, bool]:
+        """Send an event: the answer's status, and whether the service is about to hang up."""
+        lines = ("POST /webhook HTTP/1.1", "Host: shop", f"Stripe-Signature: {sign(body, secret)}")
+        self.writer.write("\r\n".join((*lines, f"Content-Length: {len(body)}", "", body)).encode())
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = re.search(r"content-length: (\d+)", head)
+        assert length
+        await self.reader.readexactly(int(length[1]))
+        return int(head.split()[1]), "connection: close" in head
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[Sender]:
+    reader, writer = await asyncio.open_connection("localhost", port)
+    try:
+        yield Sender(reader, writer)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, str], tmp_path: Path) -> None:
     """When the mounted Secret changes, events signed with the new secret are taken, by the same process."""
     secrets = tmp_path / "webhook-secrets"
@@ -168,18 +199,17 @@ async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, s
     mounted = {name: value for name, value in environ.items() if name != "STRIPE_WEBHOOK_SECRETS"}
     mounted["STRIPE_WEBHOOK_SECRETS_FILE"] = str(secrets)
     body = json.dumps(snapshot())
-    anew = aiohttp.TCPConnector(force_close=True)  # the service hangs up on one that is idle for so long
-    async with running(mounted) as (process, started), aiohttp.ClientSession(connector=anew) as http:
+    async with running(mounted) as (process, started), connected(started["webhook_port"]) as kept:
         assert process.stderr is not None
-        url = f"http://localhost:{started['webhook_port']}/webhook"
-        async with http.post(url, data=body, headers={"Stripe-Signature": sign(body)}) as response:
-            assert response.status == 400
+        assert await kept.post(body, OLD_SECRET) == (200, False)
+        async with connected(started["webhook_port"]) as refused:
+            assert await refused.post(body) == (400, True)
+            assert await refused.reader.read() == b""
         secrets.write_text(f"{OLD_SECRET} {SECRET}\n")
         async with asyncio.timeout(20):
             while json.loads(await process.stderr.readline())["event"] != "settings.reloaded":
                 pass
-        async with http.post(url, data=body, headers={"Stripe-Signature": sign(body)}) as response:
-            assert response.status == 200
+        assert await kept.post(body) == (200, False)  # over the same connection
 
 
 async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[str, str]) -> None:
@@ -255,3 +285,57 @@ async def test_stopping_loses_no_request(environ: dict[str, str], control_plane:
         assert await process.wait() == 0
         with pytest.raises(aiohttp.ClientConnectorError):
             await send(bodies[0])
+
+
+async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> None:
+    """Until load balancers have taken note it serves on, not ready, and asks each sender to hang up; then it ends."""
+    drain = 4.0
+    bodies = (json.dumps(snapshot(session={"id": f"cs_test_{number}"})) for number in itertools.count())
+    time = asyncio.get_running_loop().time
+    answers: dict[str, list[tuple[int, bool]]] = {"kept": [], "anew": []}
+    enough = asyncio.Event()
+
+    async def keep_sending(kind: str, port: int) -> None:
+        while not enough.is_set():
+            async with connected(port) as sender:
+                hang_up = False
+                while not (hang_up or enough.is_set()):
+                    answers[kind].append(await sender.post(next(bodies)))
+                    hang_up = kind == "anew" or answers[kind][-1][1]
+
+    async with AsyncExitStack() as stack:
+        process, started = await stack.enter_async_context(
+            running(environ | {"FULFILLMENT_WEBHOOK_DRAIN": f"{drain:.0f}s"})
+        )
+        port = started["webhook_port"]
+        idle, unused = [await stack.enter_async_context(connected(port)) for _ in range(2)]
+        assert await idle.post(next(bodies)) == (200, False)
+        sending = [asyncio.create_task(keep_sending(kind, port)) for kind in answers]
+        while not all(answers.values()):  # noqa: ASYNC110 - the senders do not tell
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        told = time()
+        async with aiohttp.ClientSession(f"http://localhost:{started['management_port']}") as http:
+
+            async def readiness() -> int:
+                async with http.get("/readyz") as response:
+                    return response.status
+
+            while await readiness() != 503:
+                pass
+            before = {kind: len(each) + 1 for kind, each in answers.items()}  # one may be under way
+            while any(len(answers[kind]) < before[kind] + 20 for kind in answers):
+                assert await readiness() == 503
+        enough.set()
+        await asyncio.gather(*sending)
+        assert await idle.post(next(bodies)) == (200, True)
+        assert await unused.post(next(bodies)) == (200, True)
+        assert time() - told < drain
+        assert await process.wait() == 0
+        assert drain < time() - told < drain + 2
+    for kind, each in answers.items():
+        assert {status for status, _ in each} == {200}
+        assert not each[0][1]
+        assert all(told_to_close for _, told_to_close in each[before[kind] :])
+    with pytest.raises(OSError, match="Connect call failed"):
+        await asyncio.open_connection("localhost", port)

@@ -17,7 +17,7 @@ def test_defaults() -> None:
     assert settings == ServiceSettings(webhook_secrets=settings.webhook_secrets)
     assert (settings.webhook_port, settings.max_body_bytes) == (4242, 1_048_576)
     assert (settings.deadline, settings.tolerance) == (timedelta(seconds=8), timedelta(minutes=5))
-    assert (settings.livemode, settings.accounts) == (None, None)
+    assert (settings.livemode, settings.accounts, settings.drain) == (None, None, timedelta(0))
 
 
 def test_values_are_read_in_their_own_form() -> None:
@@ -101,6 +101,14 @@ def test_values_are_read_in_their_own_form() -> None:
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_TOLERANCE": "-5m"},
             "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s",
+        ),
+        (
+            SECRETS | {"FULFILLMENT_WEBHOOK_DRAIN": "6m"},
+            "FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m",
+        ),
+        (
+            SECRETS | {"FULFILLMENT_WEBHOOK_DRAIN": "-1s"},
+            "FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m",
         ),
     ],
 )
