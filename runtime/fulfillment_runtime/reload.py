@@ -9,6 +9,7 @@ import structlog
 from msgspec import Struct
 
 from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.setting_files import contents_of
 from fulfillment_runtime.settings import load_settings
 
 _log = structlog.get_logger(__name__)
@@ -45,12 +46,12 @@ async def settings_changes(settings: type[S], environ: Mapping[str, str], *, eve
         yield changed
 
 
-def _contents(files: list[str]) -> list[bytes | None]:
+def _contents(files: list[str]) -> list[list[bytes] | None]:
     return [_content(Path(file)) for file in files]
 
 
-def _content(file: Path) -> bytes | None:
+def _content(file: Path) -> list[bytes] | None:
     try:
-        return file.read_bytes()
+        return contents_of(file)
     except OSError:  # gone for now: what is wrong with it is said when it is read as a setting
         return None

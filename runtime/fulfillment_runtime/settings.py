@@ -1,5 +1,7 @@
 """Settings come from environment variables, each also readable from the file that `<NAME>_FILE` names.
 
+A setting with several values may also name a folder, whose files together hold them.
+
 A settings type is a frozen msgspec struct: a field's encoded name is its variable, its `Meta` bounds are
 checked, and its description is what a person is told when it is wrong.
 """
@@ -18,6 +20,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.setting_files import contents_of
 
 GROUP = "fulfillment.settings"
 """The entry points that name every workload's settings type: a variable that none of them knows is a mistake."""
@@ -97,7 +100,7 @@ def load_settings(settings: type[S], environ: Mapping[str, str]) -> S:
     hints = get_type_hints(settings, include_extras=True)
     values: dict[str, Any] = {}
     for each in msgspec.structs.fields(settings):
-        text = _read(each.encode_name, environ)
+        text = _read(each.encode_name, environ, several=_is_several(hints[each.name]))
         if text is not None:
             values[each.name] = _convert(each.encode_name, text, hints[each.name])
         elif each.required:
@@ -128,18 +131,30 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             raise SettingsError(f"{name} is no setting{hint}")
 
 
-def _read(name: str, environ: Mapping[str, str]) -> str | None:
+def _read(name: str, environ: Mapping[str, str], *, several: bool) -> str | None:
     text, path = environ.get(name), environ.get(f"{name}_FILE")
     if text is not None and path is not None:
         raise SettingsError(f"{name} and {name}_FILE are both set: set one of them")
     if path is not None:
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{name}_FILE names {path!r}, which cannot be read: {error}") from error
+        text = _read_file(f"{name}_FILE", Path(path), several=several)
     if text is not None and not text.strip():
         raise SettingsError(f"{name} is set but empty: give it a value, or unset it")
     return None if text is None else text.strip()
+
+
+def _read_file(name: str, path: Path, *, several: bool) -> str:
+    if path.is_dir() and not several:
+        raise SettingsError(f"{name} names {str(path)!r}, which is a folder: name a file in it")
+    try:
+        contents = contents_of(path)
+        text = "\n".join(content.decode() for content in contents)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name} names {str(path)!r}, which cannot be read: {error}") from error
+    if not contents:
+        raise SettingsError(
+            f"{name} names the folder {str(path)!r}, which holds no file: put one there, or name a file"
+        )
+    return text
 
 
 def _convert(name: str, text: str, hint: Any) -> Any:  # noqa: ANN401 - any settings type
@@ -147,7 +162,7 @@ def _convert(name: str, text: str, hint: Any) -> Any:  # noqa: ANN401 - any sett
     try:
         if _plain(inner) is timedelta:
             value: Any = durationpy.from_str(text)
-        elif get_origin(_plain(inner)) is tuple:
+        elif _is_several(hint):
             value = [part for part in re.split(r"[,\s]+", text) if part]
         else:
             value = text
@@ -155,6 +170,10 @@ def _convert(name: str, text: str, hint: Any) -> Any:  # noqa: ANN401 - any sett
     except (msgspec.ValidationError, durationpy.DurationError) as error:
         shown = "" if Secret in (_plain(inner), *get_args(_plain(inner))) else f" {text!r} is wrong:"
         raise SettingsError(f"{name}:{shown} {error} ({_description(hint)})") from error
+
+
+def _is_several(hint: Any) -> bool:  # noqa: ANN401 - any settings type
+    return get_origin(_plain(_without_none(hint))) is tuple
 
 
 def _without_none(hint: Any) -> Any:  # noqa: ANN401 - any settings type

@@ -8,6 +8,8 @@ import pytest
 from fulfillment_operator.settings import BackendName, OperatorSettings
 from fulfillment_runtime.exits import SettingsError
 from fulfillment_runtime.settings import Secret, known_settings, load_settings
+from fulfillment_service.settings import ServiceSettings
+from kubelet import MountedVolume
 
 KEY = {"STRIPE_API_KEY": "sk_test_topsecret"}
 
@@ -44,6 +46,32 @@ def test_a_setting_can_stand_in_a_file(tmp_path: Path) -> None:
     settings = load_settings(OperatorSettings, {"STRIPE_API_KEY_FILE": str(file)})
     assert settings.stripe_api_key == "sk_live_fromfile"
     assert settings.livemode is True
+
+
+def test_a_setting_of_several_values_can_stand_in_a_folder(tmp_path: Path) -> None:
+    """Secrets that are projected side by side are one list; what the kubelet hides there is no part of it."""
+    volume = MountedVolume(tmp_path, {"extra-0": "whsec_2 whsec_3\n", "a": "whsec_1", "empty": ""})
+    (volume.folder / "folder").mkdir()
+    settings = load_settings(ServiceSettings, {"STRIPE_WEBHOOK_SECRETS_FILE": str(volume.folder)})
+    assert settings.webhook_secrets == ("whsec_1", "whsec_2", "whsec_3")
+
+
+def test_a_folder_without_files_is_a_mistake(tmp_path: Path) -> None:
+    """Such as one whose Secrets are not there yet."""
+    (tmp_path / "..data").mkdir()
+    with pytest.raises(SettingsError) as caught:
+        load_settings(ServiceSettings, {"STRIPE_WEBHOOK_SECRETS_FILE": str(tmp_path)})
+    assert caught.value.message == (
+        f"STRIPE_WEBHOOK_SECRETS_FILE names the folder '{tmp_path}', which holds no file: put one there, or name a file"
+    )
+
+
+def test_a_single_value_does_not_stand_in_a_folder(tmp_path: Path) -> None:
+    """Which of its files would it be?"""
+    MountedVolume(tmp_path, {"api-key": "sk_test_1"})
+    with pytest.raises(SettingsError) as caught:
+        load_settings(OperatorSettings, {"STRIPE_API_KEY_FILE": str(tmp_path)})
+    assert caught.value.message == f"STRIPE_API_KEY_FILE names '{tmp_path}', which is a folder: name a file in it"
 
 
 @pytest.mark.parametrize(
