@@ -24,12 +24,16 @@ setup: $(SETUP) ## install what the project needs into .venv
 programs: $(SETUP) # etcd, kube-apiserver and kubectl: found, downloaded or built (about 6 minutes, once)
 	@$(BIN)/python -m fulfillment_local.programs >/dev/null
 
+.PHONY: chart-programs
+chart-programs: $(SETUP) # helm, Prometheus and what else tries the chart: found or built (about 5 minutes, once)
+	@$(BIN)/python -m fulfillment_local.programs --chart >/dev/null
+
 .PHONY: demo
 demo: programs ## play every kind of order on this machine; ONCE=1 ends after the last one
 	@$(BIN)/fulfillment demo $(if $(ONCE),--once)
 
 .PHONY: test
-test: programs ## run every test that needs no cluster with nodes; TESTS=tests/unit runs some
+test: programs chart-programs ## run every test that needs no cluster with nodes; TESTS=tests/unit runs some
 	$(BIN)/pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term)
 
 .PHONY: bench

@@ -1,7 +1,7 @@
 """Finds the programs that the world on one machine runs, and gets those that are missing.
 
 A program is taken from `KUBEBUILDER_ASSETS` (the variable of Kubernetes' envtest) or PATH, else from this project's
-cache, else out of the official envtest archive, else it is built from the Go modules that local/go.mod pins.
+cache, else out of the official envtest archive, else it is built from the Go module in local/modules that pins it.
 `python -m fulfillment_local.programs` does it ahead of time, and prints where they are.
 """
 
@@ -17,13 +17,14 @@ from pathlib import Path
 
 import click
 
-from fulfillment_local import envtest
-from fulfillment_local.go_modules import KUBERNETES, STRIPE_MOCK, build_from_modules
+from fulfillment_local import envtest, pinned
+from fulfillment_local.go_modules import GoModule, build_from_module
+from fulfillment_local.pinned import Program
 
 Say = Callable[[str], None]
 """Tells the person who waits what is being done, a line at a time."""
-Build = Callable[[str, Path, Mapping[str, str]], None]
-"""Builds a Go package (its import path) into a file, in an environment."""
+Build = Callable[[GoModule, str, Path, Mapping[str, str]], None]
+"""Builds a Go package (its import path) of a module into a file, in an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +37,23 @@ class Programs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Program:
-    name: str
-    package: str
-    build_time: str
-    ask_version: Sequence[str] = ()
-    oldest: tuple[int, ...] = ()
+class Prometheus:
+    """A Prometheus, and the tool that tries its rules."""
+
+    prometheus: Path
+    promtool: Path
 
 
-# Selectable fields of custom resources are on by default from Kubernetes 1.31.
-_KUBE_APISERVER = _Program(
-    "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", "about 4 minutes on 2 cores", ("--version",), (1, 31)
-)
-# The oldest 3.5 whose watch progress the API server trusts (k8s.io/apiserver, storage/feature).
-_ETCD = _Program("etcd", "go.etcd.io/etcd/server/v3", "under a minute", ("--version",), (3, 5, 13))
-_KUBECTL = _Program(
-    "kubectl", "k8s.io/kubernetes/cmd/kubectl", "about a minute", ("version", "--client"), _KUBE_APISERVER.oldest
-)
-_STRIPE_MOCK = _Program("stripe-mock", "github.com/stripe/stripe-mock", "under a minute")
+@dataclass(frozen=True, slots=True)
+class ChartPrograms:
+    """What renders the chart, checks it, and writes its README."""
+
+    helm: Path
+    oldest_helm: Path
+    """Helm 3.14: the oldest that the chart supports."""
+    kubeconform: Path
+    helm_unittest: Path
+    helm_docs: Path
 
 
 def _say(line: str) -> None:
@@ -64,7 +64,7 @@ def find_programs(
     environ: Mapping[str, str],
     *,
     index_url: str = envtest.INDEX_URL,
-    build: Build = build_from_modules,
+    build: Build = build_from_module,
     say: Say = _say,
 ) -> Programs:
     """Find what runs a Kubernetes API; download or build what is missing. The first time may take minutes.
@@ -78,33 +78,77 @@ def find_programs(
     Raises:
         UnavailableError: a program is not there, and cannot be had.
     """
-    wanted = (_KUBE_APISERVER, _ETCD, _KUBECTL)  # the order in which building is quickest
-    installed = {each: path for each in wanted if (path := _installed(each, environ, say))}
-    folder = _cache(environ) / f"kubernetes-{KUBERNETES}"
-    to_make = [each for each in wanted if each not in installed]
-    if _missing(to_make, folder):
-        with _locked(folder, to_make, say):
-            _download(_missing(to_make, folder), folder, index_url, say)
-            _build(_missing(to_make, folder), folder, environ, build, say)
-    paths = {each: installed.get(each, folder / each.name) for each in wanted}
-    return Programs(etcd=paths[_ETCD], kube_apiserver=paths[_KUBE_APISERVER], kubectl=paths[_KUBECTL])
+    wanted = (pinned.KUBE_APISERVER, pinned.ETCD, pinned.KUBECTL)  # the order in which building is quickest
+    kube_apiserver, etcd, kubectl = _find(wanted, environ, build, say, index_url)
+    return Programs(etcd=etcd, kube_apiserver=kube_apiserver, kubectl=kubectl)
 
 
-def find_stripe_mock(environ: Mapping[str, str], *, build: Build = build_from_modules, say: Say = _say) -> Path:
+def find_stripe_mock(environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say) -> Path:
     """Find Stripe's mock in the cache, or build it: only the pinned one, as each has its own version of the schema.
 
     Raises:
         UnavailableError: it is not there, and cannot be built.
     """
-    folder = _cache(environ) / f"stripe-mock-{STRIPE_MOCK}"
-    if _missing([_STRIPE_MOCK], folder):
-        with _locked(folder, [_STRIPE_MOCK], say):
-            _build(_missing([_STRIPE_MOCK], folder), folder, environ, build, say)
-    return folder / _STRIPE_MOCK.name
+    (stripe_mock,) = _find([pinned.STRIPE_MOCK], environ, build, say)
+    return stripe_mock
 
 
-def _installed(program: _Program, environ: Mapping[str, str], say: Say) -> Path | None:
-    """Find the program in `KUBEBUILDER_ASSETS` or PATH, if it is new enough."""
+def find_prometheus(environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say) -> Prometheus:
+    """Find Prometheus and promtool, or build them: they discover targets in Kubernetes and in files, and have no UI.
+
+    Raises:
+        UnavailableError: they are not there, and cannot be built.
+    """
+    prometheus, promtool = _find([pinned.PROMETHEUS, pinned.PROMTOOL], environ, build, say)
+    return Prometheus(prometheus, promtool)
+
+
+def find_helm(environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say) -> Path:
+    """Find Helm 4, or build it.
+
+    Raises:
+        UnavailableError: it is not there, and cannot be built.
+    """
+    (helm,) = _find([pinned.HELM], environ, build, say)
+    return helm
+
+
+def find_chart_programs(
+    environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say
+) -> ChartPrograms:
+    """Find what the chart's tests and its README need, or build it.
+
+    Raises:
+        UnavailableError: a program is not there, and cannot be built.
+    """
+    helm = find_helm(environ, build=build, say=say)
+    others = (pinned.OLDEST_HELM, pinned.KUBECONFORM, pinned.HELM_UNITTEST, pinned.HELM_DOCS)
+    return ChartPrograms(helm, *(_find([each], environ, build, say)[0] for each in others))
+
+
+def _find(
+    wanted: Sequence[Program],
+    environ: Mapping[str, str],
+    build: Build,
+    say: Say,
+    index_url: str | None = None,
+) -> list[Path]:
+    """Find the programs of one module; `index_url` is where to look for a ready-made archive of them."""
+    installed = {each: path for each in wanted if (path := _installed(each, environ, say))}
+    folder = _cache(environ) / f"{wanted[0].module.name}-{wanted[0].module.version}"
+    to_make = [each for each in wanted if each not in installed]
+    if _missing(to_make, folder):
+        with _locked(folder, to_make, say):
+            if index_url is not None:
+                _download(_missing(to_make, folder), folder, index_url, say)
+            _build(_missing(to_make, folder), folder, environ, build, say)
+    return [installed.get(each, folder / each.name) for each in wanted]
+
+
+def _installed(program: Program, environ: Mapping[str, str], say: Say) -> Path | None:
+    """Find the program in `KUBEBUILDER_ASSETS` or PATH, if any but the pinned one will do, and it is new enough."""
+    if not program.oldest:
+        return None
     for variable in ("KUBEBUILDER_ASSETS", "PATH"):
         found = shutil.which(program.name, path=environ.get(variable) or os.devnull)
         if found is None:
@@ -133,15 +177,15 @@ def _cache(environ: Mapping[str, str]) -> Path:
     return Path(base, "checkout-fulfillment")
 
 
-def _missing(programs: Sequence[_Program], folder: Path) -> list[_Program]:
+def _missing(programs: Sequence[Program], folder: Path) -> list[Program]:
     return [each for each in programs if not (folder / each.name).exists()]
 
 
-def _download(programs: Sequence[_Program], folder: Path, index_url: str, say: Say) -> None:
+def _download(programs: Sequence[Program], folder: Path, index_url: str, say: Say) -> None:
     if not programs:  # another process made them meanwhile
         return
     try:
-        archive = envtest.find_archive(KUBERNETES, index_url)
+        archive = envtest.find_archive(programs[0].module.version, index_url)
         say(f"{_names(programs)}: downloading {archive.url} (about a minute, once)")
         with _adding_to(folder) as partial:
             envtest.download(archive, {each.name for each in programs}, partial)
@@ -149,19 +193,19 @@ def _download(programs: Sequence[_Program], folder: Path, index_url: str, say: S
         say(f"{_names(programs)}: not downloaded: {error}")
 
 
-def _build(programs: Sequence[_Program], folder: Path, environ: Mapping[str, str], build: Build, say: Say) -> None:
+def _build(programs: Sequence[Program], folder: Path, environ: Mapping[str, str], build: Build, say: Say) -> None:
     for program in programs:
         say(f"{program.name}: building from source ({program.build_time}, once)")
         with _adding_to(folder) as partial:
-            build(program.package, partial / program.name, environ)
+            build(program.module, program.package, partial / program.name, environ)
 
 
-def _names(programs: Sequence[_Program]) -> str:
+def _names(programs: Sequence[Program]) -> str:
     return ", ".join(each.name for each in programs)
 
 
 @contextmanager
-def _locked(folder: Path, programs: Sequence[_Program], say: Say) -> Iterator[None]:
+def _locked(folder: Path, programs: Sequence[Program], say: Say) -> Iterator[None]:
     """Let one process at a time fill the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -189,11 +233,24 @@ def _adding_to(folder: Path) -> Iterator[Path]:
 
 
 @click.command()
-def main() -> None:
+@click.option("--chart", is_flag=True, help="What tries the chart and its alerts, instead of what the demo runs.")
+def main(*, chart: bool) -> None:
     """Print where each program is, after downloading or building what is missing."""
-    programs = find_programs(os.environ)
-    for path in (programs.etcd, programs.kube_apiserver, programs.kubectl, find_stripe_mock(os.environ)):
+    for path in _chart_paths() if chart else _demo_paths():
         click.echo(path)
+
+
+def _demo_paths() -> list[Path]:
+    programs = find_programs(os.environ)
+    return [programs.etcd, programs.kube_apiserver, programs.kubectl, find_stripe_mock(os.environ)]
+
+
+def _chart_paths() -> list[Path]:
+    tools, monitoring = find_chart_programs(os.environ), find_prometheus(os.environ)
+    return [
+        *(tools.helm, tools.oldest_helm, tools.kubeconform, tools.helm_unittest, tools.helm_docs),
+        *(monitoring.prometheus, monitoring.promtool),
+    ]
 
 
 if __name__ == "__main__":

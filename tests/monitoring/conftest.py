@@ -1,11 +1,10 @@
-import shutil
+import os
 
 import pytest
+
+from fulfillment_local.programs import find_prometheus
 
 
 @pytest.fixture(scope="session")
 def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is not on the PATH: install Debian's package prometheus")
-    return found
+    return str(find_prometheus(os.environ).promtool)

@@ -15,9 +15,17 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fulfillment_local import go_modules
-from fulfillment_local.go_modules import KUBERNETES, STRIPE_MOCK, build_from_modules
-from fulfillment_local.programs import Programs, find_programs, find_stripe_mock, main
+from fulfillment_local import pinned
+from fulfillment_local.go_modules import MODULES, GoModule, build_from_module
+from fulfillment_local.programs import (
+    Programs,
+    find_chart_programs,
+    find_helm,
+    find_programs,
+    find_prometheus,
+    find_stripe_mock,
+    main,
+)
 from fulfillment_runtime.exits import UnavailableError
 
 NAMES = ("etcd", "kube-apiserver", "kubectl")
@@ -26,7 +34,6 @@ NEW_ENOUGH = {
     "kube-apiserver": "Kubernetes v1.31.0",
     "kubectl": "Client Version: v1.31.0",
 }
-GO_MOD = (Path(go_modules.__file__).parents[1] / "go.mod").read_text(encoding="utf-8")
 NO_INDEX = "http://127.0.0.1:1/"  # nothing listens there
 
 
@@ -41,7 +48,7 @@ class Machine:
 
     @property
     def cache(self) -> Path:
-        return self.home / ".cache/checkout-fulfillment" / f"kubernetes-{KUBERNETES}"
+        return self.home / ".cache/checkout-fulfillment/kubernetes-1.37.2"
 
     def install(self, name: str, says: str, variable: str = "PATH") -> Path:
         """Put a program into the folder that a variable names."""
@@ -53,8 +60,9 @@ class Machine:
     def find(self, index_url: str = NO_INDEX) -> Programs:
         return find_programs(self.environ, index_url=index_url, build=self.build, say=self.said.append)
 
-    def build(self, package: str, target: Path, environ: Mapping[str, str]) -> None:
+    def build(self, module: GoModule, package: str, target: Path, environ: Mapping[str, str]) -> None:
         assert environ == self.environ
+        assert f"\t{package}\n" in tools(module)
         self.built.append(package)
         target.write_text("built")
 
@@ -137,6 +145,16 @@ def archive(version: str, programs: tuple[str, ...]) -> bytes:
             member.size = len(data)
             content.addfile(member, io.BytesIO(data))
     return file.getvalue()
+
+
+def go_mod(module: str) -> str:
+    return (MODULES / module / "go.mod").read_text(encoding="utf-8")
+
+
+def tools(module: GoModule) -> str:
+    """Return the lines that name a module's programs, each as `go mod edit` indents it."""
+    lines = re.findall(r"^tool (?:\(\n(.*?)\)|(.*?)\n)", f"{go_mod(module.name)}\n", re.DOTALL | re.MULTILINE)
+    return "".join(several or f"\t{one}\n" for several, one in lines)
 
 
 def publish_index_only(site: Site) -> None:
@@ -266,8 +284,8 @@ def test_without_a_network_missing_programs_are_built(machine: Machine) -> None:
 def test_a_build_that_fails_leaves_nothing_half_made(machine: Machine) -> None:
     """What was built before a failure is kept, and what failed is not; the next time only that is built."""
 
-    def fail_at_etcd(package: str, target: Path, environ: Mapping[str, str]) -> None:
-        machine.build(package, target, environ)
+    def fail_at_etcd(module: GoModule, package: str, target: Path, environ: Mapping[str, str]) -> None:
+        machine.build(module, package, target, environ)
         if target.name == "etcd":
             raise UnavailableError("no more space")
 
@@ -325,7 +343,7 @@ def test_the_cache_is_where_xdg_says(machine: Machine, tmp_path: Path) -> None:
     """XDG_CACHE_HOME moves the cache."""
     machine.environ["XDG_CACHE_HOME"] = str(tmp_path / "elsewhere")
 
-    assert machine.find().etcd == tmp_path / f"elsewhere/checkout-fulfillment/kubernetes-{KUBERNETES}/etcd"
+    assert machine.find().etcd == tmp_path / "elsewhere/checkout-fulfillment/kubernetes-1.37.2/etcd"
 
 
 def test_stripe_mock_is_built_once(machine: Machine) -> None:
@@ -335,8 +353,45 @@ def test_stripe_mock_is_built_once(machine: Machine) -> None:
     first = find_stripe_mock(machine.environ, build=machine.build, say=machine.said.append)
     second = find_stripe_mock(machine.environ, build=machine.build, say=machine.said.append)
 
-    assert first == second == machine.home / f".cache/checkout-fulfillment/stripe-mock-{STRIPE_MOCK}/stripe-mock"
+    assert first == second == machine.home / ".cache/checkout-fulfillment/stripe-mock-0.203.0/stripe-mock"
     assert machine.built == ["github.com/stripe/stripe-mock"]
+
+
+def test_helm_of_the_machine_is_used_when_it_is_helm_4(machine: Machine) -> None:
+    """Helm 4 in PATH is used; Helm 3 is passed over, and Helm 4 built."""
+    installed = machine.install("helm", "v4.0.1+g12500dd")
+    assert find_helm(machine.environ, build=machine.build, say=machine.said.append) == installed
+
+    machine.install("helm", "v3.20.0+gb2e4314")
+    found = find_helm(machine.environ, build=machine.build, say=machine.said.append)
+
+    assert found == machine.home / ".cache/checkout-fulfillment/helm-4.3.1/helm"
+    assert machine.built == ["helm.sh/helm/v4/cmd/helm"]
+    assert machine.said == [
+        f"helm: {installed} (PATH) is 3.20.0, and 4 or newer is needed: passed over",
+        "helm: building from source (about 2 minutes on 2 cores, once)",
+    ]
+
+
+def test_prometheus_of_the_machine_is_used_when_it_is_prometheus_3(machine: Machine) -> None:
+    """Prometheus 3 in PATH is used; the promtool of Prometheus 2 beside it is not, so that one is built."""
+    installed = machine.install("prometheus", "prometheus, version 3.5.0 (branch: HEAD, revision: 8be3a95)")
+    machine.install("promtool", "promtool, version 2.53.3+ds1 (branch: debian/sid, revision: 2.53.3)")
+
+    found = find_prometheus(machine.environ, build=machine.build, say=machine.said.append)
+
+    assert found.prometheus == installed
+    assert found.promtool == machine.home / ".cache/checkout-fulfillment/prometheus-3.16.0/promtool"
+
+
+def test_the_oldest_helm_is_always_the_pinned_one(machine: Machine) -> None:
+    """What tries the chart with Helm 3.14 uses exactly that, whatever Helm is in PATH."""
+    installed = machine.install("helm", "v4.3.1")
+
+    found = find_chart_programs(machine.environ, build=machine.build, say=machine.said.append)
+
+    assert found.helm == installed
+    assert found.oldest_helm == machine.home / ".cache/checkout-fulfillment/helm-3.14-3.14.4/helm"
 
 
 def test_without_go_it_says_what_to_install(machine: Machine) -> None:
@@ -356,29 +411,33 @@ def test_what_go_says_of_a_failure_is_told(machine: Machine, tmp_path: Path) -> 
     go.write_text("#!/bin/sh\nfor line in 1 2 3 4 5 6; do echo line $line >&2; done\nexit 2\n")
 
     with pytest.raises(UnavailableError) as failure:
-        build_from_modules("example.org/program", tmp_path / "program", machine.environ)
+        build_from_module(GoModule("kubernetes", "1"), "example.org/program", tmp_path / "program", machine.environ)
 
     message, *lines = failure.value.message.splitlines()
-    assert re.fullmatch(r"program cannot be built from .*/local/go\.mod:", message)
+    assert re.fullmatch(r"program cannot be built from .*/local/modules/kubernetes/go\.mod:", message)
     assert lines == ["line 2", "line 3", "line 4", "line 5", "line 6"]
 
 
 def test_how_go_is_called(machine: Machine, tmp_path: Path) -> None:
-    """Go builds from local/go.mod, statically, and with the flags by which its cache is shared and the version told."""
+    """Go builds in the module's folder, statically, and with the flags by which its cache is shared."""
     go = machine.install("go", "")
     go.write_text(f'#!/bin/sh\nprintf "%s\\n" "$PWD" "$CGO_ENABLED" "$GOWORK" "$@" > {tmp_path}/called\n')
+    module = GoModule(
+        "prometheus", "1", linked=("example.org/version.Version=1", "main.other=2"), tags=("few", "small")
+    )
 
-    build_from_modules("example.org/program", tmp_path / "program", machine.environ)
+    build_from_module(module, "example.org/program", tmp_path / "program", machine.environ)
 
-    version = "k8s.io/component-base/version"
     assert (tmp_path / "called").read_text().splitlines() == [
-        str(Path(go_modules.__file__).parents[1]),
+        str(MODULES / "prometheus"),
         "0",
         "off",
         "build",
         "-trimpath",
         "-ldflags",
-        f"-s -w -X {version}.gitVersion=v1.37.2 -X {version}.gitMajor=1 -X {version}.gitMinor=37",
+        "-s -w -X example.org/version.Version=1 -X main.other=2",
+        "-tags",
+        "few,small",
         "-o",
         str(tmp_path / "program"),
         "example.org/program",
@@ -386,26 +445,33 @@ def test_how_go_is_called(machine: Machine, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("program", "line"),
     [
-        f"k8s.io/kubernetes v{KUBERNETES} // indirect",
-        f"github.com/stripe/stripe-mock v{STRIPE_MOCK} // indirect",
-        f"k8s.io/apiserver => k8s.io/apiserver v0.{KUBERNETES.partition('.')[2]}",
+        (pinned.KUBE_APISERVER, "k8s.io/kubernetes v{version} // indirect"),
+        (pinned.KUBE_APISERVER, "k8s.io/apiserver => k8s.io/apiserver v0.37.2"),
+        (pinned.STRIPE_MOCK, "github.com/stripe/stripe-mock v{version} // indirect"),
+        (pinned.HELM, "helm.sh/helm/v4 v{version} // indirect"),
+        (pinned.OLDEST_HELM, "helm.sh/helm/v3 v{version} // indirect"),
+        (pinned.KUBECONFORM, "github.com/yannh/kubeconform v{version} // indirect"),
+        (pinned.HELM_UNITTEST, "github.com/helm-unittest/helm-unittest v{version} // indirect"),
+        (pinned.HELM_DOCS, "github.com/norwoodj/helm-docs v{version} // indirect"),
+        # The modules of Prometheus 3.16.0 are v0.316.0.
+        (pinned.PROMETHEUS, "github.com/prometheus/prometheus v0.316.0 // indirect"),
     ],
 )
-def test_the_versions_are_those_of_go_mod(line: str) -> None:
-    """The versions that name the cache and the archive are those that are built."""
-    assert f"\t{line}\n" in GO_MOD
+def test_the_versions_are_those_of_go_mod(program: pinned.Program, line: str) -> None:
+    """The versions that name the cache, the archive and the programs themselves are those that are built."""
+    assert f"\t{line.format(version=program.module.version)}\n" in go_mod(program.module.name)
 
 
-def test_every_program_is_a_tool_of_go_mod(machine: Machine) -> None:
-    """What is built is what go.mod names as tools, so `go mod tidy` keeps what it takes."""
+def test_every_module_is_used(machine: Machine) -> None:
+    """What is built is what the modules name as tools, so `go mod tidy` keeps what it takes, and no more."""
     machine.find()
-    find_stripe_mock(machine.environ, build=machine.build, say=machine.said.append)
+    for find in (find_stripe_mock, find_chart_programs, find_prometheus):
+        find(machine.environ, build=machine.build, say=machine.said.append)
 
-    tools = re.search(r"^tool \(\n(.*?)\n\)", GO_MOD, re.DOTALL | re.MULTILINE)
-    assert tools
-    assert sorted(machine.built) == sorted(tools[1].split())
+    modules = [GoModule(each.name, "any") for each in MODULES.iterdir()]
+    assert sorted(machine.built) == sorted("".join(map(tools, modules)).split())
 
 
 def test_the_command_prints_where_they_are(machine: Machine) -> None:
@@ -417,3 +483,15 @@ def test_the_command_prints_where_they_are(machine: Machine) -> None:
 
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout.split() == [*map(str, installed), str(mock)]
+
+
+def test_the_command_prints_where_the_charts_programs_are(machine: Machine) -> None:
+    """`python -m fulfillment_local.programs --chart` does the same for what tries the chart."""
+    find_chart_programs(machine.environ, build=machine.build, say=machine.said.append)
+    find_prometheus(machine.environ, build=machine.build, say=machine.said.append)
+
+    result = CliRunner().invoke(main, ["--chart"], env=machine.environ)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    names = ["helm", "helm", "kubeconform", "helm-unittest", "helm-docs", "prometheus", "promtool"]
+    assert [Path(each).name for each in result.stdout.split()] == names
