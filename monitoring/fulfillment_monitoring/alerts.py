@@ -2,6 +2,8 @@
 
 An expression is a filter whose every result is above 0 and fires. The chart fills `${namespace}`: each release watches
 its own namespace, so `absent()` means this release and no other.
+
+What passes by itself needs a hold that is no shorter than the expression's window: then one fault alone never fires.
 """
 
 from dataclasses import dataclass
@@ -41,12 +43,12 @@ def _increase(window: str, by: str, metric: str, *matchers: str, ago: str = "") 
 
 def _level(*matchers: str) -> str:
     # Only the leader tells the level. The five minutes bridge a restart and a change of the leader.
-    requests = _in("fulfillment_requests", *matchers)
+    requests = _in("fulfillment_requests", *matchers, 'acknowledged="false"')
     return f"max by (namespace, reason) (max_over_time({requests}[5m]))"
 
 
 def _news_of_failed(reason: str) -> str:
-    """Failed requests are still there, and one of them failed within a day.
+    """Failed requests are there that nobody has acknowledged, and one of them failed within a day.
 
     The counter alone would lose what no scrape saw before a crash: the level has risen then.
     """
@@ -57,8 +59,8 @@ def _news_of_failed(reason: str) -> str:
 
 
 def _age_of_oldest(phase: str) -> str:
-    oldest = _in("fulfillment_oldest_request_timestamp_seconds", f'phase="{phase}"')
-    return f"time() - min by (namespace) ({oldest})"
+    oldest = _in("fulfillment_oldest_request_timestamp_seconds", phase)
+    return f"time() - min by (namespace) (min_over_time({oldest}[5m]))"
 
 
 _EVENTS = "fulfillment_webhook_events_total"
@@ -72,8 +74,8 @@ ALERTS = (
         hold="0s",
         severity=Severity.WARNING,
         summary="A payment failed in {{ .Labels.namespace }}",
-        description="Within the last day a customer's payment failed, and the request is still there. "
-        "It stops when the order is paid after all, when the failed requests are deleted, or a day later.",
+        description="Within the last day a customer's payment failed, and failed payments are there that nobody has "
+        "acknowledged. It stops when all are acknowledged or paid after all, or a day after the last one.",
     ),
     Alert(
         name="CheckoutFulfillmentFailed",
@@ -81,28 +83,29 @@ ALERTS = (
         hold="0s",
         severity=Severity.CRITICAL,
         summary="A paid order could not be fulfilled in {{ .Labels.namespace }}",
-        description="The backend refused a paid order, or its deadline passed. It stops when no order is left so.",
+        description="The backend refused a paid order, or its deadline passed. It stops when all such orders are "
+        "acknowledged.",
     ),
     Alert(
         name="CheckoutOrderRefused",
         expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed"'),
-        hold="0s",
+        hold="10m",  # what `helm test` makes is refused, and deleted within seconds
         severity=Severity.WARNING,
         summary="A request failed for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="Within the last day a request ended as failed for a reason that is neither the payment's nor the "
-        "backend's, and it is still there.",
+        "backend's, and nobody has acknowledged it.",
     ),
     Alert(
         name="CheckoutOrderStuck",
-        expression=_age_of_oldest("fulfilling") + " > 3600",
+        expression=_age_of_oldest('phase=~"fulfilling|"') + " > 3600",  # no phase: nobody has looked at it
         hold="30m",
         severity=Severity.WARNING,
-        summary="A paid order is stuck in fulfilling in {{ .Labels.namespace }}",
-        description="Orders older than an hour have been in fulfilling for half an hour: paid, and not handed over.",
+        summary="An order is stuck in {{ .Labels.namespace }}",
+        description="Orders older than an hour have been in fulfilling, or without any status, for half an hour.",
     ),
     Alert(
         name="CheckoutPaymentOverdue",
-        expression=_age_of_oldest("awaiting-payment") + " > 14 * 86400",
+        expression=_age_of_oldest('phase="awaiting-payment"') + " > 14 * 86400",
         hold="1h",
         severity=Severity.WARNING,
         summary="An order awaits its payment for more than 14 days in {{ .Labels.namespace }}",
@@ -141,7 +144,7 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutStripeUnavailable",
-        expression=_increase("15m", "namespace", _ERRORS, 'error="stripe-unavailable"') + " > 0",
+        expression=_increase("5m", "namespace", _ERRORS, 'error="stripe-unavailable"') + " > 0",
         hold="15m",
         severity=Severity.WARNING,
         summary="Stripe cannot be asked in {{ .Labels.namespace }}",
@@ -153,10 +156,11 @@ ALERTS = (
             "30m", "namespace, backend", "fulfillment_backend_attempts_total", 'result=~"try-again|refused"'
         )
         + " > 0",
-        hold="15m",
+        hold="30m",
         severity=Severity.WARNING,
         summary="The backend {{ .Labels.backend }} does not take orders in {{ .Labels.namespace }}",
-        description="The backend refused orders or had faults. Passing faults are tried again until the deadline.",
+        description="The backend has refused orders or had faults for half an hour. Passing faults are tried again "
+        "until the deadline.",
     ),
     Alert(
         name="CheckoutMailErrors",
@@ -179,11 +183,11 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutStatusNotWritten",
-        expression=_increase("15m", "namespace", _ERRORS, 'error="kubernetes"') + " > 0",
-        hold="5m",
+        expression=_increase("5m", "namespace", _ERRORS, 'error="kubernetes"') + " > 0",
+        hold="10m",
         severity=Severity.CRITICAL,
         summary="The operator cannot write statuses in {{ .Labels.namespace }}",
-        description="The Kubernetes API is away, or refuses the operator.",
+        description="For ten minutes the Kubernetes API is away, or refuses the operator.",
     ),
     Alert(
         name="CheckoutWebhookErrors",

@@ -26,14 +26,18 @@ def prometheus_rules(alerts: Sequence[Alert]) -> Document:
 
 
 def grafana_alerts(alerts: Sequence[Alert]) -> Document:
-    """Write Grafana's provisioning file. It names no contact point: one that does not exist stops Grafana."""
+    """Write Grafana's provisioning file.
+
+    It names no contact point: one that does not exist stops Grafana. A Grafana may have several releases' files, each
+    of its namespace: uids and folders must differ, so both are made from the namespace (`${hash}` is 8 digits of it).
+    """
     return {
         "apiVersion": 1,
         "groups": [
             {
                 "orgId": 1,
                 "name": GROUP,
-                "folder": GROUP,
+                "folder": GROUP + " ${namespace}",
                 "interval": _INTERVAL,
                 "rules": [_grafana_rule(each) for each in alerts],
             }
@@ -43,7 +47,7 @@ def grafana_alerts(alerts: Sequence[Alert]) -> Document:
 
 def _grafana_rule(alert: Alert) -> Document:
     return {
-        "uid": alert.name.lower(),
+        "uid": alert.name.lower() + "-${hash}",
         "title": alert.name,
         "condition": "B",
         "data": [

@@ -4,6 +4,7 @@
 {{- $monitoring := $root.Values.monitoring -}}
 {{- $root.Files.Get (index . 1)
   | replace "${namespace}" $root.Release.Namespace
+  | replace "${hash}" (sha256sum $root.Release.Namespace | trunc 8)
   | replace "${runbooks}" (trimSuffix "/" $monitoring.runbookUrl)
   | replace "${datasource}" $monitoring.grafanaAlerts.datasourceUid
   | trim -}}
