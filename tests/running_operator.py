@@ -32,7 +32,13 @@ RULES = (
     client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch"]),
     client.V1PolicyRule(api_groups=[GROUP], resources=[f"{PLURAL}/status"], verbs=["patch"]),
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create"]),
-    client.V1PolicyRule(api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["get", "create", "update"]),
+    client.V1PolicyRule(api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["create"]),
+    client.V1PolicyRule(
+        api_groups=["coordination.k8s.io"],
+        resources=["leases"],
+        resource_names=["checkout-fulfillment-operator"],
+        verbs=["get", "update"],
+    ),
 )
 """What the chart's Role allows the operator: no more is needed."""
 

@@ -27,6 +27,7 @@ from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.watch import watching
 from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.kubernetes_leases import LeaseApi
@@ -41,16 +42,6 @@ _log = structlog.get_logger(__name__)
 _KUBERNETES_TIMEOUT = 5.0
 _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
 _LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
-_RULES = (
-    ("get", names.PLURAL),
-    ("list", names.PLURAL),
-    ("watch", names.PLURAL),
-    ("patch", f"{names.PLURAL}/status"),
-    ("create", "events"),
-    ("get", "leases"),
-    ("create", "leases"),
-    ("update", "leases"),
-)
 
 
 @click.command()
@@ -111,7 +102,7 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
         kubernetes = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         backend = await stack.enter_async_context(backend_of(settings))
         mail = mail_of(settings)
-        await kubernetes.check_access(*_RULES)
+        await check_access(api, settings.namespace, _rules(settings.lease_name), patience=_KUBERNETES_TIMEOUT)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         port = await stack.enter_async_context(
             management_server(
@@ -130,6 +121,19 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
         await stack.enter_async_context(_in_background(work.lead(terms, _fail(ended)), _fail(ended)))
         yield RunningOperator(port, ended)
         _log.info("operator.stopping")
+
+
+def _rules(lease_name: str) -> tuple[Rule, ...]:
+    return (
+        Rule("get", names.PLURAL),
+        Rule("list", names.PLURAL),
+        Rule("watch", names.PLURAL),
+        Rule("patch", f"{names.PLURAL}/status"),
+        Rule("create", "events"),
+        Rule("create", "leases"),
+        Rule("get", "leases", lease_name),
+        Rule("update", "leases", lease_name),
+    )
 
 
 @dataclass(frozen=True, slots=True)

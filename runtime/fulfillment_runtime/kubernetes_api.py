@@ -5,7 +5,7 @@ Its failures become `KubernetesError`s: passing (`ApiUnavailableError`), misconf
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Literal
@@ -19,9 +19,7 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Payment, Spec
 from fulfillment_api.status import Status
-from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
 
-_GROUPS = {names.PLURAL: names.GROUP, "events": "", "leases": "coordination.k8s.io"}
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -70,7 +68,6 @@ class KubernetesApi:
     def __init__(self, api: client.ApiClient, namespace: str, *, timeout: float) -> None:
         self._objects = client.CustomObjectsApi(api)
         self._events = client.CoreV1Api(api)
-        self._authorization = client.AuthorizationV1Api(api)
         self._address: dict[str, Any] = {
             "group": names.GROUP,
             "version": names.VERSION,
@@ -79,49 +76,6 @@ class KubernetesApi:
         }
         self._namespace = namespace
         self._timeout = timeout
-
-    async def check_access(self, *rules: tuple[str, str]) -> None:
-        """Make sure at start that this process will be able to work.
-
-        Args:
-            rules: what it must be allowed, as (verb, resource or resource/subresource).
-
-        Raises:
-            UnavailableError: the API server cannot be reached.
-            AccessDeniedError: RBAC forbids one of the rules, or the credentials are unknown.
-            SettingsError: the CustomResourceDefinition is not installed.
-        """
-        try:
-            for verb, resource in rules:
-                await self._check_rule(verb, *resource.partition("/")[::2])
-            with suppress(RequestGoneError):
-                await self.get(names.request_name("start-up check"))
-        except ApiUnavailableError as error:
-            raise UnavailableError(f"{error}: is it up, and is the address right?") from error
-        except ApiDeniedError as error:
-            raise AccessDeniedError(str(error)) from error
-        except NotInstalledError as error:
-            raise SettingsError(str(error)) from error
-
-    async def _check_rule(self, verb: str, resource: str, subresource: str) -> None:
-        attributes = client.V1ResourceAttributes(
-            group=_GROUPS[resource],
-            namespace=self._namespace,
-            resource=resource,
-            subresource=subresource or None,
-            verb=verb,
-        )
-        review = client.V1SelfSubjectAccessReview(
-            spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
-        )
-        with translated_errors():
-            answer = await self._authorization.create_self_subject_access_review(review, _request_timeout=self._timeout)
-        if answer.status is None or not answer.status.allowed:
-            what = f"{resource}/{subresource}" if subresource else resource
-            raise ApiDeniedError(
-                f"RBAC does not allow this process to {verb} {what} in the namespace {self._namespace}: "
-                "give its service account the Role of the chart"
-            )
 
     async def create(self, name: str, spec: Spec) -> None:
         """Create a FulfillmentRequest.
@@ -196,6 +150,17 @@ class KubernetesApi:
                 _request_timeout=self._timeout,
             )
         return msgspec.convert(written, FulfillmentRequest)
+
+    async def delete(self, name: str) -> None:
+        """Delete a FulfillmentRequest.
+
+        Raises:
+            RequestGoneError: there is none of this name.
+        """
+        with translated_errors():
+            await self._objects.delete_namespaced_custom_object(
+                **self._address, name=name, _request_timeout=self._timeout
+            )
 
     async def post_event(  # noqa: PLR0913 - an Event has these parts
         self,

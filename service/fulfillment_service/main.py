@@ -16,6 +16,7 @@ import structlog
 import uvloop
 
 from fulfillment_api.names import PLURAL
+from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.logs import configure_logs
@@ -35,7 +36,7 @@ _log = structlog.get_logger(__name__)
 _CONNECTIONS = 64  # to the API server: more do not make it any faster
 _YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
 _LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
-_RULES = (("create", PLURAL), ("get", PLURAL), ("patch", PLURAL))
+_RULES = (Rule("create", PLURAL), Rule("get", PLURAL), Rule("patch", PLURAL))
 
 
 @click.command()
@@ -89,7 +90,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=_CONNECTIONS))
         # Half of the deadline leaves time for a second try, perhaps at another API server.
         kubernetes = KubernetesApi(api, settings.namespace, timeout=deadline / 2)
-        await kubernetes.check_access(*_RULES)
+        await check_access(api, settings.namespace, _RULES, patience=deadline / 2)
         webhook = Webhook(
             requests=kubernetes,
             metrics=WebhookMetrics(registry, started_at=time.time()),

@@ -236,6 +236,23 @@ async def test_without_rights_it_does_not_start(control_plane: ControlPlane, nam
     )
 
 
+async def test_with_another_lease_than_its_own_it_does_not_start(shop: Shop) -> None:
+    """The Role of the chart allows one Lease, by its name: the line names it."""
+    code, line = await run_operator(
+        {
+            "STRIPE_API_KEY": TEST_KEY,
+            "KUBECONFIG": str(shop.control_plane.kubeconfigs[User.OPERATOR]),
+            "FULFILLMENT_NAMESPACE": shop.namespace,
+            "FULFILLMENT_LEASE_NAME": "another",
+        }
+    )
+    assert code == 77
+    assert line == (
+        f"Error: RBAC does not allow this process to get leases named another in the namespace {shop.namespace}: "
+        "give its service account the Role of the chart\n"
+    )
+
+
 async def test_without_an_api_server_it_does_not_start(tmp_path: Path, unused_tcp_port: int) -> None:
     """Nobody listens at the kubeconfig's address: one line, exit code 69."""
     kubeconfig = tmp_path / "kubeconfig"
