@@ -11,6 +11,7 @@ import yaml
 from fulfillment_api.crd import custom_resource_definition
 
 COMMANDS = "fulfillment.commands"
+_OURS = "fulfillment_"
 
 
 class _InstalledCommands(click.Group):
@@ -21,9 +22,25 @@ class _InstalledCommands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         for entry in entry_points(group=COMMANDS, name=cmd_name):
-            command: click.Command = entry.load()
+            try:
+                command: click.Command = entry.load()
+            except ModuleNotFoundError as error:
+                if error.name is None or error.name.startswith(_OURS):
+                    raise
+                return _lacking(cmd_name, error.name)
             return command
         return None
+
+
+def _lacking(command: str, module: str) -> click.Command:
+    """Make what stands for a command whose libraries are not installed: `--help` lists it, and it says what to do."""
+    needs = f"needs {module}: pip install 'checkout-fulfillment[local]'"
+
+    def say() -> None:
+        raise click.ClickException(f"this command {needs}")
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(command, callback=say, help=f"(It {needs})", context_settings=anything)
 
 
 @click.group(cls=_InstalledCommands, context_settings={"help_option_names": ["-h", "--help"]})
