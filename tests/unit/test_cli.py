@@ -37,3 +37,10 @@ async def test_the_commands_are_listed_all_the_same() -> None:
     assert (code, errors) == (0, "")
     assert re.search(r"\n  demo +\(It needs cryptography: pip install", output)
     assert re.search(r"\n  operator +Bring every FulfillmentRequest", output)
+
+
+async def test_the_installations_own_test_needs_no_extra_library() -> None:
+    """`helm test` runs it in the image."""
+    code, output, errors = await fulfillment("self-test", "--help")
+    assert (code, errors) == (0, "")
+    assert "--webhook-url" in output

@@ -1,0 +1,274 @@
+"""`fulfillment self-test`: sends an order that Stripe does not know through a whole installation.
+
+That the order ends as `SessionNotFound` shows all of it at work. `helm test` runs it in a pod of the image, so nothing
+here may need the libraries of the extra `local`.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import aiohttp
+import click
+import msgspec
+from msgspec import Struct
+
+from fulfillment_api.names import PLURAL, request_name
+from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_local.signing import webhook_headers
+from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.kubernetes_access import Rule, check_access
+from fulfillment_runtime.kubernetes_api import KubernetesApi, KubernetesError, RequestGoneError
+from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.settings import load_settings
+from fulfillment_service.settings import ServiceSettings
+
+_TIMEOUT = 15.0  # seconds for one request; the webhook answers within 10
+_AGAIN_AFTER = 1.0  # seconds, when nobody listens yet
+_LOOK_EVERY = 0.2  # seconds; a watch would need the right to read every order
+_RULES = (Rule("get", PLURAL), Rule("delete", PLURAL))
+
+
+class SelfTestError(click.ClickException):
+    """Something does not work. The message says what, and what to do next."""
+
+
+class _Told(Struct):
+    """The webhook's answer, as far as it is read."""
+
+    error: str = ""
+    detail: str = ""
+    reason: str = ""
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--webhook-url", default="http://localhost:4242/webhook", help="The webhook, by way of its Service.")
+@click.option("--within", type=click.IntRange(1, 3600), default=60, metavar="SECONDS", help="How long it may take.")
+def command(*, webhook_url: str, within: int) -> None:
+    """Send a signed event about an unknown Session, and see its order end as SessionNotFound.
+
+    It reads STRIPE_WEBHOOK_SECRETS, STRIPE_API_KEY (whose mode alone it uses), FULFILLMENT_NAMESPACE and KUBECONFIG as
+    the workloads do, and may get and delete fulfillmentrequests. What it made, it deletes.
+    """
+    signing = load_settings(ServiceSettings, os.environ).webhook_secrets
+    settings = load_settings(OperatorSettings, os.environ)
+
+    async def run() -> None:
+        this = asyncio.current_task()
+        assert this is not None  # noqa: S101 - a coroutine that runs is in a task
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+        async with connect(settings.kubeconfig, connections=1) as api, aiohttp.ClientSession() as http:
+            await check_access(api, settings.namespace, _RULES, patience=_TIMEOUT)
+            test = SelfTest(
+                webhook_url=webhook_url,
+                secrets=signing,
+                livemode=settings.livemode,
+                namespace=settings.namespace,
+                requests=KubernetesApi(api, settings.namespace, timeout=_TIMEOUT),
+                http=http,
+                within=within,
+                say=lambda line: click.echo(f"ok  {line}"),
+            )
+            await test.run()
+        click.echo("The installation works: the next step is an order of Stripe's own.")
+
+    try:
+        asyncio.run(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise click.Abort from None
+
+
+def unknown_session(*, livemode: bool) -> str:
+    """Make an id that no Session at Stripe has, and that says what it is for."""
+    return f"cs_{'live' if livemode else 'test'}_selftest{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTest:
+    """One order's way through an installation."""
+
+    webhook_url: str
+    secrets: tuple[str, ...]
+    """The signing secrets, each of which the webhook must accept."""
+    livemode: bool
+    """Whether the operator's API key is a live one."""
+    namespace: str
+    """Where the order must appear."""
+    requests: KubernetesApi
+    http: aiohttp.ClientSession
+    within: float
+    """Seconds that all of it may take."""
+    say: Callable[[str], None]
+    """Is told of each step that worked, in words for a person."""
+    session: str = field(default="")
+    """An id that Stripe does not know; made up when none is given."""
+    clock: Callable[[], float] = time.time
+    """Tells when the event is signed, in seconds since the epoch."""
+
+    async def run(self) -> None:
+        """Send the event, wait for the order's end, and delete the order, however it ended.
+
+        Raises:
+            SelfTestError: something does not work.
+        """
+        session = self.session or unknown_session(livemode=self.livemode)
+        name = request_name(session)
+        body = _event(session, livemode=self.livemode, now=self.clock())
+        until = asyncio.get_running_loop().time() + self.within
+        try:
+            try:
+                for place, secret in enumerate(self.secrets, start=1):
+                    await self._deliver(body, secret, f"signing secret {place} of {len(self.secrets)}", until)
+                self.say(f"the webhook took the event, signed with each signing secret ({len(self.secrets)})")
+                await self._await_end(name, until)
+                self.say(f"{PLURAL}/{name} appeared, the operator asked Stripe, and Stripe does not know {session}")
+            finally:
+                await self._delete(name)
+        except KubernetesError as error:
+            raise SelfTestError(f"{error} (kubectl --namespace {self.namespace} get {PLURAL} {name})") from error
+        self.say(f"{PLURAL}/{name} is deleted")
+
+    async def _deliver(self, body: bytes, secret: str, which: str, until: float) -> None:
+        """Post the event as Stripe does; again, while nobody listens."""
+        headers = webhook_headers(body, (secret,), now=self.clock())
+        while True:
+            try:
+                async with self.http.post(
+                    self.webhook_url,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=_TIMEOUT),
+                ) as response:
+                    _check_answer(response.status, _told(await response.read()), which, livemode=self.livemode)
+                    return
+            except (aiohttp.ClientError, TimeoutError) as error:
+                if asyncio.get_running_loop().time() >= until:
+                    raise SelfTestError(
+                        f"the webhook cannot be reached at {self.webhook_url} ({str(error) or 'it does not answer'}): "
+                        "are its pods ready, and does a NetworkPolicy let this one in? "
+                        f"kubectl --namespace {self.namespace} get pods --selector {_pods('webhook')}"
+                    ) from error
+            await asyncio.sleep(_AGAIN_AFTER)
+
+    async def _await_end(self, name: str, until: float) -> None:
+        status: Status | None = None
+        try:
+            async with asyncio.timeout_at(until):
+                while not _has_ended(status):
+                    await asyncio.sleep(_LOOK_EVERY)
+                    status = (await self.requests.get(name)).status
+        except TimeoutError:
+            pass  # how far it came is told below
+        except RequestGoneError as error:
+            raise SelfTestError(
+                f"the webhook took the event, but the namespace {self.namespace} has no {PLURAL} {name}: "
+                "does the webhook work in another namespace (FULFILLMENT_NAMESPACE)?"
+            ) from error
+        _check_end(status, self.namespace)
+
+    async def _delete(self, name: str) -> None:
+        try:
+            await self.requests.delete(name)
+        except RequestGoneError:
+            return  # the webhook did not take the event
+
+
+def _event(session: str, *, livemode: bool, now: float) -> bytes:
+    about = {
+        "id": session,
+        "object": "checkout.session",
+        "created": int(now),
+        "livemode": livemode,
+        "mode": "payment",
+        "payment_status": "unpaid",  # should it be left behind, it asks for nothing
+    }
+    event = {
+        "id": f"evt_{session.rpartition('_')[2]}",
+        "object": "event",
+        "created": int(now),
+        "data": {"object": about},
+        "livemode": livemode,
+        "type": "checkout.session.completed",
+    }
+    return msgspec.json.encode(event)
+
+
+def _told(body: bytes) -> _Told:
+    try:
+        return msgspec.json.decode(body, type=_Told)
+    except msgspec.DecodeError:  # it is not our webhook that answers
+        return _Told()
+
+
+def _check_answer(status: int, told: _Told, which: str, *, livemode: bool) -> None:
+    match status:
+        case HTTPStatus.OK if not told.reason:
+            return
+        case HTTPStatus.OK if told.reason == "livemode":
+            mode = "live" if livemode else "test"
+            raise SelfTestError(
+                f"the webhook ignores {mode} events, but the API key is a {mode} key: "
+                f"set stripe.livemode (STRIPE_LIVEMODE) to {str(livemode).lower()}, or take the other key"
+            )
+        case HTTPStatus.OK:
+            raise SelfTestError(f"the webhook ignored the event ({told.reason}): mend its filters")
+        case HTTPStatus.BAD_REQUEST if told.error == "wrong-signature":
+            raise SelfTestError(
+                f"the webhook refuses an event that is signed with {which}: it has other secrets than this test. "
+                "If the Secret has just changed, it takes the kubelet a minute to bring it: try again"
+            )
+        case HTTPStatus.BAD_REQUEST if told.error:
+            raise SelfTestError(f"the webhook refuses the event ({told.error}): {told.detail}")
+        case HTTPStatus.SERVICE_UNAVAILABLE:
+            raise SelfTestError(
+                "the webhook cannot record the event (503), and its log says why: "
+                f"kubectl logs --selector {_pods('webhook')}"
+            )
+        case _:
+            raise SelfTestError(f"the webhook URL answers {status}: is it the webhook's, with /webhook at its end?")
+
+
+def _has_ended(status: Status | None) -> bool:
+    # Stripe refuses the key: the operator goes on trying, but a person must mend that.
+    ended = {Phase.FULFILLED, Phase.FAILED}
+    return status is not None and (status.phase in ended or status.reason == Reason.STRIPE_MISCONFIGURED)
+
+
+def _check_end(status: Status | None, namespace: str) -> None:
+    if status is None:
+        raise SelfTestError(
+            "the order appeared, but no operator has picked it up: does one run, and does it hold the Lease? "
+            f"kubectl --namespace {namespace} get leases; "
+            f"kubectl --namespace {namespace} logs --selector {_pods('operator')}"
+        )
+    match status.reason:
+        case Reason.SESSION_NOT_FOUND:
+            return
+        case Reason.STRIPE_MISCONFIGURED:
+            raise SelfTestError(
+                f"{status.message}: put a key of the right account and mode into the Secret; nothing needs a restart"
+            )
+        case Reason.STRIPE_UNAVAILABLE:
+            raise SelfTestError(
+                f"{status.message}: may the operator's pods reach it (NetworkPolicy, proxy, stripe.apiBase)?"
+            )
+        case Reason.LIVEMODE_MISMATCH:
+            raise SelfTestError(
+                "the operator's API key is of the other mode than this test's. "
+                "If the Secret has just changed, it takes the kubelet a minute to bring it: try again"
+            )
+        case _:
+            raise SelfTestError(
+                f"the order became {status.phase} ({status.reason}: {status.message}), though its Session does not "
+                "exist: does stripe.apiBase (STRIPE_API_BASE) name something else than Stripe?"
+            )
+
+
+def _pods(component: str) -> str:
+    return f"app.kubernetes.io/name=checkout-fulfillment,app.kubernetes.io/component={component}"
