@@ -31,8 +31,8 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 {{/* The labels that select a workload's pods. They never change, so they hold no version. Takes (list $ component). */}}
 {{- define "checkout-fulfillment.selectorLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "checkout-fulfillment.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "checkout-fulfillment.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 {{- with index . 1 }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}

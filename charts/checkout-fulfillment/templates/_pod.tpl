@@ -3,7 +3,7 @@
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
 name: {{ include "checkout-fulfillment.fullname" $root }}-{{ $component }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- include "checkout-fulfillment.labels" . | nindent 2 }}
 {{- with (index $root.Values $component).annotations }}
@@ -35,7 +35,7 @@ annotations:
 {{- $root := index . 0 -}}
 {{- $workload := index $root.Values (index . 1) -}}
 {{- $selected := dict "labelSelector" (dict "matchLabels" (include "checkout-fulfillment.selectorLabels" . | fromYaml)) -}}
-serviceAccountName: {{ include "checkout-fulfillment.serviceAccountName" . }}
+serviceAccountName: {{ include "checkout-fulfillment.serviceAccountName" . | quote }}
 automountServiceAccountToken: true
 enableServiceLinks: false
 terminationGracePeriodSeconds: {{ $workload.terminationGracePeriodSeconds }}
@@ -45,7 +45,7 @@ securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with $workload.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with $workload.nodeSelector }}
 nodeSelector:
@@ -80,7 +80,7 @@ imagePullSecrets:
 {{- $root := index . 0 -}}
 {{- $workload := index $root.Values (index . 1) -}}
 name: {{ index . 1 }}
-image: {{ include "checkout-fulfillment.image" $root }}
+image: {{ include "checkout-fulfillment.image" $root | quote }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 args:
   - {{ index . 2 }}
@@ -133,16 +133,16 @@ readinessProbe:
   projected:
     sources:
       - secret:
-          name: {{ .Values.stripe.existingSecret }}
+          name: {{ .Values.stripe.existingSecret | quote }}
           items:
-            - key: {{ .Values.stripe.webhookSecretsKey }}
+            - key: {{ .Values.stripe.webhookSecretsKey | quote }}
               path: webhook-secrets
       {{- range $place, $extra := .Values.stripe.extraWebhookSecrets }}
       - secret:
-          name: {{ $extra.name }}
+          name: {{ $extra.name | quote }}
           optional: true
           items:
-            - key: {{ $extra.key }}
+            - key: {{ $extra.key | quote }}
               path: extra-{{ $place }}
       {{- end }}
 {{- end -}}
@@ -151,8 +151,8 @@ readinessProbe:
 {{- define "checkout-fulfillment.apiKeyVolume" -}}
 - name: api-key
   secret:
-    secretName: {{ .Values.stripe.existingSecret }}
+    secretName: {{ .Values.stripe.existingSecret | quote }}
     items:
-      - key: {{ .Values.stripe.apiKeyKey }}
+      - key: {{ .Values.stripe.apiKeyKey | quote }}
         path: api-key
 {{- end -}}

@@ -1,0 +1,63 @@
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chart_rendering import Manifest
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.programs import ChartPrograms, find_chart_programs
+from kubectl import kubectl
+from openapi_schemas import LOCATION, write_schemas
+
+FOREIGN_CRDS = Path(__file__).parents[3] / "shared/reference/crds"
+
+
+@pytest.fixture(scope="session")
+def programs() -> ChartPrograms:
+    return find_chart_programs(os.environ)
+
+
+@pytest.fixture(params=["helm 4", "helm 3.14"])
+def helm(request: pytest.FixtureRequest, programs: ChartPrograms) -> Path:
+    """Give the newest Helm, and the oldest that the chart supports."""
+    return programs.helm if request.param == "helm 4" else programs.oldest_helm
+
+
+@pytest.fixture(scope="session")
+def foreign_crds(control_plane: ControlPlane) -> None:
+    """Install the definitions of the Prometheus operator and the Gateway API, and wait until they are served."""
+    files = sorted(FOREIGN_CRDS.glob("*.yaml"))
+    if not files:
+        pytest.skip("the CustomResourceDefinitions of the Prometheus operator and the Gateway API are not here")
+    definitions = [each for file in files for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
+    kubectl(control_plane, "apply", "--server-side", "-f", "-", manifests=definitions)
+    kubectl(control_plane, "wait", "--for=condition=Established", "-f", "-", manifests=definitions)
+
+
+@pytest.fixture
+def kubeconform(
+    control_plane: ControlPlane, programs: ChartPrograms, tmp_path: Path
+) -> Callable[[Sequence[Manifest]], list[str]]:
+    """Give what says what is wrong with manifests, by the schemas that the API server publishes of itself."""
+
+    def complaints(manifests: Sequence[Manifest]) -> list[str]:
+        for version in {each["apiVersion"] for each in manifests}:
+            path = f"/openapi/v3/{'apis' if '/' in version else 'api'}/{version}"
+            write_schemas(yaml.safe_load(kubectl(control_plane, "get", "--raw", path)), tmp_path)
+        checked = subprocess.run(  # noqa: S603 - our own arguments
+            [programs.kubeconform, "-strict", "-summary", "-schema-location", f"{tmp_path}/{LOCATION}"],
+            input=yaml.safe_dump_all(manifests),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        *wrong, summary = checked.stdout.strip().splitlines()
+        assert (checked.returncode == 0, checked.stderr) == (not wrong, "")
+        assert f"{len(manifests)} resource" in summary
+        assert "Skipped: 0" in summary
+        return wrong
+
+    return complaints

@@ -1,0 +1,64 @@
+"""Renders the chart as `helm template` does."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CHART = Path(__file__).parents[1] / "charts/checkout-fulfillment"
+VALUES = {each.stem: each for each in sorted((Path(__file__).parent / "chart/values").glob("*.yaml"))}
+"""Values files by name: `everything` differs from each default, `nothing` has every switch off, `names` tries names."""
+DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+RELEASE = "checkout-fulfillment"
+KUBERNETES = "1.31.0"
+"""The oldest that the chart supports."""
+
+Manifest = dict[str, Any]
+
+
+class HelmError(Exception):
+    """What helm says when it fails."""
+
+
+def run_helm(helm: Path, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+    """Run helm, which reaches no cluster and reads nothing of the person who runs it.
+
+    Raises:
+        HelmError: it failed.
+    """
+    given = () if values is None else ("--values", "-")
+    process = subprocess.run(  # noqa: S603 - our own arguments
+        [helm, *arguments, *given],
+        input=None if values is None else json.dumps(values),
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        raise HelmError(process.stdout + process.stderr)
+    return process.stdout
+
+
+def render(
+    helm: Path, values: Mapping[str, Any] | Path | None = None, *arguments: str, chart: Path = CHART
+) -> list[Manifest]:
+    """Render the chart into manifests, those of `helm test` among them.
+
+    Args:
+        helm: the program.
+        values: what is set, or the file that sets it.
+        arguments: further ones of `helm template`.
+        chart: the chart's folder.
+
+    Raises:
+        HelmError: the values are refused.
+    """
+    files = ("--values", str(values)) if isinstance(values, Path) else ()
+    mapping = None if isinstance(values, Path) else values
+    command = ("template", RELEASE, str(chart), "--namespace=shop", f"--kube-version={KUBERNETES}", *arguments, *files)
+    return [each for each in yaml.safe_load_all(run_helm(helm, *command, values=mapping)) if each]
