@@ -28,6 +28,8 @@ _log = structlog.get_logger(__name__)
 
 _CREDENTIALS_LAST = timedelta(minutes=10)  # a pod's token is renewed on disk long before it expires
 _WATCH_SECONDS = 300
+# Among peers, of whom there are none. Without one kopf asks the system for this user's name, and a pod's has none.
+_IDENTITY: Any = "checkout-fulfillment"
 _TLS_CLOSES_WITHIN = 0.1  # seconds; nobody tells when the connection of a watch that was cut is closed
 
 
@@ -82,6 +84,7 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
             settings=_settings(),
             namespaces=[namespace],
             standalone=True,
+            identity=_IDENTITY,
             ready_flag=began,
             stop_flag=stop,
         )
