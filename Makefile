@@ -8,7 +8,7 @@ SETUP := $(VENV)/.set-up
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(SETUP): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.12 …")'
@@ -58,6 +58,6 @@ lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with 
 crd: $(SETUP) ## write the chart's CustomResourceDefinition from the typed model
 	$(BIN)/fulfillment crd > charts/checkout-fulfillment/files/crd.yaml
 
-.PHONY: rules
-rules: $(SETUP) ## write the chart's alert rules, for Prometheus and for Grafana, from their one source
+.PHONY: monitoring
+monitoring: $(SETUP) ## write the chart's alert rules and dashboard from their source
 	PYTHONPATH=monitoring $(BIN)/python -m fulfillment_monitoring charts/checkout-fulfillment/files

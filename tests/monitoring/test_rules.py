@@ -5,25 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from alert_cases import CASES, COUNTS, FAILURES, HEALTHY, Case
-
-ROOT = Path(__file__).parents[2]
-FILES = ROOT / "charts/checkout-fulfillment/files"
-
-
-def rules() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load((FILES / "rules.yaml").read_text())["groups"][0]["rules"]
-    return found
-
-
-def grafana() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = yaml.safe_load((FILES / "grafana-alerts.yaml").read_text())["groups"][0]["rules"]
-    return found
+from monitoring_files import FILES, ROOT, grafana_rules, promtool_accepts, rules
 
 
 def in_shop(series: str) -> str:
@@ -36,11 +23,6 @@ def installed(folder: Path) -> Path:
     text = (FILES / "rules.yaml").read_text()
     path.write_text(text.replace("${namespace}", "shop").replace("${runbooks}", "https://docs.example/runbooks"))
     return path
-
-
-def run(promtool: str, *arguments: str) -> None:
-    done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - promtool
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -62,12 +44,12 @@ def test_exactly_the_alerts_that_must_fire_do(case: Case, promtool: str, tmp_pat
     path = tmp_path / "test.yaml"
     rule_files = [str(installed(tmp_path))]
     path.write_text(yaml.safe_dump({"rule_files": rule_files, "evaluation_interval": "1m", "tests": [test]}))
-    run(promtool, "test", "rules", str(path))
+    promtool_accepts(promtool, "test", "rules", str(path))
 
 
 def test_promtool_accepts_the_rules(promtool: str, tmp_path: Path) -> None:
     """As the chart fills them."""
-    run(promtool, "check", "rules", str(installed(tmp_path)))
+    promtool_accepts(promtool, "check", "rules", str(installed(tmp_path)))
 
 
 def test_every_alert_has_a_case() -> None:
@@ -84,16 +66,18 @@ def test_the_files_are_what_the_source_says(tmp_path: Path) -> None:
     """They are generated, never edited."""
     environment = os.environ | {"PYTHONPATH": str(ROOT / "monitoring")}
     subprocess.run([sys.executable, "-m", "fulfillment_monitoring", str(tmp_path)], env=environment, check=True)  # noqa: S603 - our own module
-    for name in ("rules.yaml", "grafana-alerts.yaml"):
+    for name in ("rules.yaml", "grafana-alerts.yaml", "dashboard.json"):
         assert (FILES / name).read_text() == (tmp_path / name).read_text()
 
 
 def test_grafana_has_the_same_rules() -> None:
     """Expression, time, labels and annotations agree, and every uid is one."""
     ours = [(r["alert"], r["expr"], r["for"], r["labels"], r["annotations"]) for r in rules()]
-    theirs = [(r["title"], r["data"][0]["model"]["expr"], r["for"], r["labels"], r["annotations"]) for r in grafana()]
+    theirs = [
+        (r["title"], r["data"][0]["model"]["expr"], r["for"], r["labels"], r["annotations"]) for r in grafana_rules()
+    ]
     assert theirs == ours
-    uids = {rule["uid"] for rule in grafana()}
+    uids = {rule["uid"] for rule in grafana_rules()}
     assert len(uids) == len(ours)
     assert all(re.fullmatch("[a-z]+-", uid.removesuffix("${hash}")) for uid in uids)
     assert max(len(uid.removesuffix("${hash}")) for uid in uids) + 8 <= 40
