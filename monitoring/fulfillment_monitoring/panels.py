@@ -141,11 +141,12 @@ def _graph(panel: Graph) -> timeseries.Panel:
 
 
 def _heat(panel: Heat) -> heatmap.Panel:
+    shades = heatmap.HeatmapColorOptions().mode(heat.HeatmapColorMode.SCHEME).scheme("Oranges").fill("dark-orange")
     return (
         heatmap.Panel()
         .height(_CELLS_OF_GRAPH)
         .calculate(calculate=False)
-        .color(heatmap.HeatmapColorOptions().mode(heat.HeatmapColorMode.SCHEME).scheme("Oranges"))
+        .color(shades.steps(64).exponent(0.5))
         .y_axis(heatmap.YAxisConfig().unit(panel.unit))
         .with_target(_target(panel.query, "A").range().format(PromQueryFormat.HEATMAP))
     )
