@@ -60,17 +60,20 @@ class Controller:
 
     @asynccontextmanager
     async def working(self, workers: int, grace: timedelta) -> AsyncIterator[None]:
-        """Let workers look at what is due while the context lasts; at its end, what they began has `grace` to end."""
-        tasks = {asyncio.create_task(self._work()) for _ in range(workers)}
-        try:
-            yield
-        finally:
-            self._queue.close()
-            _, unfinished = await asyncio.wait(tasks, timeout=grace.total_seconds())
-            for task in unfinished:  # its idempotency key makes another try safe
-                _log.warning("controller.interrupted")
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+        """Let workers look at what is due while the context lasts; at its end, what they began has `grace` to end.
+
+        Should a worker fail in a way that nobody foresaw, the context is cancelled, and ends with an ExceptionGroup.
+        """
+        async with asyncio.TaskGroup() as group:
+            tasks = {group.create_task(self._work()) for _ in range(workers)}
+            try:
+                yield
+            finally:
+                self._queue.close()
+                _, unfinished = await asyncio.wait(tasks, timeout=grace.total_seconds())
+                for task in unfinished:  # its idempotency key makes another try safe
+                    _log.warning("controller.interrupted")
+                    task.cancel()
 
     async def _work(self) -> None:
         while (name := await self._queue.take()) is not None:

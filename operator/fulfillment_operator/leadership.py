@@ -5,7 +5,7 @@ A Lease fences nothing: for a moment two may believe to lead. That is why every 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -59,16 +59,17 @@ class Leadership:
     async def kept(self, lost: Callable[[UnavailableError], None]) -> AsyncIterator[None]:
         """Renew the Lease while the context lasts, and free it in the end.
 
+        Should renewing fail in a way that nobody foresaw, the context is cancelled, and ends with an ExceptionGroup.
+
         Args:
             lost: is called when it could not be renewed in time: the process must end at once.
         """
-        task = asyncio.create_task(self._keep(lost))
         try:
-            yield
+            async with asyncio.TaskGroup() as group:
+                keeping = group.create_task(self._keep(lost))
+                yield
+                keeping.cancel()
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
             await self._free()
 
     async def _keep(self, lost: Callable[[UnavailableError], None]) -> None:

@@ -53,8 +53,8 @@ async def _run_until_told(settings: ServiceSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    async with running_service(settings) as service:
-        reloading = asyncio.create_task(_reload(service))
+    async with running_service(settings) as service, asyncio.TaskGroup() as group:
+        reloading = group.create_task(_reload(service))
         await told.wait()
         reloading.cancel()
 

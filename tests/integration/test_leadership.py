@@ -77,6 +77,20 @@ async def test_who_cannot_renew_leads_no_more(shop: Shop) -> None:
     assert str(error) == "the Lease could not be renewed in time: another operator may lead now"
 
 
+async def test_a_bug_while_renewing_ends_the_work(shop: Shop) -> None:
+    """Who does not renew must not go on as if it led; the Lease is freed all the same."""
+    ticks = iter([datetime.now(UTC)])
+    leases = LeaseApi(shop.api, shop.namespace, "operators", timeout=1)
+    leader = Leadership(leases, "leader", terms=QUICK, clock=lambda: next(ticks))
+    await leader.acquire()
+    with pytest.raises(ExceptionGroup, match="unhandled errors"):
+        async with asyncio.timeout(5), leader.kept(must_not_happen):
+            await asyncio.Event().wait()
+    lease = await leases.read()
+    assert lease is not None
+    assert lease.holder == ""
+
+
 async def test_many_that_start_at_once_have_one_leader(shop: Shop) -> None:
     """Whoever loses the race for the Lease waits."""
     racers = [asyncio.create_task(candidate(shop, f"racer-{n}").acquire()) for n in range(8)]

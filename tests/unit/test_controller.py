@@ -26,6 +26,7 @@ class Looks(Reconciler):
     """Counts looks, fails for some names, and can be held up."""
 
     broken: frozenset[str] = frozenset()
+    answer: Looked | None = None
     seen: Counter[str] = field(default_factory=Counter)
     versions: list[str] = field(default_factory=list)
     go: asyncio.Event = field(default_factory=asyncio.Event)
@@ -39,7 +40,7 @@ class Looks(Reconciler):
             self.looked.notify_all()
         if request.metadata.name in self.broken:
             raise ZeroDivisionError
-        return Looked(request, None)
+        return self.answer or Looked(request, None)
 
     async def wait_for(self, name: str, count: int) -> None:
         async with asyncio.timeout(5), self.looked:
@@ -127,3 +128,19 @@ async def test_a_look_that_outlasts_the_grace_is_interrupted(looks: Looks) -> No
         control.observe(make_request())
         await asyncio.sleep(0)
     assert looks.seen == {}
+
+
+async def test_a_worker_that_dies_ends_the_context(looks: Looks) -> None:
+    """Nobody would miss it: what is wrong with the controller itself must end the process."""
+    control, _ = controller(looks)
+    unreadable = replace(make_request(), metadata=replace(make_request().metadata, resource_version="none"))
+    looks.answer = Looked(unreadable, None)
+
+    async def work() -> None:
+        async with asyncio.timeout(5), control.working(2, timedelta(seconds=5)):
+            control.observe(make_request())
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await work()
+    assert caught.group_contains(ValueError, match="invalid literal for int")
