@@ -54,6 +54,10 @@ lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with 
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra local --group dev --constraint requirements.lock --output-file requirements-dev.lock
 	grep "^hatchling==" requirements-dev.lock | cut -d" " -f1 | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" - --constraint requirements-dev.lock --output-file requirements-build.lock
 
+.PHONY: chart-docs
+chart-docs: chart-programs ## write the chart's README.md from its values.yaml
+	"$$($(BIN)/python -m fulfillment_local.programs --chart | grep '/helm-docs$$')" --log-level=warning --sort-values-order=file --chart-search-root=charts/checkout-fulfillment
+
 .PHONY: crd
 crd: $(SETUP) ## write the chart's CustomResourceDefinition from the typed model
 	$(BIN)/fulfillment crd > charts/checkout-fulfillment/files/crd.yaml

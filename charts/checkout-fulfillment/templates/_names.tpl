@@ -15,17 +15,18 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The labels of an object. Takes (list $ component); an empty component is none. */}}
+{{/* The labels of an object. Takes (list $ component), and as a third the object's own labels; an empty component is none.
+One key may be told twice: what selects pods wins, then the object's own, then commonLabels. */}}
 {{- define "checkout-fulfillment.labels" -}}
 {{- $root := index . 0 -}}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "checkout-fulfillment.selectorLabels" . }}
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: checkout-fulfillment
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := gt (len .) 2 | ternary (last .) dict | default dict -}}
+{{- $selecting := include "checkout-fulfillment.selectorLabels" . | fromYaml -}}
+{{- $managed := dict "app.kubernetes.io/managed-by" $root.Release.Service -}}
+{{- $standard := dict
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/part-of" "checkout-fulfillment" -}}
+{{- toYaml (merge (dict) $selecting $managed $own $root.Values.commonLabels $standard) -}}
 {{- end -}}
 
 {{/* The labels that select a workload's pods. They never change, so they hold no version. Takes (list $ component). */}}

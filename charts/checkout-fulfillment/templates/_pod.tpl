@@ -17,13 +17,8 @@ annotations:
 {{- $root := index . 0 -}}
 {{- $workload := index $root.Values (index . 1) -}}
 labels:
-  {{- include "checkout-fulfillment.selectorLabels" . | nindent 2 }}
-  {{- with $root.Values.commonLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-  {{- with $workload.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+  {{- $selecting := include "checkout-fulfillment.selectorLabels" . | fromYaml }}
+  {{- toYaml (merge (dict) $selecting $workload.podLabels $root.Values.commonLabels) | nindent 2 }}
 {{- with $workload.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
