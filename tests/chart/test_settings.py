@@ -1,0 +1,139 @@
+"""What the pods are told is what the programs in them take."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from chart_rendering import DEFAULTS, VALUES, HelmError, Manifest, render
+from chart_values import get, leaves, put
+from fulfillment_local.programs import ChartPrograms
+from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.settings import LogFormat, known_settings, load_settings
+from fulfillment_service.settings import ServiceSettings
+
+S = TypeVar("S", bound=msgspec.Struct)
+Environ = dict[str, str]
+
+# What Secrets and ConfigMaps hold, by the path at which a pod has it.
+MOUNTED = {
+    "webhook-secrets": "whsec_1",
+    "stripe/api-key": "sk_test_1",
+    "http/secret": "whsec_c2VjcmV0",
+    "smtp/username": "shop",
+    "smtp/password": "secret",
+    "mail-templates/payment_failed.txt": "Sorry.",
+}
+MOUNTED_AT = "/etc/checkout-fulfillment"
+
+TEXTS = {path: get(DEFAULTS, path) for path in leaves() if isinstance(get(DEFAULTS, path), str)}
+
+# A pod has one way only: the ports are what the Service and the probes name, and its account is its kubeconfig.
+NOT_IN_A_POD = {"FULFILLMENT_MANAGEMENT_PORT", "FULFILLMENT_WEBHOOK_PORT", "KUBECONFIG"}
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> Callable[[list[Manifest], str], Environ]:
+    """Give what makes the environment of a container, its mounted files among it."""
+    for path, content in MOUNTED.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(content)
+
+    def environ(manifests: list[Manifest], container: str) -> Environ:
+        def value(variable: Any) -> str:
+            match variable:
+                case {"value": str(text)}:
+                    return text.replace(MOUNTED_AT, str(tmp_path))
+                case {"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}:
+                    return "shop"
+                case _:
+                    raise ValueError(f"a pod cannot be told {variable}")
+
+        return {each["name"]: value(each) for each in containers(manifests)[container]["env"]}
+
+    return environ
+
+
+def containers(manifests: list[Manifest]) -> dict[str, Any]:
+    def pod_specs() -> Iterator[Any]:
+        for each in manifests:
+            if each["kind"] == "Deployment":
+                yield each["spec"]["template"]["spec"]
+            if each["kind"] == "Pod":
+                yield each["spec"]
+
+    return {container["name"]: container for spec in pod_specs() for container in spec["containers"]}
+
+
+def test_every_setting_has_a_value(programs: ChartPrograms) -> None:
+    """Whatever docs/settings.md lets a pod be told, the chart can tell it."""
+    told = {
+        variable["name"].removesuffix("_FILE")
+        for container in containers(render(programs.helm, VALUES["everything"])).values()
+        for variable in container["env"]
+    }
+    by_extra_env = {"TZ", "HTTPS_PROXY", "NO_PROXY"}
+    assert told - by_extra_env == known_settings().keys() - NOT_IN_A_POD
+
+
+@pytest.mark.parametrize("values", [None, *VALUES.values()], ids=["defaults", *VALUES])
+def test_the_programs_take_what_the_pods_tell_them(
+    programs: ChartPrograms, environ: Callable[[list[Manifest], str], Environ], values: Path | None
+) -> None:
+    """Each of them starts with the settings of its pod; that of `helm test` reads the settings of both."""
+    manifests = render(programs.helm, values)
+
+    service = load_settings(ServiceSettings, environ(manifests, "webhook"))
+    operator = load_settings(OperatorSettings, environ(manifests, "operator"))
+    tested = environ(manifests, "self-test")
+
+    assert (service.namespace, operator.namespace) == ("shop", "shop")
+    assert load_settings(ServiceSettings, tested).webhook_secrets == service.webhook_secrets == ("whsec_1",)
+    assert load_settings(OperatorSettings, tested).stripe_api_key == operator.stripe_api_key == "sk_test_1"
+
+
+def test_the_charts_defaults_are_the_programs(
+    programs: ChartPrograms, environ: Callable[[list[Manifest], str], Environ]
+) -> None:
+    """Installed with no values, each behaves as its page of settings says, but for what a pod needs otherwise."""
+    manifests = render(programs.helm)
+    shared = {"namespace": "shop", "log_format": LogFormat.JSON}
+
+    assert changed(ServiceSettings, environ(manifests, "webhook")) == {
+        **shared,
+        "webhook_secrets": ("whsec_1",),
+        "drain": timedelta(seconds=5),  # a pod has load balancers before it
+    }
+    assert changed(OperatorSettings, environ(manifests, "operator")) == {**shared, "stripe_api_key": "sk_test_1"}
+
+
+def test_ports_are_those_of_the_programs(programs: ChartPrograms) -> None:
+    """The containers' ports are where the programs listen, and the probes ask at one of them."""
+    service = load_settings(ServiceSettings, {"STRIPE_WEBHOOK_SECRETS": "whsec_1"})
+    found = containers(render(programs.helm))
+
+    ports = {
+        name: {each["name"]: each["containerPort"] for each in found[name]["ports"]} for name in ("webhook", "operator")
+    }
+
+    assert ports == {
+        "webhook": {"http": service.webhook_port, "metrics": service.management_port},
+        "operator": {"metrics": service.management_port},
+    }
+
+
+@pytest.mark.parametrize("path", [path for path, default in TEXTS.items() if default])
+def test_an_empty_value_is_refused_by_its_name(programs: ChartPrograms, path: str) -> None:
+    """No program finds an empty value where there should be one: the chart refuses it."""
+    with pytest.raises(HelmError, match=rf"at '/{path.replace('.', '/')}'"):
+        render(programs.helm, put({}, path, ""))
+
+
+def changed(settings: type[S], environ: Environ) -> dict[str, Any]:
+    """Return what differs from the settings that a program has when it is told nothing."""
+    loaded = msgspec.structs.asdict(load_settings(settings, environ))
+    defaults = {each.name: each.default for each in msgspec.structs.fields(settings)}
+    return {name: value for name, value in loaded.items() if value != defaults[name]}
