@@ -17,6 +17,8 @@ RELEASE = "checkout-fulfillment"
 KUBERNETES = "1.31.0"
 """The oldest that the chart supports."""
 
+_NO_CLUSTER = Path("/nonexistent/kubeconfig")
+
 Manifest = dict[str, Any]
 
 
@@ -24,8 +26,16 @@ class HelmError(Exception):
     """What helm says when it fails."""
 
 
-def run_helm(helm: Path, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
-    """Run helm, which reaches no cluster and reads nothing of the person who runs it.
+def run_helm(
+    helm: Path, *arguments: str, values: Mapping[str, Any] | None = None, kubeconfig: Path = _NO_CLUSTER
+) -> str:
+    """Run helm, which reads nothing of the person who runs it.
+
+    Args:
+        helm: the program.
+        arguments: its arguments.
+        values: what it is told on its standard input.
+        kubeconfig: the cluster that it may reach; helm writes beside it.
 
     Raises:
         HelmError: it failed.
@@ -34,7 +44,7 @@ def run_helm(helm: Path, *arguments: str, values: Mapping[str, Any] | None = Non
     process = subprocess.run(  # noqa: S603 - our own arguments
         [helm, *arguments, *given],
         input=None if values is None else json.dumps(values),
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": os.devnull},
+        env={"PATH": os.environ["PATH"], "HOME": str(kubeconfig.parent), "KUBECONFIG": str(kubeconfig)},
         capture_output=True,
         text=True,
         check=False,

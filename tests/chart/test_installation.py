@@ -1,0 +1,135 @@
+"""Helm installs the chart into a real API server, upgrades it, takes it away, and installs it again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chart_rendering import CHART, RELEASE, HelmError, run_helm
+from fulfillment_api.names import API_VERSION, GROUP, KIND, PLURAL, request_name
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.programs import ChartPrograms
+from kubectl import kubectl
+
+CRD = f"{PLURAL}.{GROUP}"
+
+Helm = Callable[..., str]
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane, namespace: str, crd: None) -> Callable[[Path], Helm]:  # noqa: ARG001 - it must be there
+    """Give what gives a helm that works on the cluster, in the test's namespace."""
+
+    def with_program(program: Path) -> Helm:
+        def helm(*arguments: str) -> str:
+            kubeconfig = control_plane.kubeconfigs[User.ADMIN]
+            return run_helm(program, *arguments, f"--namespace={namespace}", kubeconfig=kubeconfig)
+
+        return helm
+
+    return with_program
+
+
+@pytest.fixture
+def adopted(control_plane: ControlPlane, namespace: str, crd: None) -> None:  # noqa: ARG001 - it must be there
+    """Let the release own the CustomResourceDefinition that is there, as the chart's README says."""
+    owner = f"meta.helm.sh/release-name={RELEASE}", f"meta.helm.sh/release-namespace={namespace}"
+    kubectl(control_plane, "label", "crd", CRD, "app.kubernetes.io/managed-by=Helm", "--overwrite")
+    kubectl(control_plane, "annotate", "crd", CRD, "--overwrite", *owner)
+
+
+@pytest.mark.parametrize(("first", "then"), [("helm", "helm"), ("oldest_helm", "oldest_helm"), ("oldest_helm", "helm")])
+@pytest.mark.usefixtures("adopted")
+def test_a_release_lives_and_orders_outlive_it(
+    control_plane: ControlPlane,
+    namespace: str,
+    cluster: Callable[[Path], Helm],
+    programs: ChartPrograms,
+    first: str,
+    then: str,
+) -> None:
+    """Install, upgrade and uninstall leave the orders; the next installation takes the definition over by itself."""
+    installing, upgrading = cluster(getattr(programs, first)), cluster(getattr(programs, then))
+    installing("install", RELEASE, str(CHART))
+    order(control_plane, namespace)
+
+    upgrading("upgrade", RELEASE, str(CHART), "--set=webhook.replicas=3")
+    assert listed(control_plane, namespace, "deployments", "{.items[*].spec.replicas}") == ["1", "3"]
+
+    upgrading("uninstall", RELEASE)
+    assert listed(control_plane, namespace, "deployments,roles,services,serviceaccounts") == []
+    assert listed(control_plane, namespace, PLURAL) == [request_name("cs_test_1")]
+
+    upgrading("install", RELEASE, str(CHART))
+    assert listed(control_plane, namespace, PLURAL) == [request_name("cs_test_1")]
+    upgrading("uninstall", RELEASE)
+
+
+def test_a_definition_that_is_there_is_adopted(
+    control_plane: ControlPlane, cluster: Callable[[Path], Helm], programs: ChartPrograms
+) -> None:
+    """One that was made in another way stops the installation with a reason, until Helm is told to take it over."""
+    kubectl(control_plane, "label", "crd", CRD, "app.kubernetes.io/managed-by-")
+    helm = cluster(programs.helm)
+
+    with pytest.raises(HelmError, match=f'CustomResourceDefinition "{CRD}".*exists and cannot be imported'):
+        helm("install", RELEASE, str(CHART))
+
+    helm("install", RELEASE, str(CHART), "--take-ownership", "--force-conflicts")
+    helm("uninstall", RELEASE)
+
+
+def test_a_second_release_leaves_the_definition_to_the_first(
+    control_plane: ControlPlane, namespace: str, cluster: Callable[[Path], Helm], programs: ChartPrograms
+) -> None:
+    """Switched off, the CustomResourceDefinition is neither needed in the release nor touched by it."""
+    helm = cluster(programs.helm)
+
+    helm("install", "second", str(CHART), "--set=crds.install=false")
+
+    names = ["second-checkout-fulfillment-operator", "second-checkout-fulfillment-webhook"]
+    assert listed(control_plane, namespace, "deployments") == names
+    helm("uninstall", "second")
+
+
+@pytest.mark.usefixtures("adopted")
+def test_notes_say_what_to_do_next(
+    control_plane: ControlPlane,
+    namespace: str,
+    cluster: Callable[[Path], Helm],
+    helm: Path,
+) -> None:
+    """They ask for the Secret only when it is not there, and every command they give is for this release."""
+    on_cluster = cluster(helm)
+    dry_run = ("upgrade", "--install", RELEASE, str(CHART), "--dry-run=server")
+    create = f"kubectl create secret generic stripe --namespace {namespace} \\"
+
+    notes = on_cluster(*dry_run).partition("NOTES:")[2]
+    assert create in notes
+    assert f"helm test {RELEASE} --namespace {namespace}" in notes
+    assert f"kubectl get fulfillmentrequests --namespace {namespace} --watch" in notes
+    assert "stripe listen --forward-to localhost:4242/webhook" in notes
+
+    kubectl(control_plane, "create", "secret", "generic", "stripe", f"--namespace={namespace}")
+    notes = on_cluster(*dry_run, "--set=webhook.ingress.enabled=true,webhook.ingress.hosts={checkout.example}")
+    assert create not in notes
+    assert "stripe webhook_endpoints create --url https://checkout.example/webhook" in notes
+
+
+def order(control_plane: ControlPlane, namespace: str) -> None:
+    session = {"id": "cs_test_1", "livemode": False}
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"name": request_name("cs_test_1"), "namespace": namespace},
+        "spec": {"session": session, "payment": {"status": "unpaid"}},
+    }
+    kubectl(control_plane, "create", "-f", "-", manifests=[manifest])
+
+
+def listed(
+    control_plane: ControlPlane, namespace: str, kinds: str, field: str = "{.items[*].metadata.name}"
+) -> list[str]:
+    """Return a field of the objects of kinds in a namespace: their names, if no other."""
+    return kubectl(control_plane, "get", kinds, f"--namespace={namespace}", f"--output=jsonpath={field}").split()
