@@ -24,19 +24,33 @@ RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install"
 # The root file system is read-only, so the bytecode is made now; it is never checked against sources that cannot change.
 RUN ["/opt/fulfillment/bin/python", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", "/opt/fulfillment/lib"]
 
-FROM ${PYTHON_IMAGE}
+FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
-LABEL org.opencontainers.image.title="checkout-fulfillment" \
-      org.opencontainers.image.description="Fulfills paid Stripe Checkout Sessions, the Kubernetes way" \
+ARG SOURCE=https://github.com/checkout-fulfillment/checkout-fulfillment
+LABEL org.opencontainers.image.description="Fulfills paid Stripe Checkout Sessions, the Kubernetes way" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /opt/fulfillment /opt/fulfillment
 ENV PATH=/opt/fulfillment/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 # A number, so that Kubernetes can see that it is not root.
 USER 65532:65532
-EXPOSE 4242 8081
 ENTRYPOINT ["fulfillment"]
+
+# For trying only: the stand-ins for Stripe, the mail server and the shop's endpoint (`--target world`).
+FROM build AS build-world
+COPY requirements-local.lock ./
+RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-compile", \
+     "--require-hashes", "--no-deps", "--requirement", "requirements-local.lock"]
+
+FROM runtime AS world
+LABEL org.opencontainers.image.title="checkout-fulfillment-world"
+COPY --from=build-world /opt/fulfillment /opt/fulfillment
+
+FROM runtime
+LABEL org.opencontainers.image.title="checkout-fulfillment"
+COPY --from=build /opt/fulfillment /opt/fulfillment
+EXPOSE 4242 8081

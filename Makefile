@@ -51,7 +51,8 @@ check: $(SETUP) ## lint, format, types, import rules
 lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with hashes
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra local --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra local --constraint requirements.lock --output-file requirements-local.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra local --group dev --constraint requirements-local.lock --output-file requirements-dev.lock
 	grep "^hatchling==" requirements-dev.lock | cut -d" " -f1 | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" - --constraint requirements-dev.lock --output-file requirements-build.lock
 
 .PHONY: chart-docs

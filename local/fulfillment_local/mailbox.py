@@ -109,6 +109,10 @@ class Mailbox:
             ) from None
         return found()
 
+    def clear(self) -> None:
+        """Forget what was caught."""
+        self._mails.clear()
+
     async def keep(self, mail: Mail) -> None:
         """Add a mail."""
         async with self._arrival:

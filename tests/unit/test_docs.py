@@ -56,7 +56,7 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_no_lock_file_names_a_package_index() -> None:
     """They work with any index, and with none but hashes."""
-    for lock in ("requirements.lock", "requirements-dev.lock"):
+    for lock in ("requirements.lock", "requirements-local.lock", "requirements-dev.lock"):
         text = (ROOT / lock).read_text()
         assert "://" not in text
         assert "--index-url" not in text

@@ -1,10 +1,10 @@
 """`python -m fulfillment_local.stripe_world`: the stand-in as a process of its own, such as a pod."""
 
 import asyncio
-import signal
 
 import click
 
+from fulfillment_local.signals import told_to_end
 from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY, ApiKeys
 from fulfillment_local.stripe_world.server import stripe_server
 from fulfillment_local.stripe_world.world import new_world
@@ -21,12 +21,9 @@ def command(host: str, port: int, keys: tuple[str, ...], seed: int | None) -> No
 
 
 async def _serve(host: str, port: int, keys: ApiKeys, seed: int | None) -> None:
-    stop = asyncio.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(each, stop.set)
     async with stripe_server(new_world(seed=seed), keys=keys, host=host, port=port) as server:
         click.echo(f"The stand-in for Stripe's API is at {server.url}")
-        await stop.wait()
+        await told_to_end()
 
 
 if __name__ == "__main__":
