@@ -1,13 +1,15 @@
 {{/* Lets pods look names up, and reach these TCP ports anywhere. Takes (list $ ports). */}}
 {{- define "checkout-fulfillment.egress" -}}
 {{- $root := index . 0 -}}
+{{- $ports := list -}}
+{{- range index . 1 }}{{ $ports = append $ports (int .) }}{{ end -}}
 - ports:
     - port: 53
       protocol: UDP
     - port: 53
       protocol: TCP
 - ports:
-    {{- range index . 1 | uniq }}
+    {{- range uniq $ports }}
     - port: {{ . }}
       protocol: TCP
     {{- end }}

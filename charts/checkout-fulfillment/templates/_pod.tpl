@@ -57,7 +57,11 @@ affinity:
 {{- with $workload.topologySpreadConstraints }}
 topologySpreadConstraints:
   {{- range . }}
-  - {{ toYaml (hasKey . "labelSelector" | ternary . (merge (dict) . $selected)) | indent 4 | trim }}
+  {{- $constraint := . }}
+  {{- if not (hasKey . "labelSelector") }}
+  {{- $constraint = merge (dict) . $selected }}
+  {{- end }}
+  - {{ toYaml $constraint | indent 4 | trim }}
   {{- end }}
 {{- end }}
 {{- end -}}
