@@ -14,6 +14,14 @@ CATEGORY = "checkout"
 
 ACKNOWLEDGED = f"{GROUP}/acknowledged"
 """The annotation by which a person says that a failure is dealt with."""
+PAUSED = f"{GROUP}/paused"
+"""The annotation by which a person holds an order, and says why, for as long as it is there."""
+RETRY = f"{GROUP}/retry"
+"""The annotation by which a person asks, once for each value, that a failed order is tried again."""
+COMPLETE = f"{GROUP}/complete"
+"""The annotation by which a person says that an order is fulfilled, and by what: its value becomes the reference."""
+FAIL = f"{GROUP}/fail"
+"""The annotation by which a person, once for each value, ends an order as failed, and says why."""
 
 NAME_PATTERN = "^cs-[a-z2-7]{26}$"
 

@@ -12,6 +12,15 @@ from fulfillment_api.status import Phase, Status
 class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The annotations that this product reads. People write them, and no part of it does."""
 
+    paused: str = field(default="", name=names.PAUSED)
+    """Why the order is held."""
+    retry: str = field(default="", name=names.RETRY)
+    """What tells this wish from the one before, such as the time."""
+    complete: str = field(default="", name=names.COMPLETE)
+    """What the order was fulfilled by: a reference."""
+    fail: str = field(default="", name=names.FAIL)
+    """Why the order is not fulfilled."""
+
     acknowledged: str = field(default="", name=names.ACKNOWLEDGED)
     """The reason of the failure that is dealt with; after a colon, what was done: `PaymentFailed: called them`."""
 

@@ -103,9 +103,27 @@ class Payment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     observed_at: Annotated[Timestamp, Meta(description="When that event was received.")] | None = None
 
 
+@unique
+class CallbackResult(StrEnum):
+    """What a backend that took its time said in the end."""
+
+    DONE = "done"
+    REFUSED = "refused"
+
+
+class Callback(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The backend's word on an order that it had taken before, as its callback brought it."""
+
+    result: CallbackResult
+    reference: Annotated[str, Meta(max_length=255, description="What the backend calls the order.")] | None = None
+    message: Annotated[str, Meta(max_length=1024, description="Why it was refused, for a person.")] | None = None
+    observed_at: Annotated[Timestamp, Meta(description="When the callback came.")] | None = None
+
+
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What Stripe said of the order. Written by the webhook service alone."""
 
     session: Annotated[Session, Meta(extra_json_schema={"x-kubernetes-validations": [SESSION_RULE]})]
     payment: Payment
     amount: Amount | None = None
+    callback: Callback | None = None

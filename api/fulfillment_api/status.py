@@ -51,6 +51,18 @@ class Reason(StrEnum):
     """The fulfillment backend had a passing fault; it is tried again."""
     FULFILLMENT_FAILED = "FulfillmentFailed"
     """The backend refused the order for good, or its deadline passed: a person is needed."""
+    HANDED_OVER = "HandedOver"
+    """The backend has the order, and works on it."""
+    NO_ROUTE = "NoRoute"
+    """No route takes the order: a person must add one, then ask for another try."""
+    PAUSED = "Paused"
+    """A person holds the order."""
+    COMPLETED_BY_HAND = "CompletedByHand"
+    """A person said that the order is fulfilled."""
+    FAILED_BY_HAND = "FailedByHand"
+    """A person said that the order is not to be fulfilled."""
+    PAYMENT_OVERDUE = "PaymentOverdue"
+    """The payment takes longer than its method can: a person must look."""
     FULFILLED = "Fulfilled"
     MAIL_SENT = "MailSent"
     MAIL_UNAVAILABLE = "MailUnavailable"
@@ -138,6 +150,14 @@ class Fulfillment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     last_error: Annotated[str, Meta(max_length=1024, description="What went wrong last.")] | None = None
 
 
+class Obeyed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The newest instruction of each kind that was followed, so that none is followed twice."""
+
+    retry: Annotated[str, Meta(max_length=1024, description="The value of the annotation retry.")] | None = None
+    complete: Annotated[str, Meta(max_length=1024, description="The value of the annotation complete.")] | None = None
+    fail: Annotated[str, Meta(max_length=1024, description="The value of the annotation fail.")] | None = None
+
+
 class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What became of the order. Written by the operator alone."""
 
@@ -163,6 +183,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     ]
     order: Order | None = None
     fulfillment: Fulfillment | None = None
+    obeyed: Obeyed | None = None
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return the condition of this type, if there is one."""

@@ -12,7 +12,12 @@ from fulfillment_api.status import Phase, Reason
 
 _REASONS: dict[Phase, tuple[Reason, ...]] = {
     Phase.AWAITING_PAYMENT: (Reason.PAYMENT_PROCESSING, Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED),
-    Phase.FULFILLING: (Reason.BACKEND_UNAVAILABLE, Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED),
+    Phase.FULFILLING: (
+        Reason.BACKEND_UNAVAILABLE,
+        Reason.HANDED_OVER,
+        Reason.STRIPE_UNAVAILABLE,
+        Reason.STRIPE_MISCONFIGURED,
+    ),
     Phase.FULFILLED: (Reason.FULFILLED,),
     Phase.FAILED: (
         Reason.PAYMENT_FAILED,
@@ -51,6 +56,7 @@ class BackendResult(StrEnum):
     """What a backend made of an order."""
 
     DONE = "done"
+    IN_PROGRESS = "in-progress"
     TRY_AGAIN = "try-again"
     REFUSED = "refused"
 

@@ -12,7 +12,7 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_operator import transition
-from fulfillment_operator.backends.interface import Backend, Done, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_operator.backends.interface import Backend, Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.decide import (
@@ -67,6 +67,15 @@ class Pace:
     """Between two looks that Stripe or the mail server kept from their end."""
     kubernetes: Backoff
     """Between two tries to write a status."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a step led to."""
+
+    status: Status
+    ask_after: timedelta | None = None
+    """When to ask a backend that is still at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +144,25 @@ class Reconciler:
                 session = await self._retrieve(request)
             except StripeError as error:
                 return await self._wait_for_stripe(request, error, failures)
-            return await self._write(request, await self._take(decide(request, session), request), failures)
+            taken = await self._take(decide(request, session), request)
+            looked = await self._write(request, taken.status, failures)
+            if taken.ask_after is None or looked.request is None or looked.again_after == timedelta(0):
+                return looked
+            return Looked(looked.request, taken.ask_after)
 
     async def _retrieve(self, request: FulfillmentRequest) -> CheckoutSession | None:
         with self._metrics.stripe_seconds.time():
             return await self._stripe.retrieve(request.spec.session.id, request.spec.session.account)
 
-    async def _take(self, step: Step, request: FulfillmentRequest) -> Status:
+    async def _take(self, step: Step, request: FulfillmentRequest) -> _Taken:
         match step:
             case AwaitPayment(session):
-                return transition.awaiting_payment(request, session, self._clock())
+                return _Taken(transition.awaiting_payment(request, session, self._clock()))
             case FailPayment(session, notify):
                 mail = await self._tell(request, session) if notify else None
-                return transition.payment_failed(request, session, mail, self._clock())
+                return _Taken(transition.payment_failed(request, session, mail, self._clock()))
             case Refuse():
-                return transition.refused(request, step, self._clock())
+                return _Taken(transition.refused(request, step, self._clock()))
             case Fulfill(session):
                 return await self._hand_over(request, session)
             case _:
@@ -161,8 +174,15 @@ class Reconciler:
         _log.info("reconcile.customer_told", reason=outcome.reason, message=outcome.message)
         return outcome
 
-    async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> Status:
-        order = PaidOrder(_key(request), request.metadata.namespace, request.spec.session, session)
+    async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
+        order = PaidOrder(
+            _key(request),
+            request.metadata.namespace,
+            request.spec.session,
+            session,
+            in_progress=request.status is not None and request.status.reason == Reason.HANDED_OVER,
+            callback=request.spec.callback,
+        )
         with self._metrics.backend_seconds.labels(self._backend.name).time():
             outcome = await self._backend.fulfill(order)
         self._metrics.backend_attempts.labels(self._backend.name, _result(outcome)).inc()
@@ -171,7 +191,12 @@ class Reconciler:
             delay=self._pace.backend.delay((before.attempts if before else 0) + 1),
             deadline=self._pace.backend_deadline,
         )
-        return transition.handed_over(request, session, outcome, self._backend.name, retries, self._clock())
+        now = self._clock()
+        status = transition.handed_over(request, session, outcome, self._backend.name, retries, now)
+        if not isinstance(outcome, InProgress) or status.fulfillment is None:
+            return _Taken(status)
+        left = status.fulfillment.started_at + retries.deadline - now
+        return _Taken(status, min(outcome.check_after or left, left) if status.phase is Phase.FULFILLING else None)
 
     async def _wait_for_stripe(self, request: FulfillmentRequest, error: StripeError, failures: int) -> Looked:
         failures += 1
@@ -261,6 +286,8 @@ def _result(outcome: Outcome) -> BackendResult:
     match outcome:
         case Done():
             return BackendResult.DONE
+        case InProgress():
+            return BackendResult.IN_PROGRESS
         case TryAgain():
             return BackendResult.TRY_AGAIN
         case Refused():

@@ -19,7 +19,7 @@ from fulfillment_api.status import (
     Reason,
     Status,
 )
-from fulfillment_operator.backends.interface import Done, Outcome, Refused, TryAgain
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, Refused, TryAgain
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment
 from fulfillment_operator.decide import Refuse
 
@@ -111,6 +111,13 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
             phase, reason = Phase.FULFILLED, Reason.FULFILLED
             message = f"the backend {backend} fulfilled the order" + (f" as {reference}" if reference else "")
             this = replace(this, completed_at=now, reference=reference)
+        case InProgress(message, reference) if now < started + retries.deadline:
+            phase, reason = Phase.FULFILLING, Reason.HANDED_OVER
+            # It is asked again and again, and each answer is no news.
+            this = replace(this, attempts=max(1, before.attempts if before else 0), reference=reference)
+        case InProgress(message):
+            message = f"{message}; it did not come to an end until the deadline, so a person is needed"
+            this = replace(this, attempts=max(1, before.attempts if before else 0), last_error=message[:1024])
         case TryAgain(error, after) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
             message = f"{error}; it is tried again"

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from builders import CREATED, make_request, make_session
 from fulfillment_api.spec import PaymentStatus
-from fulfillment_api.status import ConditionType, Phase, Reason, Status
-from fulfillment_operator.backends.interface import Done, Outcome, Refused, TryAgain
+from fulfillment_api.status import ConditionType, Fulfillment, Phase, Reason, Status
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, Refused, TryAgain
 from fulfillment_operator.checkout import SessionPayment
 from fulfillment_operator.decide import Refuse
 from fulfillment_operator.transition import (
@@ -150,6 +150,19 @@ def test_while_stripe_is_away_the_hint_tells_the_phase(hint: PaymentStatus, expe
     status = stripe_trouble(make_request(hint), Reason.STRIPE_UNAVAILABLE, "Stripe's API cannot be reached", NOW)
     assert (status.phase, status.reason) == (expected, Reason.STRIPE_UNAVAILABLE)
     assert conditions(status)["Paid"] == ("Unknown", "StripeUnavailable")
+
+
+def test_a_backend_that_takes_its_time_is_no_fault() -> None:
+    """The order is fulfilling and handed over once; asking again is no news, and the deadline ends it."""
+    session, answer = make_session(), InProgress("the Job runs", "job-7")
+    first = handed_over(make_request(), session, answer, "job", RETRIES, NOW)
+    assert (first.phase, first.reason) == (Phase.FULFILLING, Reason.HANDED_OVER)
+    assert first.fulfillment == Fulfillment(backend="job", attempts=1, started_at=NOW, reference="job-7")
+    request = make_request(status=first)
+    assert handed_over(request, session, answer, "job", RETRIES, NOW + timedelta(minutes=5)) == first
+    late = handed_over(request, session, answer, "job", RETRIES, NOW + RETRIES.deadline)
+    assert (late.phase, late.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+    assert late.message == "the Job runs; it did not come to an end until the deadline, so a person is needed"
 
 
 def test_saying_the_same_again_changes_nothing() -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from fulfillment_api.spec import Session
+from fulfillment_api.spec import Callback, Session
 from fulfillment_operator.checkout import CheckoutSession
 
 
@@ -24,6 +24,10 @@ class PaidOrder:
     """The Session as the request's spec names it: metadata, client reference, payment link, ….."""
     session: CheckoutSession
     """The Session as Stripe has it: line items, amount, customer, shipping."""
+    in_progress: bool = False
+    """Whether the answer to this key was `InProgress` before."""
+    callback: Callback | None = None
+    """What the backend's callback said since, if one came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,18 @@ class Done:
 
     reference: str | None = None
     """What the backend calls it, at most 255 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class InProgress:
+    """The backend has the order, and is not done: it is asked again, by `fulfill` with the same key."""
+
+    message: str
+    """What it waits for, in words that may stand in status: no secret, no personal data."""
+    reference: str | None = None
+    """What the backend calls the order, at most 255 characters."""
+    check_after: timedelta | None = None
+    """When to ask again; None when only news of the request, such as a callback, or the deadline calls for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +68,7 @@ class Refused:
     """Why, in words that may stand in status: no secret, no personal data."""
 
 
-Outcome = Done | TryAgain | Refused
+Outcome = Done | InProgress | TryAgain | Refused
 
 
 class Backend(Protocol):
