@@ -36,6 +36,14 @@ demo: programs ## play every kind of order on this machine; ONCE=1 ends after th
 test: programs chart-programs ## run every test that needs no cluster with nodes; TESTS=tests/unit runs some
 	$(BIN)/pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term)
 
+.PHONY: images
+images: programs ## build both images, and load them into the cluster at hand (kind, k3d, minikube, …)
+	@$(BIN)/python -m fulfillment_local.images $(if $(TAG),--tag $(TAG))
+
+.PHONY: e2e
+e2e: images chart-programs ## try the installed chart on the cluster at hand, with both images
+	$(BIN)/pytest --exitfirst --timeout=600 $(if $(TESTS),$(TESTS),tests/cluster)
+
 .PHONY: bench
 bench: programs ## measure orders a second; ORDERS=2000 SENDERS=64
 	@$(BIN)/python benchmarks/orders.py
