@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chart_rendering import CHART, RELEASE, HelmError, run_helm
+from chart_rendering import CHART, RELEASE, VALUES, HelmError, run_helm
 from fulfillment_api.names import API_VERSION, GROUP, KIND, PLURAL, request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
@@ -13,6 +13,8 @@ from fulfillment_local.programs import ChartPrograms
 from kubectl import kubectl
 
 CRD = f"{PLURAL}.{GROUP}"
+ADOPTING = "--take-ownership", "--force-conflicts"
+"""How Helm 4 is told that a CustomResourceDefinition, of whatever content, is the release's."""
 
 Helm = Callable[..., str]
 
@@ -51,7 +53,7 @@ def test_a_release_lives_and_orders_outlive_it(
 ) -> None:
     """Install, upgrade and uninstall leave the orders; the next installation takes the definition over by itself."""
     installing, upgrading = cluster(getattr(programs, first)), cluster(getattr(programs, then))
-    installing("install", RELEASE, str(CHART))
+    installing("install", RELEASE, str(CHART), *(ADOPTING if first == "helm" else ()))
     order(control_plane, namespace)
 
     upgrading("upgrade", RELEASE, str(CHART), "--set=webhook.replicas=3")
@@ -66,6 +68,23 @@ def test_a_release_lives_and_orders_outlive_it(
     upgrading("uninstall", RELEASE)
 
 
+@pytest.mark.usefixtures("foreign_crds")
+def test_everything_is_installed(
+    control_plane: ControlPlane, namespace: str, cluster: Callable[[Path], Helm], helm: Path
+) -> None:
+    """With every switch on, either Helm applies each object, and an upgrade that switches all off leaves no more."""
+    on_cluster = cluster(helm)
+    without_definition = "--set=crds.install=false"
+
+    on_cluster("install", RELEASE, str(CHART), f"--values={VALUES['everything']}", without_definition)
+    monitors = "servicemonitors,podmonitors,prometheusrules,httproutes,ingresses,networkpolicies,hpa,pdb"
+    assert len(listed(control_plane, namespace, monitors)) == 10
+
+    on_cluster("upgrade", RELEASE, str(CHART), f"--values={VALUES['nothing']}", without_definition)
+    assert listed(control_plane, namespace, monitors) == []
+    on_cluster("uninstall", RELEASE)
+
+
 def test_a_definition_that_is_there_is_adopted(
     control_plane: ControlPlane, cluster: Callable[[Path], Helm], programs: ChartPrograms
 ) -> None:
@@ -76,7 +95,7 @@ def test_a_definition_that_is_there_is_adopted(
     with pytest.raises(HelmError, match=f'CustomResourceDefinition "{CRD}".*exists and cannot be imported'):
         helm("install", RELEASE, str(CHART))
 
-    helm("install", RELEASE, str(CHART), "--take-ownership", "--force-conflicts")
+    helm("install", RELEASE, str(CHART), *ADOPTING)
     helm("uninstall", RELEASE)
 
 
