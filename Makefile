@@ -25,7 +25,7 @@ programs: $(SETUP) # etcd, kube-apiserver and kubectl: found, downloaded or buil
 	@$(BIN)/python -m fulfillment_local.programs >/dev/null
 
 .PHONY: chart-programs
-chart-programs: $(SETUP) # helm, Prometheus and what else tries the chart: found or built (about 5 minutes, once)
+chart-programs: $(SETUP) # helm, Prometheus and what else tries the chart: found or built (about 6 minutes, once)
 	@$(BIN)/python -m fulfillment_local.programs --chart >/dev/null
 
 .PHONY: demo

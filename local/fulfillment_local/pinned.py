@@ -112,7 +112,7 @@ PROMETHEUS = Program(
     "prometheus",
     _PROMETHEUS,
     "github.com/prometheus/prometheus/cmd/prometheus",
-    "about a minute",
+    "about 2 minutes on 2 cores",
     ("--version",),
     (3,),
 )
@@ -120,7 +120,7 @@ PROMTOOL = Program(
     "promtool",
     _PROMETHEUS,
     "github.com/prometheus/prometheus/cmd/promtool",
-    "about a minute",
+    "a few seconds",
     PROMETHEUS.ask_version,
     PROMETHEUS.oldest,
 )

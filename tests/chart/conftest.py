@@ -1,6 +1,9 @@
+import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ import yaml
 from chart_rendering import Manifest
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import ChartPrograms, find_chart_programs
-from kubectl import kubectl
+from kubectl import KubectlError, kubectl
 from openapi_schemas import LOCATION, write_schemas
 
 FOREIGN_CRDS = Path(__file__).parents[3] / "shared/reference/crds"
@@ -35,20 +38,41 @@ def foreign_crds(control_plane: ControlPlane) -> None:
     definitions = [each for file in files for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
     kubectl(control_plane, "apply", "--server-side", "-f", "-", manifests=definitions)
     kubectl(control_plane, "wait", "--for=condition=Established", "-f", "-", manifests=definitions)
+    deadline = time.monotonic() + 20
+    while not all(published(control_plane, each) for each in definitions):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)  # there is no event to wait for
 
 
-@pytest.fixture
+def published(control_plane: ControlPlane, definition: Manifest) -> bool:
+    """Return whether the API server tells the schema of a custom resource: it does so a while after it serves it."""
+    spec = definition["spec"]
+    try:
+        document = kubectl(
+            control_plane, "get", "--raw", f"/openapi/v3/apis/{spec['group']}/{spec['versions'][0]['name']}"
+        )
+    except KubectlError:
+        return False
+    return f'"kind":"{spec["names"]["kind"]}"' in document
+
+
+@pytest.fixture(scope="session")
 def kubeconform(
-    control_plane: ControlPlane, programs: ChartPrograms, tmp_path: Path
+    control_plane: ControlPlane, programs: ChartPrograms, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Sequence[Manifest]], list[str]]:
     """Give what says what is wrong with manifests, by the schemas that the API server publishes of itself."""
+    folder = tmp_path_factory.mktemp("schemas")
+
+    @cache
+    def publish(version: str) -> None:
+        path = f"/openapi/v3/{'apis' if '/' in version else 'api'}/{version}"
+        write_schemas(json.loads(kubectl(control_plane, "get", "--raw", path)), folder)
 
     def complaints(manifests: Sequence[Manifest]) -> list[str]:
-        for version in {each["apiVersion"] for each in manifests}:
-            path = f"/openapi/v3/{'apis' if '/' in version else 'api'}/{version}"
-            write_schemas(yaml.safe_load(kubectl(control_plane, "get", "--raw", path)), tmp_path)
+        for each in manifests:
+            publish(each["apiVersion"])
         checked = subprocess.run(  # noqa: S603 - our own arguments
-            [programs.kubeconform, "-strict", "-summary", "-schema-location", f"{tmp_path}/{LOCATION}"],
+            [programs.kubeconform, "-strict", "-summary", "-schema-location", f"{folder}/{LOCATION}"],
             input=yaml.safe_dump_all(manifests),
             capture_output=True,
             text=True,
