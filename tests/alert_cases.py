@@ -25,6 +25,9 @@ class Case:
     """What is not there of what is healthy."""
 
 
+OVERDUE = 'fulfillment_requests{phase="awaiting-payment",reason="PaymentOverdue",acknowledged="false",pod="a"}'
+
+
 def requests(reason: str, pod: str = "a", acknowledged: str = "false") -> str:
     labels = f'phase="failed",reason="{reason}",acknowledged="{acknowledged}",pod="{pod}"'
     return f"fulfillment_requests{{{labels}}}"
@@ -221,8 +224,23 @@ OTHERS = (
     ),
     Case(
         "a payment that is overdue",
-        {OLDEST.replace("fulfilling", "awaiting-payment"): f"-{13 * 86400}x3000"},
-        {DAY - 10: set(), DAY + 70: {"CheckoutPaymentOverdue"}},
+        {OVERDUE: "0x9 1x49 0x100"},
+        {9: set(), 10: {"CheckoutPaymentOverdue"}, 60: {"CheckoutPaymentOverdue"}, 70: set()},
+    ),
+    Case(
+        "a payment that is overdue, and the operator restarts",
+        {OVERDUE: "0x9 1x20 _x1 0x0 1x100"},
+        {9: set(), **{minute: {"CheckoutPaymentOverdue"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "two replicas, and the other takes the lead while a payment is overdue",
+        {OVERDUE: "0x9 1x10 _x100", OVERDUE.replace('pod="a"', 'pod="b"'): "_x21 1x100"},
+        {9: set(), **{minute: {"CheckoutPaymentOverdue"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "an order that a person gave up is no news",
+        {requests("FailedByHand"): "0x9 1x200", transitions("FailedByHand"): "0x9 1x200"},
+        {10: set(), 60: set()},
     ),
     Case(
         "a request without a signature is no alert",

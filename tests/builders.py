@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fulfillment_api.names import request_name
-from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
+from fulfillment_api.resource import Annotations, FulfillmentRequest, ObjectMeta
 from fulfillment_api.spec import Amount, Mode, Payment, PaymentStatus, Session, Spec
 from fulfillment_api.status import LineItem, Status
 from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus
@@ -22,6 +22,7 @@ def make_request(
     generation: int = 1,
     livemode: bool = False,
     deleted: bool = False,
+    annotations: Annotations = Annotations(),  # noqa: B008 - frozen
 ) -> FulfillmentRequest:
     return FulfillmentRequest(
         metadata=ObjectMeta(
@@ -32,6 +33,7 @@ def make_request(
             generation=generation,
             creation_timestamp=CREATED,
             deletion_timestamp=CREATED if deleted else None,
+            annotations=annotations,
         ),
         spec=Spec(
             session=Session(id=session_id, livemode=livemode, mode=Mode.PAYMENT, metadata={"cart": "c-17"}),

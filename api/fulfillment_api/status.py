@@ -142,8 +142,16 @@ class Fulfillment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
     """What the fulfillment backend did."""
 
     backend: Annotated[str, Meta(max_length=63, description="The backend's name: log, http, ….")]
-    attempts: Annotated[int, Meta(ge=0, description="How often the order was handed to the backend.")]
-    started_at: Annotated[Timestamp, Meta(description="When it was first handed over.")]
+    attempts: Annotated[
+        int, Meta(ge=0, description="How often the order was handed to the backend, since a person last asked for it.")
+    ]
+    started_at: Annotated[
+        Timestamp, Meta(description="When it was first handed over, since a person last asked for it.")
+    ]
+    accepted_at: (
+        Annotated[Timestamp, Meta(description="When the backend took the order, to say later what became of it.")]
+        | None
+    ) = None
     completed_at: Annotated[Timestamp, Meta(description="When the backend said it is done.")] | None = None
     next_attempt_at: Annotated[Timestamp, Meta(description="When it is handed over again.")] | None = None
     reference: Annotated[str, Meta(max_length=255, description="What the backend calls the order.")] | None = None

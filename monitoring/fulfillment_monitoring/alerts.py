@@ -88,7 +88,7 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutOrderRefused",
-        expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed"'),
+        expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed|FailedByHand"'),
         hold="10m",  # what `helm test` makes is refused, and deleted within seconds
         severity=Severity.WARNING,
         summary="A request failed for {{ .Labels.reason }} in {{ .Labels.namespace }}",
@@ -105,11 +105,11 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutPaymentOverdue",
-        expression=_age_of_oldest('phase="awaiting-payment"') + " > 14 * 86400",
-        hold="1h",
+        expression=_level('phase="awaiting-payment"', 'reason="PaymentOverdue"') + " > 0",
+        hold="0s",
         severity=Severity.WARNING,
-        summary="An order awaits its payment for more than 14 days in {{ .Labels.namespace }}",
-        description="No delayed payment method should take that long.",
+        summary="An order awaits its payment for too long in {{ .Labels.namespace }}",
+        description="It takes longer than its payment method can. The order goes on waiting until a person ends it.",
     ),
     Alert(
         name="CheckoutSignatureFailures",

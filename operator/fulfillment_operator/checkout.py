@@ -59,3 +59,5 @@ class CheckoutSession(Struct, frozen=True, kw_only=True):
     amount: Amount | None
     customer: Customer | None
     shipping: Shipping | None
+    payment_methods: tuple[str, ...] = ()
+    """`payment_method_types`: with which the buyer could pay."""

@@ -9,6 +9,8 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment, SessionStatus
+from fulfillment_operator.instructions import Hold, holds_anew, instruction, is_retry_asked
+from fulfillment_operator.payment_methods import longest_wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class AwaitPayment:
     """Wait for the payment to succeed or fail."""
 
     session: CheckoutSession
+    overdue: bool = False
+    """Whether it takes longer than its method can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,15 @@ def when_to_look(request: FulfillmentRequest, now: datetime, recheck: timedelta)
         return LookNow()
     if status.phase is Phase.FULFILLED:  # absorbs: no later event makes an order unfulfilled, or fulfills it twice
         return Settled()
+    asked = instruction(request)
+    if isinstance(asked, Hold) and not holds_anew(request, asked):
+        return Settled()
+    if asked is not None or status.reason == Reason.PAUSED or is_retry_asked(request):
+        return LookNow()
+    return _when_nothing_is_asked(request, status, now, recheck)
+
+
+def _when_nothing_is_asked(request: FulfillmentRequest, status: Status, now: datetime, recheck: timedelta) -> Look:
     if status.observed_generation != request.metadata.generation or status.reason in _RETRIED:
         return LookNow()
     match status.phase:
@@ -93,6 +106,8 @@ def when_to_look(request: FulfillmentRequest, now: datetime, recheck: timedelta)
             return LookAt(_next_recheck(request, now, recheck))
         case Phase.FAILED:
             return LookNow() if _mail_is_due(status) else Settled()
+        case Phase.FULFILLED:
+            return Settled()
 
 
 def refuse_unseen(request: FulfillmentRequest, *, livemode: bool) -> Refuse | None:
@@ -120,7 +135,7 @@ def refuse_unseen(request: FulfillmentRequest, *, livemode: bool) -> Refuse | No
     return None
 
 
-def decide(request: FulfillmentRequest, session: CheckoutSession | None) -> Step:
+def decide(request: FulfillmentRequest, session: CheckoutSession | None, now: datetime) -> Step:
     """Choose the next step for an order that is due.
 
     An event is a hint; what Stripe says now is believed (Stripe, "Fulfill orders with Checkout").
@@ -128,6 +143,7 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None) -> Step
     Args:
         request: the object as it stands in the cluster.
         session: what Stripe says now; None when it knows no such Session.
+        now: the time, with its zone.
     """
     if session is None:
         return Refuse(
@@ -138,8 +154,9 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None) -> Step
         return Refuse(Reason.NOTHING_TO_FULFILL, "the Session saved a payment method, and sold nothing", session)
     if session.status is SessionStatus.EXPIRED:
         return Refuse(Reason.SESSION_EXPIRED, "the Session expired before the buyer completed it", session)
+    overdue = now > request.metadata.creation_timestamp + longest_wait(session.payment_methods)
     if session.status is SessionStatus.OPEN:
-        return AwaitPayment(session)
+        return AwaitPayment(session, overdue)
     match session.payment:
         case SessionPayment.PAID | SessionPayment.NO_PAYMENT_REQUIRED:
             return Fulfill(session)
@@ -148,7 +165,7 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None) -> Step
         case SessionPayment.UNPAID if request.spec.payment.status is PaymentStatus.FAILED:
             return FailPayment(session, notify=not _was_notified(request.status))
         case SessionPayment.UNPAID:
-            return AwaitPayment(session)
+            return AwaitPayment(session, overdue)
 
 
 def _was_notified(status: Status | None) -> bool:

@@ -11,17 +11,25 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
 
 _REASONS: dict[Phase, tuple[Reason, ...]] = {
-    Phase.AWAITING_PAYMENT: (Reason.PAYMENT_PROCESSING, Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED),
-    Phase.FULFILLING: (
-        Reason.BACKEND_UNAVAILABLE,
-        Reason.HANDED_OVER,
+    Phase.AWAITING_PAYMENT: (
+        Reason.PAYMENT_PROCESSING,
+        Reason.PAYMENT_OVERDUE,
+        Reason.PAUSED,
         Reason.STRIPE_UNAVAILABLE,
         Reason.STRIPE_MISCONFIGURED,
     ),
-    Phase.FULFILLED: (Reason.FULFILLED,),
+    Phase.FULFILLING: (
+        Reason.BACKEND_UNAVAILABLE,
+        Reason.HANDED_OVER,
+        Reason.PAUSED,
+        Reason.STRIPE_UNAVAILABLE,
+        Reason.STRIPE_MISCONFIGURED,
+    ),
+    Phase.FULFILLED: (Reason.FULFILLED, Reason.COMPLETED_BY_HAND),
     Phase.FAILED: (
         Reason.PAYMENT_FAILED,
         Reason.FULFILLMENT_FAILED,
+        Reason.FAILED_BY_HAND,
         Reason.SESSION_NOT_FOUND,
         Reason.SESSION_EXPIRED,
         Reason.NOTHING_TO_FULFILL,
@@ -29,6 +37,8 @@ _REASONS: dict[Phase, tuple[Reason, ...]] = {
         Reason.NAME_MISMATCH,
     ),
 }
+_OTHERS_ARE_AT_WORK = {Reason.HANDED_OVER, Reason.PAUSED}
+"""In these the operator has nothing to do, however long it takes."""
 _MAIL_REASONS = (
     Reason.MAIL_SENT,
     Reason.MAIL_UNAVAILABLE,
@@ -48,6 +58,7 @@ class Trouble(StrEnum):
     STRIPE_MISCONFIGURED = "stripe-misconfigured"
     KUBERNETES = "kubernetes"
     UNDECODABLE = "undecodable"
+    ODD_ANNOTATION = "odd-annotation"
     UNEXPECTED = "unexpected"
 
 
@@ -159,6 +170,8 @@ class RequestsCollector(Collector):
             phase, reason = (str(status.phase), status.reason) if status else ("", "")
             labels = (phase, reason, request.is_acknowledged)
             counts[labels] = counts.get(labels, 0) + 1
+            if reason in _OTHERS_ARE_AT_WORK:
+                continue
             created = request.metadata.creation_timestamp.timestamp()
             oldest[phase] = min(created, oldest.get(phase, created))
         requests = GaugeMetricFamily(
@@ -172,7 +185,8 @@ class RequestsCollector(Collector):
         yield requests
         ages = GaugeMetricFamily(
             "fulfillment_oldest_request_timestamp_seconds",
-            "When the oldest request of a phase was created, in Unix time.",
+            "When the oldest request of a phase was created, in Unix time. "
+            "Those that a person holds or a backend works on do not count.",
             labels=["phase"],
         )
         for phase, created in oldest.items():

@@ -5,12 +5,13 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, assert_never
+from typing import Literal, Protocol, assert_never
 
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_api.spec import Callback
+from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
 from fulfillment_operator.backends.interface import Backend, Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
 from fulfillment_operator.backoff import Backoff
@@ -28,6 +29,7 @@ from fulfillment_operator.decide import (
     refuse_unseen,
     when_to_look,
 )
+from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction
 from fulfillment_operator.metrics import BackendResult, OperatorMetrics, Trouble
 from fulfillment_operator.stripe_api import StripeApi, StripeError, StripeUnavailableError
 from fulfillment_operator.transition import MailOutcome, Retries
@@ -44,6 +46,12 @@ _log = structlog.get_logger(__name__)
 
 # A blip of Stripe's leaves no trace on an order; what lasts longer is shown.
 _FAILURES_BEFORE_SHOWN = 3
+_TROUBLES = {
+    Reason.BACKEND_UNAVAILABLE,
+    Reason.PAYMENT_OVERDUE,
+    Reason.STRIPE_MISCONFIGURED,
+    Reason.STRIPE_UNAVAILABLE,
+}
 
 
 class CustomerMail(Protocol):
@@ -137,6 +145,11 @@ class Reconciler:
             failures: how many looks in a row were kept from their end before this one.
         """
         with self._metrics.reconcile_seconds.time():
+            match instruction(request):
+                case Hold() as hold:
+                    return await self._write(request, transition.held(request, hold, self._clock()), failures)
+                case Complete() | GiveUp() as end:
+                    return await self._write(request, transition.ended_by_hand(request, end, self._clock()), failures)
             refusal = refuse_unseen(request, livemode=self._livemode)
             if refusal is not None:
                 return await self._write(request, transition.refused(request, refusal, self._clock()), failures)
@@ -144,7 +157,7 @@ class Reconciler:
                 session = await self._retrieve(request)
             except StripeError as error:
                 return await self._wait_for_stripe(request, error, failures)
-            taken = await self._take(decide(request, session), request)
+            taken = await self._take(decide(request, session, self._clock()), request)
             looked = await self._write(request, taken.status, failures)
             if taken.ask_after is None or looked.request is None or looked.again_after == timedelta(0):
                 return looked
@@ -156,8 +169,8 @@ class Reconciler:
 
     async def _take(self, step: Step, request: FulfillmentRequest) -> _Taken:
         match step:
-            case AwaitPayment(session):
-                return _Taken(transition.awaiting_payment(request, session, self._clock()))
+            case AwaitPayment(session, overdue):
+                return _Taken(transition.awaiting_payment(request, session, self._clock(), overdue=overdue))
             case FailPayment(session, notify):
                 mail = await self._tell(request, session) if notify else None
                 return _Taken(transition.payment_failed(request, session, mail, self._clock()))
@@ -175,18 +188,18 @@ class Reconciler:
         return outcome
 
     async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
+        before = transition.tries_before(request)
         order = PaidOrder(
             _key(request),
             request.metadata.namespace,
             request.spec.session,
             session,
-            in_progress=request.status is not None and request.status.reason == Reason.HANDED_OVER,
-            callback=request.spec.callback,
+            in_progress=before is not None and before.accepted_at is not None,
+            callback=_callback_since(request, before),
         )
         with self._metrics.backend_seconds.labels(self._backend.name).time():
             outcome = await self._backend.fulfill(order)
         self._metrics.backend_attempts.labels(self._backend.name, _result(outcome)).inc()
-        before = request.status.fulfillment if request.status else None
         retries = Retries(
             delay=self._pace.backend.delay((before.attempts if before else 0) + 1),
             deadline=self._pace.backend_deadline,
@@ -256,25 +269,44 @@ class Reconciler:
         old = before.status
         if old is not None and (old.phase, old.reason) == (status.phase, status.reason):
             return
-        warning = status.phase is Phase.FAILED or status.phase is Phase.FULFILLING
+        warning = status.phase is Phase.FAILED or status.reason in _TROUBLES
         self._metrics.transitions.labels(status.phase, status.reason).inc()
         if status.phase is Phase.FULFILLED:
             age = self._clock() - request.metadata.creation_timestamp
             self._metrics.seconds_to_fulfill.observe(max(age.total_seconds(), 0))
         log = _log.warning if warning else _log.info
         log("reconcile.transition", phase=status.phase, reason=status.reason, message=status.message)
+        await self._post("Warning" if warning else "Normal", request, status.reason, status.message)
+
+    async def complain(self, request: FulfillmentRequest, message: str) -> None:
+        """Log, count and post that an annotation is not understood."""
+        self._metrics.troubles.labels(Trouble.ODD_ANNOTATION).inc()
+        _log.warning("reconcile.odd_annotation", request=request.metadata.name, message=message)
+        await self._post("Warning", request, "OddAnnotation", message)
+
+    async def _post(
+        self, kind: Literal["Normal", "Warning"], request: FulfillmentRequest, reason: str, message: str
+    ) -> None:
         try:
             await self._kubernetes.post_event(
                 request,
-                kind="Warning" if warning else "Normal",
-                reason=status.reason,
+                kind=kind,
+                reason=reason,
                 action="Reconcile",
-                note=status.message,
+                note=message,
                 at=self._clock(),
                 reporter=self._reporter,
             )
         except KubernetesError as error:  # an Event is told to people; the status has the fact
             _log.warning("reconcile.event_not_posted", message=str(error))
+
+
+def _callback_since(request: FulfillmentRequest, before: Fulfillment | None) -> Callback | None:
+    """Return the backend's callback, unless it is about an earlier try."""
+    callback = request.spec.callback
+    if callback is None or before is None or callback.observed_at is None or callback.observed_at < before.started_at:
+        return None
+    return callback
 
 
 def _key(request: FulfillmentRequest) -> str:

@@ -165,6 +165,7 @@ class _Session(msgspec.Struct):
     customer_details: Customer | None = None
     collected_information: _CollectedInformation | None = None
     payment_intent: _PaymentIntent | str | None = None
+    payment_method_types: list[str] | None = None
     line_items: _LineItems = msgspec.field(default_factory=_LineItems)
 
 
@@ -190,6 +191,7 @@ def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
         amount=amount,
         customer=raw.customer_details,
         shipping=raw.collected_information.shipping_details if raw.collected_information else None,
+        payment_methods=tuple(raw.payment_method_types or ()),
     )
 
 

@@ -14,6 +14,7 @@ from fulfillment_api.status import (
     ConditionStatus,
     ConditionType,
     Fulfillment,
+    Obeyed,
     Order,
     Phase,
     Reason,
@@ -22,6 +23,14 @@ from fulfillment_api.status import (
 from fulfillment_operator.backends.interface import Done, InProgress, Outcome, Refused, TryAgain
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment
 from fulfillment_operator.decide import Refuse
+from fulfillment_operator.instructions import (
+    Complete,
+    GiveUp,
+    Hold,
+    is_retry_asked,
+    obeyed_by_ending,
+    obeyed_by_looking,
+)
 
 _PAID = (ConditionStatus.TRUE, Reason.PAID, "Stripe has the payment")
 _FREE = (ConditionStatus.TRUE, Reason.NO_PAYMENT_REQUIRED, "the order costs nothing")
@@ -49,14 +58,18 @@ class MailOutcome:
     """For a person, without the address."""
 
 
-def awaiting_payment(request: FulfillmentRequest, session: CheckoutSession, now: datetime) -> Status:
-    """The payment is on its way."""
+def awaiting_payment(
+    request: FulfillmentRequest, session: CheckoutSession, now: datetime, *, overdue: bool = False
+) -> Status:
+    """The payment is on its way; `overdue` when it takes longer than its method can."""
     return _status(
         request,
         now,
         phase=Phase.AWAITING_PAYMENT,
-        reason=Reason.PAYMENT_PROCESSING,
-        message="the buyer completed Checkout; the payment may take days to succeed or fail",
+        reason=Reason.PAYMENT_OVERDUE if overdue else Reason.PAYMENT_PROCESSING,
+        message="the payment takes longer than its method can: look at it in the Stripe Dashboard"
+        if overdue
+        else "the buyer completed Checkout; the payment may take days to succeed or fail",
         session=session,
         paid=_PROCESSING,
     )
@@ -102,7 +115,7 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
     now: datetime,
 ) -> Status:
     """The order was handed to the backend, which answered `outcome`."""
-    before = request.status.fulfillment if request.status else None
+    before = tries_before(request)
     started = before.started_at if before else now
     this = Fulfillment(backend=backend, attempts=(before.attempts if before else 0) + 1, started_at=started)
     phase, reason = Phase.FAILED, Reason.FULFILLMENT_FAILED
@@ -113,11 +126,11 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
             this = replace(this, completed_at=now, reference=reference)
         case InProgress(message, reference) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.HANDED_OVER
-            # It is asked again and again, and each answer is no news.
-            this = replace(this, attempts=max(1, before.attempts if before else 0), reference=reference)
+            accepted = (before.accepted_at if before else None) or now
+            this = replace(this, attempts=_handed_over(before), reference=reference, accepted_at=accepted)
         case InProgress(message):
             message = f"{message}; it did not come to an end until the deadline, so a person is needed"
-            this = replace(this, attempts=max(1, before.attempts if before else 0), last_error=message[:1024])
+            this = replace(this, attempts=_handed_over(before), last_error=message[:1024])
         case TryAgain(error, after) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
             message = f"{error}; it is tried again"
@@ -143,18 +156,78 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
     )
 
 
-def stripe_trouble(request: FulfillmentRequest, reason: Reason, message: str, now: datetime) -> Status:
-    """Stripe cannot be asked, so nothing is known yet: the hint of the event tells which phase is shown."""
-    hinted_paid = request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
+def _handed_over(before: Fulfillment | None) -> int:
+    """Count how often an order that the backend works on was handed to it: asking how it goes does not count."""
+    if before is None or before.accepted_at is None:
+        return (before.attempts if before else 0) + 1
+    return before.attempts
+
+
+def tries_before(request: FulfillmentRequest) -> Fulfillment | None:
+    """Return what the backend did so far; None when it did nothing, or a person asks to begin anew."""
+    return request.status.fulfillment if request.status and not is_retry_asked(request) else None
+
+
+def held(request: FulfillmentRequest, hold: Hold, now: datetime) -> Status:
+    """A person holds the order."""
+    hinted = Phase.FULFILLING if _is_hinted_paid(request) else Phase.AWAITING_PAYMENT
     return _status(
         request,
         now,
-        phase=Phase.FULFILLING if hinted_paid else Phase.AWAITING_PAYMENT,
+        phase=request.status.phase if request.status else hinted,
+        reason=Reason.PAUSED,
+        message=f"a person holds the order: {hold.why}",
+        session=None,
+        paid=None if request.status else (ConditionStatus.UNKNOWN, Reason.PAUSED, "Stripe was not asked yet"),
+        obeyed=request.status.obeyed if request.status else None,
+    )
+
+
+def ended_by_hand(request: FulfillmentRequest, end: Complete | GiveUp, now: datetime) -> Status:
+    """A person says how the order ended."""
+    before = request.status.fulfillment if request.status else None
+    match end:
+        case Complete(reference):
+            phase, reason = Phase.FULFILLED, Reason.COMPLETED_BY_HAND
+            message = f"a person says that the order is fulfilled: {reference}"
+            this = before or Fulfillment(backend="hand", attempts=0, started_at=now)
+            fulfillment: Fulfillment | None = replace(
+                this, completed_at=now, reference=reference[:255], next_attempt_at=None
+            )
+        case GiveUp(why):
+            phase, reason = Phase.FAILED, Reason.FAILED_BY_HAND
+            message = f"a person says that the order is not to be fulfilled: {why}"
+            fulfillment = before and replace(before, next_attempt_at=None)
+        case _:
+            assert_never(end)
+    return _status(
+        request,
+        now,
+        phase=phase,
+        reason=reason,
+        message=message,
+        session=None,
+        paid=None if request.status else (ConditionStatus.UNKNOWN, reason, "Stripe was not asked"),
+        fulfillment=fulfillment,
+        obeyed=obeyed_by_ending(request, end),
+    )
+
+
+def stripe_trouble(request: FulfillmentRequest, reason: Reason, message: str, now: datetime) -> Status:
+    """Stripe cannot be asked, so nothing is known yet: the hint of the event tells which phase is shown."""
+    return _status(
+        request,
+        now,
+        phase=Phase.FULFILLING if _is_hinted_paid(request) else Phase.AWAITING_PAYMENT,
         reason=reason,
         message=message,
         session=None,
         paid=(ConditionStatus.UNKNOWN, reason, message),
     )
+
+
+def _is_hinted_paid(request: FulfillmentRequest) -> bool:
+    return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
 
 
 _Aspect = tuple[ConditionStatus, Reason, str]
@@ -168,17 +241,19 @@ def _status(  # noqa: PLR0913 - a status has these parts
     reason: Reason,
     message: str,
     session: CheckoutSession | None,
-    paid: _Aspect,
+    paid: _Aspect | None,
     notified: _Aspect | None = None,
     fulfillment: Fulfillment | None = None,
+    obeyed: Obeyed | None = None,
 ) -> Status:
     before = request.status
     aspects: dict[ConditionType, _Aspect] = {
-        ConditionType.PAID: paid,
         ConditionType.FULFILLED: (_truth(phase is Phase.FULFILLED), reason, message),
         ConditionType.READY: (_truth(phase is Phase.FULFILLED), reason, message),
         ConditionType.STALLED: (_truth(phase is Phase.FAILED), reason, message),
     }
+    if paid is not None:
+        aspects[ConditionType.PAID] = paid
     if notified is not None:
         aspects[ConditionType.CUSTOMER_NOTIFIED] = notified
     order = Order(line_items=list(session.line_items), amount=session.amount) if session else None
@@ -190,6 +265,7 @@ def _status(  # noqa: PLR0913 - a status has these parts
         conditions=_conditions(before, aspects, request.metadata.generation, now),
         order=order or (before.order if before else None),
         fulfillment=fulfillment or (before.fulfillment if before else None),
+        obeyed=obeyed or obeyed_by_looking(request),
     )
 
 

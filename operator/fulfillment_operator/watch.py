@@ -22,6 +22,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
+from fulfillment_operator.odd_annotations import odd_annotations
 from fulfillment_runtime.exits import UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -76,7 +77,8 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
                 message=f"{error}: install the CustomResourceDefinition of this version",
             )
             return
-        loop.call_soon_threadsafe(controller.observe, request)
+        odd = odd_annotations(request, event["object"]["metadata"].get("annotations", {}))
+        loop.call_soon_threadsafe(controller.observe, request, odd)
 
     async def operate() -> None:
         await kopf.operator(

@@ -114,7 +114,7 @@ def test_next_step_of_a_payable_session(
 ) -> None:
     """What Stripe says now is believed, whatever the event's hint was."""
     session = make_session(payment, **changes)
-    assert decide(make_request(hint, status=before), session) == expected(session)
+    assert decide(make_request(hint, status=before), session, CREATED) == expected(session)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_failed_payment_is_told_to_the_customer_once(
     """The customer is mailed unless that was done."""
     before = status(Phase.FAILED, Reason.PAYMENT_FAILED, notified=notified) if notified else None
     session = make_session(payment)
-    assert decide(make_request(hint, status=before), session) == FailPayment(session, notify=expected)
+    assert decide(make_request(hint, status=before), session, CREATED) == FailPayment(session, notify=expected)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,14 @@ def test_a_failed_payment_is_told_to_the_customer_once(
 )
 def test_what_sold_nothing_is_refused_without_a_mail(changes: dict[str, Any], expected: Reason) -> None:
     """A setup Session and an expired one are ended with their own reasons: they are no payment failures."""
-    step = decide(make_request(), make_session(**changes))
+    step = decide(make_request(), make_session(**changes), CREATED)
     assert isinstance(step, Refuse)
     assert step.reason == expected
 
 
 def test_a_session_that_stripe_does_not_know_is_refused() -> None:
     """No such Session: failed, SessionNotFound."""
-    step = decide(make_request(), None)
+    step = decide(make_request(), None, CREATED)
     assert isinstance(step, Refuse)
     assert step.reason == Reason.SESSION_NOT_FOUND
 

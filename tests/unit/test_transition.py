@@ -157,7 +157,9 @@ def test_a_backend_that_takes_its_time_is_no_fault() -> None:
     session, answer = make_session(), InProgress("the Job runs", "job-7")
     first = handed_over(make_request(), session, answer, "job", RETRIES, NOW)
     assert (first.phase, first.reason) == (Phase.FULFILLING, Reason.HANDED_OVER)
-    assert first.fulfillment == Fulfillment(backend="job", attempts=1, started_at=NOW, reference="job-7")
+    assert first.fulfillment == Fulfillment(
+        backend="job", attempts=1, started_at=NOW, accepted_at=NOW, reference="job-7"
+    )
     request = make_request(status=first)
     assert handed_over(request, session, answer, "job", RETRIES, NOW + timedelta(minutes=5)) == first
     late = handed_over(request, session, answer, "job", RETRIES, NOW + RETRIES.deadline)

@@ -1,0 +1,156 @@
+"""A person's hand on an order, by annotations, on a real API server with a running operator."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+
+from fulfillment_api import names
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.stripe_world.model import Order, Outcome
+from fulfillment_operator.settings import BackendName
+from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+class Endpoint:
+    """A shop's endpoint that refuses orders until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.status = 400
+        self.keys: list[str] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.keys.append(request.headers["webhook-id"])
+        return web.Response(status=self.status)
+
+
+@pytest.fixture
+async def endpoint() -> AsyncIterator[Endpoint]:
+    endpoint = Endpoint()
+    app = web.Application()
+    app.router.add_post("/orders", endpoint.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
+    yield endpoint
+    await runner.cleanup()
+
+
+async def annotate(shop: Shop, name: str, **annotations: str | None) -> None:
+    """As `kubectl annotate` does; None takes one away."""
+    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
+    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
+        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
+    )
+
+
+async def test_a_failed_order_is_tried_again_once_for_each_wish(shop: Shop, endpoint: Endpoint) -> None:
+    """With the same idempotency key; the wish that was followed stands in status."""
+    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        endpoint.status = 200
+        await annotate(shop, name, retry="once more")
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.obeyed is not None
+    assert request.status.obeyed.retry == "once more"
+    assert endpoint.keys == [name, name]
+
+
+async def test_a_wish_that_was_followed_is_not_followed_again_by_the_next_operator(
+    shop: Shop, endpoint: Endpoint
+) -> None:
+    """Though the annotation is still there."""
+    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FAILED)
+        await annotate(shop, name, retry="1")
+        async with asyncio.timeout(WITHIN), shop.watching(name) as changes:
+            async for request in changes:
+                if request.status and request.status.obeyed:
+                    break
+    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+        other = await shop.sell(Order())
+        await shop.becomes(other, Phase.FAILED)
+    assert endpoint.keys == [name, name, other]
+
+
+async def test_a_held_order_waits_and_goes_on(shop: Shop) -> None:
+    """Held before the operator sees it, it is handed to nobody; let go, it is fulfilled."""
+    name = await shop.sell(Order())
+    await annotate(shop, name, paused="the address is odd")
+    async with at_work(shop):
+        request = await shop.becomes(name, Phase.FULFILLING, "Paused")
+        assert request.status is not None
+        assert request.status.message == "a person holds the order: the address is odd"
+        assert request.status.fulfillment is None
+        await annotate(shop, name, paused=None)
+        await shop.becomes(name, Phase.FULFILLED, "Fulfilled")
+    assert await shop.events(name) == [("Normal", "Paused"), ("Normal", "Fulfilled")]
+
+
+async def test_an_order_is_completed_by_hand(shop: Shop, endpoint: Endpoint) -> None:
+    """What the person writes becomes its reference."""
+    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FAILED)
+        await annotate(shop, name, complete="parcel 7, by alice")
+        request = await shop.becomes(name, Phase.FULFILLED, "CompletedByHand")
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.reference == "parcel 7, by alice"
+
+
+async def test_an_order_that_a_person_gave_up_is_not_fulfilled_by_news(shop: Shop) -> None:
+    """Nor is its customer mailed; only another try, asked for by a person, undoes it."""
+    async with at_work(shop, recheck_interval=timedelta(hours=6)):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        await annotate(shop, name, fail="sold out")
+        await shop.becomes(name, Phase.FAILED, "FailedByHand")
+        await shop.hint(name, PaymentStatus.FAILED)
+        async with asyncio.timeout(WITHIN), shop.watching(name) as changes:
+            async for request in changes:
+                if request.status and request.status.observed_generation == request.metadata.generation:
+                    break
+        assert request.status is not None
+        assert (request.status.phase, request.status.reason) == (Phase.FAILED, "FailedByHand")
+        await annotate(shop, name, fail=None, retry="2")
+        await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+    assert len(shop.mailbox.mails) == 1
+
+
+async def test_an_annotation_that_means_nothing_is_told(shop: Shop) -> None:
+    """As an Event, and in the metrics, once; the order goes on."""
+    async with at_work(shop) as operator:
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        await annotate(shop, name, retyr="1")
+        await annotate(shop, name, complete=" ")
+        async with asyncio.timeout(WITHIN):
+            while [reason for _, reason in await shop.events(name)].count("OddAnnotation") < 2:  # noqa: ASYNC110 - Events are listed
+                await asyncio.sleep(0.05)
+        found = await client.CoreV1Api(shop.api).list_namespaced_event(shop.namespace)
+        assert sorted(each.message or "" for each in found.items if each.reason == "OddAnnotation") == [
+            "the annotation checkout-fulfillment.dev/complete is empty: give it the reference of what was done",
+            "the annotation checkout-fulfillment.dev/retyr means nothing: did you mean checkout-fulfillment.dev/retry?",
+        ]
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="odd-annotation") == 2
+        await shop.hint(name, PaymentStatus.FAILED)
+        await shop.becomes(name, Phase.FAILED, "PaymentFailed")

@@ -1,0 +1,126 @@
+"""What a person asks for by annotations: what is followed, once, and what goes before what."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from builders import CREATED, make_request, make_session
+from fulfillment_api.resource import Annotations, FulfillmentRequest
+from fulfillment_api.status import Fulfillment, Obeyed, Phase, Reason, Status
+from fulfillment_operator.backends.interface import Done, Refused, TryAgain
+from fulfillment_operator.decide import Look, LookAt, LookNow, Settled, when_to_look
+from fulfillment_operator.instructions import Complete, GiveUp, Hold, Instruction, instruction
+from fulfillment_operator.transition import Retries, ended_by_hand, handed_over, held
+
+NOW = CREATED + timedelta(hours=1)
+RETRIES = Retries(delay=timedelta(seconds=10), deadline=timedelta(hours=72))
+TRIED = Fulfillment(backend="http", attempts=7, started_at=CREATED, last_error="the endpoint answered 503")
+
+
+def status(phase: Phase, reason: Reason, obeyed: Obeyed | None = None) -> Status:
+    return Status(
+        phase=phase,
+        reason=reason,
+        message="",
+        observed_generation=1,
+        conditions=[],
+        fulfillment=TRIED,
+        obeyed=obeyed,
+    )
+
+
+FAILED = status(Phase.FAILED, Reason.FULFILLMENT_FAILED)
+RETRIED = status(Phase.FAILED, Reason.FULFILLMENT_FAILED, Obeyed(retry="1"))
+WAITING = status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)
+GIVEN_UP = status(Phase.FAILED, Reason.FAILED_BY_HAND, Obeyed(fail="sold out"))
+COMPLETED = status(Phase.FULFILLED, Reason.COMPLETED_BY_HAND)
+HELD = held(make_request(), Hold("a call"), NOW)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request as it stands, what a person asks for, and when it is looked at."""
+
+    name: str
+    before: Status | None
+    asked: Annotations
+    expected: Instruction | None
+    look: type[Look] = LookNow
+    generation: int = 1
+
+
+CASES = [
+    Case("nothing is asked", FAILED, Annotations(), None, Settled),
+    Case("complete", FAILED, Annotations(complete="parcel 7"), Complete("parcel 7")),
+    Case("complete, done", COMPLETED, Annotations(complete="x"), Complete("x"), Settled),
+    Case("fail", WAITING, Annotations(fail="sold out"), GiveUp("sold out")),
+    Case("fail, done", GIVEN_UP, Annotations(fail="sold out"), None, Settled),
+    Case("fail, then another word", GIVEN_UP, Annotations(fail="never had it"), GiveUp("never had it")),
+    Case("news of an order that was given up", GIVEN_UP, Annotations(), GiveUp("sold out"), generation=2),
+    Case("given up, and tried after all", GIVEN_UP, Annotations(fail="sold out", retry="1"), None, generation=2),
+    Case("a new order is held", None, Annotations(paused="a call"), Hold("a call")),
+    Case("held, and shown so", HELD, Annotations(paused="a call"), Hold("a call"), Settled),
+    Case("held for another reason", HELD, Annotations(paused="a visit"), Hold("a visit")),
+    Case("held, and there is news", HELD, Annotations(paused="a call"), Hold("a call"), generation=2),
+    Case("no longer held", HELD, Annotations(), None),
+    Case("a failed order has nothing to hold", FAILED, Annotations(paused="a call"), Hold("a call"), Settled),
+    Case("held, and yet completed", HELD, Annotations(paused="a call", complete="x"), Complete("x")),
+    Case("retry", FAILED, Annotations(retry="1"), None),
+    Case("retry, done", RETRIED, Annotations(retry="1"), None, Settled),
+    Case("retry while it waits", WAITING, Annotations(retry="1"), None),
+    Case("a wait as ever", WAITING, Annotations(), None, LookAt),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_wish_is_followed_once(case: Case) -> None:
+    """And what ends an order goes before what holds it."""
+    request = make_request(status=case.before, annotations=case.asked, generation=case.generation)
+    assert instruction(request) == case.expected
+    assert type(when_to_look(request, NOW, timedelta(hours=6))) is case.look
+
+
+def test_a_word_of_any_length_is_followed_once() -> None:
+    """Status keeps as much of it as it has room for."""
+    word = "x" * 5000
+    ended = ended_by_hand(make_request(), GiveUp(word[:1024]), NOW)
+    assert instruction(make_request(status=ended, annotations=Annotations(fail=word))) is None
+
+
+def test_completed_by_hand() -> None:
+    """Fulfilled with a reason of its own; what the backend did before stays."""
+    done = ended_by_hand(make_request(status=FAILED), Complete("parcel 7"), NOW)
+    assert (done.phase, done.reason, done.obeyed) == (
+        Phase.FULFILLED,
+        Reason.COMPLETED_BY_HAND,
+        Obeyed(complete="parcel 7"),
+    )
+    assert done.fulfillment == Fulfillment(
+        backend="http",
+        attempts=7,
+        started_at=CREATED,
+        completed_at=NOW,
+        reference="parcel 7",
+        last_error="the endpoint answered 503",
+    )
+
+
+def retried() -> FulfillmentRequest:
+    return make_request(status=FAILED, annotations=Annotations(retry="1"))
+
+
+def test_another_try_begins_anew() -> None:
+    """Its tries are counted from the first, and its deadline begins now."""
+    later = NOW + timedelta(days=30)
+    again = handed_over(retried(), make_session(), TryAgain("the endpoint answered 503"), "http", RETRIES, later)
+    assert (again.phase, again.reason) == (Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)
+    assert again.fulfillment is not None
+    assert (again.fulfillment.attempts, again.fulfillment.started_at) == (1, later)
+
+
+@pytest.mark.parametrize(("outcome", "phase"), [(Done(), Phase.FULFILLED), (Refused("no"), Phase.FAILED)])
+def test_another_try_is_written_down_whatever_came_of_it(outcome: Done | Refused, phase: Phase) -> None:
+    """So it is not tried a third time."""
+    ended = handed_over(retried(), make_session(), outcome, "http", RETRIES, NOW)
+    assert (ended.phase, ended.obeyed) == (phase, Obeyed(retry="1"))
