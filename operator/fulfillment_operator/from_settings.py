@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 import aiohttp
-import stripe
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from fulfillment_operator.backends.http import HttpBackend
@@ -20,6 +19,7 @@ from fulfillment_operator.reconcile import CustomerMail, Pace
 from fulfillment_operator.settings import BackendName, OperatorSettings
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.stripe_connection import stripe_client
 
 
 def whole_seconds() -> datetime:
@@ -41,17 +41,8 @@ def pace_of(settings: OperatorSettings) -> Pace:
 @asynccontextmanager
 async def stripe_api(settings: OperatorSettings) -> AsyncIterator[StripeApi]:
     """Connect to Stripe, or to what stands in for it."""
-    http = stripe.AIOHTTPClient(timeout=settings.stripe_timeout.total_seconds())
-    client = stripe.StripeClient(
-        settings.stripe_api_key,
-        http_client=http,
-        base_addresses={"api": settings.stripe_api_base} if settings.stripe_api_base else {},
-        max_network_retries=0,  # the queue tries again, within the rate
-    )
-    try:
+    async with stripe_client(settings) as client:
         yield StripeApi(client, per_second=settings.stripe_requests_per_second, concurrency=settings.stripe_concurrency)
-    finally:
-        await http.close_async()  # type: ignore[no-untyped-call] # the library's
 
 
 @asynccontextmanager

@@ -21,7 +21,6 @@ from fulfillment_api import names
 from fulfillment_operator.backends.interface import Backend
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.from_settings import backend_of, mail_of, pace_of, stripe_api, whole_seconds
-from fulfillment_operator.leadership import Leadership, Terms
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.settings import OperatorSettings
@@ -31,6 +30,7 @@ from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.kubernetes_leases import LeaseApi
+from fulfillment_runtime.leadership import Leadership, Terms
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
 from fulfillment_runtime.metrics import process_registry

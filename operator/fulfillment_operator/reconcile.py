@@ -31,7 +31,7 @@ from fulfillment_operator.decide import (
 )
 from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction
 from fulfillment_operator.metrics import BackendResult, OperatorMetrics, Trouble
-from fulfillment_operator.stripe_api import StripeApi, StripeError, StripeUnavailableError
+from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.transition import MailOutcome, Retries
 from fulfillment_runtime.kubernetes_api import (
     ApiDeniedError,
@@ -41,6 +41,7 @@ from fulfillment_runtime.kubernetes_api import (
     NotInstalledError,
     RequestGoneError,
 )
+from fulfillment_runtime.stripe_connection import StripeError, StripeUnavailableError
 
 _log = structlog.get_logger(__name__)
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
+from fulfillment_runtime.settings import Port, Secret
+from fulfillment_runtime.stripe_connection import StripeSettings
 
 
 @unique
@@ -27,24 +28,9 @@ class SmtpTls(StrEnum):
     NONE = "none"
 
 
-class OperatorSettings(WorkloadSettings, frozen=True, kw_only=True):
+class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     """What the operator can be told."""
 
-    stripe_api_key: Annotated[Secret, Meta(description="the secret or restricted API key: sk_… or rk_…")] = field(
-        name="STRIPE_API_KEY"
-    )
-    stripe_api_base: (
-        Annotated[str, Meta(pattern="^https?://", description="where Stripe's API is, when not at Stripe")] | None
-    ) = field(default=None, name="STRIPE_API_BASE")
-    stripe_timeout: Annotated[timedelta, Meta(description="how long one request to Stripe may take, such as 20s")] = (
-        field(default=timedelta(seconds=20), name="STRIPE_TIMEOUT")
-    )
-    stripe_requests_per_second: Annotated[
-        float,
-        Meta(
-            gt=0, le=1000, description="the most requests to Stripe in a second (its limit: 25 in a sandbox, 100 live)"
-        ),
-    ] = field(default=20.0, name="STRIPE_REQUESTS_PER_SECOND")
     stripe_concurrency: Annotated[int, Meta(ge=1, le=1000, description="the most requests to Stripe at once")] = field(
         default=10, name="STRIPE_CONCURRENCY"
     )
@@ -114,8 +100,7 @@ class OperatorSettings(WorkloadSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check how the settings go together."""
-        if not self.stripe_api_key.startswith(("sk_", "rk_")):
-            raise ValueError("STRIPE_API_KEY is no secret key: it starts with sk_ or rk_ (Stripe Dashboard, API keys)")
+        super().__post_init__()
         if self.backend is BackendName.HTTP and self.http_url is None:
             raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
         if self.smtp_host is not None and self.mail_from is None:
@@ -127,5 +112,5 @@ class OperatorSettings(WorkloadSettings, frozen=True, kw_only=True):
 
     @property
     def livemode(self) -> bool:
-        """Whether the API key moves real money: sk_live_…, rk_live_…."""
-        return self.stripe_api_key.split("_")[1:2] == ["live"]
+        """Whether the API key moves real money."""
+        return self.key_is_live

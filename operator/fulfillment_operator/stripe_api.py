@@ -6,11 +6,9 @@ Its failures become ours: `StripeUnavailableError` passes, `StripeMisconfiguredE
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-import aiolimiter
 import msgspec
 import stripe
 
@@ -18,26 +16,12 @@ from fulfillment_api.money import display_amount
 from fulfillment_api.spec import Amount
 from fulfillment_api.status import LineItem
 from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus, Shipping
+from fulfillment_runtime.stripe_connection import StripeUnavailableError, rate_limiter, translate_error
 
 LINE_ITEMS_PAGE = 100
 """The most that Stripe lists at once."""
 
-
-class StripeError(Exception):
-    """Stripe did not answer the question. The message is for a person: no secret, no personal data."""
-
-
-class StripeUnavailableError(StripeError):
-    """Stripe cannot be reached, is too slow, throttles or fails. Worth another try."""
-
-    def __init__(self, message: str, after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.after = after
-        """How long Stripe asks to wait."""
-
-
-class StripeMisconfiguredError(StripeError):
-    """Stripe refuses the API key or its permissions: a person must mend the settings."""
+_RIGHT = "to read Checkout Sessions and PaymentIntents: give the restricted key both read permissions"
 
 
 class StripeApi:
@@ -45,7 +29,7 @@ class StripeApi:
 
     def __init__(self, client: stripe.StripeClient, *, per_second: float, concurrency: int) -> None:
         self._sessions = client.v1.checkout.sessions
-        self._rate = aiolimiter.AsyncLimiter(max(1.0, per_second), max(1.0, per_second) / per_second)
+        self._rate = rate_limiter(per_second)
         self._slots = asyncio.Semaphore(concurrency)
 
     async def retrieve(self, session_id: str, account: str | None) -> CheckoutSession | None:
@@ -82,7 +66,7 @@ class StripeApi:
         except stripe.StripeError as error:
             if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
                 return None
-            raise _translate(error) from error
+            raise translate_error(error, right=_RIGHT) from error
         except msgspec.ValidationError as error:
             raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
         return _checkout_session(raw, items)
@@ -91,31 +75,6 @@ class StripeApi:
     async def _turn(self) -> AsyncIterator[None]:
         async with self._slots, self._rate:
             yield
-
-
-def _translate(error: stripe.StripeError) -> StripeError:
-    seen = f"request {error.request_id}" if error.request_id else "no request id"
-    match error:
-        case stripe.AuthenticationError():
-            return StripeMisconfiguredError(f"Stripe does not know the API key: mend STRIPE_API_KEY ({seen})")
-        case stripe.PermissionError():
-            return StripeMisconfiguredError(
-                f"Stripe does not allow this API key to read Checkout Sessions and PaymentIntents: "
-                f"give the restricted key both read permissions ({seen})"
-            )
-        case stripe.APIConnectionError():
-            return StripeUnavailableError("Stripe's API cannot be reached")
-        case stripe.InvalidRequestError():
-            return StripeMisconfiguredError(f"Stripe refused the request with {error.http_status} ({seen})")
-        case _:
-            return StripeUnavailableError(
-                f"Stripe's API answered {error.http_status} ({seen})", _retry_after(error.headers or {})
-            )
-
-
-def _retry_after(headers: dict[str, str]) -> timedelta | None:
-    seconds = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
 
 
 class _Price(msgspec.Struct):

@@ -9,10 +9,10 @@ import pytest
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order
-from fulfillment_operator.leadership import Leadership, Terms
 from fulfillment_operator.main import RunningOperator, running_operator
 from fulfillment_runtime.exits import UnavailableError
 from fulfillment_runtime.kubernetes_leases import LeaseApi
+from fulfillment_runtime.leadership import Leadership, Terms
 from running_operator import Shop, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -74,7 +74,7 @@ async def test_who_cannot_renew_leads_no_more(shop: Shop) -> None:
         with shop.control_plane.hanging():
             async with asyncio.timeout(10):
                 error = await lost
-    assert str(error) == "the Lease could not be renewed in time: another operator may lead now"
+    assert str(error) == "the Lease could not be renewed in time: another may lead now"
 
 
 async def test_a_bug_while_renewing_ends_the_work(shop: Shop) -> None:

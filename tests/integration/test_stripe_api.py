@@ -14,7 +14,8 @@ from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.traffic import Drop, Fault, Hang, Refuse, Slow
 from fulfillment_local.stripe_world.world import new_world
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment, SessionStatus
-from fulfillment_operator.stripe_api import StripeApi, StripeMisconfiguredError, StripeUnavailableError
+from fulfillment_operator.stripe_api import StripeApi
+from fulfillment_runtime.stripe_connection import StripeMisconfiguredError, StripeUnavailableError
 
 MakeApi = Callable[..., StripeApi]
 

@@ -1,4 +1,4 @@
-"""Which of several operators works: the one that holds the Lease, as client-go's leaderelection has it.
+"""Which of several processes works: the one that holds the Lease, as client-go's leaderelection has it.
 
 A Lease fences nothing: for a moment two may believe to lead. That is why every effect has an idempotency key.
 """
@@ -79,7 +79,7 @@ class Leadership:
             await asyncio.sleep(self._terms.every.total_seconds())
             if await self._try():
                 renewed = time()
-        lost(UnavailableError("the Lease could not be renewed in time: another operator may lead now"))
+        lost(UnavailableError("the Lease could not be renewed in time: another may lead now"))
 
     async def _try(self) -> bool:
         """Take or renew the Lease, if it is ours to take; tell whether this process leads."""
