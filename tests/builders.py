@@ -5,7 +5,7 @@ from typing import Any
 
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import Annotations, FulfillmentRequest, ObjectMeta
-from fulfillment_api.spec import Amount, Mode, Payment, PaymentStatus, Session, Spec
+from fulfillment_api.spec import Amount, Callback, Mode, Payment, PaymentStatus, Session, Spec
 from fulfillment_api.status import LineItem, Status
 from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus
 
@@ -23,6 +23,7 @@ def make_request(
     livemode: bool = False,
     deleted: bool = False,
     annotations: Annotations = Annotations(),  # noqa: B008 - frozen
+    callback: Callback | None = None,
 ) -> FulfillmentRequest:
     return FulfillmentRequest(
         metadata=ObjectMeta(
@@ -39,6 +40,7 @@ def make_request(
             session=Session(id=session_id, livemode=livemode, mode=Mode.PAYMENT, metadata={"cart": "c-17"}),
             payment=Payment(status=payment, event="evt_1", observed_at=CREATED),
             amount=Amount(total=1099, currency="usd", display="10.99 USD"),
+            callback=callback,
         ),
         status=status,
     )

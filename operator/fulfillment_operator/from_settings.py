@@ -13,6 +13,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from fulfillment_operator.backends.http import HttpBackend
 from fulfillment_operator.backends.interface import Backend
 from fulfillment_operator.backends.log import LogBackend
+from fulfillment_operator.backends.manual import ManualBackend
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.mail import Mailer, NoMailer, PaymentFailedMail, Shop, SmtpServer
 from fulfillment_operator.reconcile import CustomerMail, Pace
@@ -55,6 +56,8 @@ async def backend_of(settings: OperatorSettings) -> AsyncIterator[Backend]:
     match settings.backend:
         case BackendName.LOG:
             yield LogBackend()
+        case BackendName.MANUAL:
+            yield ManualBackend()
         case BackendName.HTTP:
             async with aiohttp.ClientSession() as http:
                 try:

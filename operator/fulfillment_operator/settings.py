@@ -17,6 +17,7 @@ class BackendName(StrEnum):
 
     LOG = "log"
     HTTP = "http"
+    MANUAL = "manual"
 
 
 @unique
@@ -43,7 +44,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=1000, description="how many orders are worked on at once")] = field(
         default=32, name="FULFILLMENT_WORKERS"
     )
-    backend: Annotated[BackendName, Meta(description="what fulfilling means: log or http")] = field(
+    backend: Annotated[BackendName, Meta(description="what fulfilling means: log, http or manual")] = field(
         default=BackendName.LOG, name="FULFILLMENT_BACKEND"
     )
     backend_deadline: Annotated[
@@ -59,7 +60,10 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     http_secret: (
         Annotated[
             Secret,
-            Meta(description="the Standard Webhooks secret that signs the http backend's posts: whsec_ and base64"),
+            Meta(
+                description="the Standard Webhooks secret that signs the http backend's posts, and its callbacks: "
+                "whsec_ and base64"
+            ),
         ]
         | None
     ) = field(default=None, name="FULFILLMENT_HTTP_SECRET")

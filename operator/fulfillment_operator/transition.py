@@ -117,20 +117,25 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
     """The order was handed to the backend, which answered `outcome`."""
     before = tries_before(request)
     started = before.started_at if before else now
-    this = Fulfillment(backend=backend, attempts=(before.attempts if before else 0) + 1, started_at=started)
+    this = Fulfillment(
+        backend=backend,
+        attempts=_handed_over(before),
+        started_at=started,
+        accepted_at=before.accepted_at if before else None,  # a late word, after the deadline, is still of this try
+        reference=before.reference if before else None,
+    )
     phase, reason = Phase.FAILED, Reason.FULFILLMENT_FAILED
     match outcome:
         case Done(reference):
             phase, reason = Phase.FULFILLED, Reason.FULFILLED
             message = f"the backend {backend} fulfilled the order" + (f" as {reference}" if reference else "")
-            this = replace(this, completed_at=now, reference=reference)
+            this = replace(this, completed_at=now, reference=reference or this.reference)
         case InProgress(message, reference) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.HANDED_OVER
-            accepted = (before.accepted_at if before else None) or now
-            this = replace(this, attempts=_handed_over(before), reference=reference, accepted_at=accepted)
+            this = replace(this, reference=reference or this.reference, accepted_at=this.accepted_at or now)
         case InProgress(message):
             message = f"{message}; it did not come to an end until the deadline, so a person is needed"
-            this = replace(this, attempts=_handed_over(before), last_error=message[:1024])
+            this = replace(this, last_error=message[:1024])
         case TryAgain(error, after) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
             message = f"{error}; it is tried again"

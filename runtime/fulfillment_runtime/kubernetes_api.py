@@ -17,7 +17,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Payment, Spec
+from fulfillment_api.spec import Callback, Payment, Spec
 from fulfillment_api.status import Status
 
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
@@ -121,10 +121,21 @@ class KubernetesApi:
             RequestGoneError: it was deleted since.
             RequestRefusedError: the API server refuses the content.
         """
-        body = {
-            "metadata": {"resourceVersion": request.metadata.resource_version},
-            "spec": {"payment": msgspec.to_builtins(payment)},
-        }
+        await self._update(request, {"payment": msgspec.to_builtins(payment)})
+
+    async def update_callback(self, request: FulfillmentRequest, callback: Callback) -> None:
+        """Write what the backend's callback said, onto exactly the version that was read.
+
+        Raises:
+            RequestChangedError: it changed since; read it and decide again.
+            RequestGoneError: it was deleted since.
+            RequestRefusedError: the API server refuses the content.
+        """
+        absent = {"reference": None, "message": None}  # as a merge patch removes what an earlier callback said
+        await self._update(request, {"callback": absent | msgspec.to_builtins(callback)})
+
+    async def _update(self, request: FulfillmentRequest, spec: dict[str, Any]) -> None:
+        body = {"metadata": {"resourceVersion": request.metadata.resource_version}, "spec": spec}
         with translated_errors(conflict=RequestChangedError):
             await self._objects.patch_namespaced_custom_object(
                 **self._address,

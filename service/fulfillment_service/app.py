@@ -1,24 +1,27 @@
-"""The public HTTP port: `POST /webhook`, and nothing else."""
+"""The public HTTP port: `POST /webhook`, `POST /callback/{request}` where it is asked for, and nothing else."""
 
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from litestar import Litestar, Request, Response, post
-from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions import HTTPException, InternalServerException, NotFoundException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.params import FromPath
 
+from fulfillment_service.callback import Callbacks
 from fulfillment_service.refusals import Refusal, RefusedError
 from fulfillment_service.webhook import Answer, Webhook
 
 _CLOSE = {"Connection": "close"}
 
 
-def create_app(webhook: Webhook, *, max_body_bytes: int) -> Litestar:
+def create_app(webhook: Webhook, callbacks: Callbacks, *, max_body_bytes: int) -> Litestar:
     """Build the ASGI application.
 
     Args:
         webhook: what answers Stripe's events.
+        callbacks: what answers the http backend's endpoint.
         max_body_bytes: a body that is larger is refused as soon as that is known.
     """
 
@@ -26,8 +29,15 @@ def create_app(webhook: Webhook, *, max_body_bytes: int) -> Litestar:
     async def receive(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
         return _response(await webhook.answer(partial(_body, request), request.headers.get("stripe-signature")))
 
+    @post("/callback/{name:str}", status_code=HTTPStatus.OK)
+    async def call_back(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[dict[str, str]]:
+        if callbacks.secret is None:
+            raise NotFoundException
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        return _response(await callbacks.answer(partial(_body, request), name, headers, callbacks.secret))
+
     return Litestar(
-        [receive],
+        [receive, call_back],
         request_max_body_size=max_body_bytes,
         exception_handlers={HTTPException: _no_such_thing},
         openapi_config=None,
@@ -54,7 +64,7 @@ def _response(answer: Answer) -> Response[dict[str, str]]:
 
 
 def _no_such_thing(_request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
-    """Answer what is not `POST /webhook`."""
+    """Answer what is neither `POST /webhook` nor a callback."""
     word = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     return Response(
         {"error": word, "detail": "Stripe's events go to POST /webhook"},

@@ -25,7 +25,8 @@ from fulfillment_runtime.metrics import process_registry
 from fulfillment_runtime.reload import settings_changes
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.app import create_app
-from fulfillment_service.metrics import WebhookMetrics
+from fulfillment_service.callback import Callbacks
+from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
 from fulfillment_service.server import serve
 from fulfillment_service.settings import ServiceSettings
 from fulfillment_service.translate import Filters
@@ -41,7 +42,7 @@ _RULES = (Rule("create", PLURAL), Rule("get", PLURAL), Rule("patch", PLURAL))
 
 @click.command()
 def command() -> None:
-    """Receive Stripe's events, and make FulfillmentRequests of them."""
+    """Receive Stripe's events, and make FulfillmentRequests of them; take the callbacks of the http backend."""
     settings = load_settings(ServiceSettings, os.environ)
     configure_logs(settings.log_level, settings.log_format)
     gc.set_threshold(_YOUNG_OBJECTS)
@@ -63,6 +64,7 @@ async def _reload(service: "RunningService") -> None:
     """Take new signing secrets as they come, so that one can be rolled without a restart."""
     async for settings in settings_changes(ServiceSettings, os.environ, every=_LOOK_AT_FILES_EVERY):
         service.webhook.secrets = settings.webhook_secrets
+        service.callbacks.secret = settings.http_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class RunningService:
     """A webhook service at work."""
 
     webhook: Webhook
+    callbacks: Callbacks
     webhook_port: int
     management_port: int
 
@@ -91,6 +94,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
         # Half of the deadline leaves time for a second try, perhaps at another API server.
         kubernetes = KubernetesApi(api, settings.namespace, timeout=deadline / 2)
         await check_access(api, settings.namespace, _RULES, patience=deadline / 2)
+        turns = asyncio.Semaphore(_CONNECTIONS)
         webhook = Webhook(
             requests=kubernetes,
             metrics=WebhookMetrics(registry, started_at=time.time()),
@@ -98,7 +102,17 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             tolerance=settings.tolerance,
             filters=Filters(livemode=settings.livemode, accounts=settings.accounts),
             deadline=settings.deadline,
-            turns=asyncio.Semaphore(_CONNECTIONS),
+            turns=turns,
+            clock=lambda: datetime.now(UTC),
+            random=random.random,
+        )
+        callbacks = Callbacks(
+            requests=kubernetes,
+            metrics=CallbackMetrics(registry),
+            secret=settings.http_secret,
+            tolerance=settings.tolerance,
+            deadline=settings.deadline,
+            turns=turns,
             clock=lambda: datetime.now(UTC),
             random=random.random,
         )
@@ -110,7 +124,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
                 ready=lambda: "it is stopping" if stopping.is_set() else None,
             )
         )
-        app = create_app(webhook, max_body_bytes=settings.max_body_bytes)
+        app = create_app(webhook, callbacks, max_body_bytes=settings.max_body_bytes)
         webhook_port = await stack.enter_async_context(
             serve(
                 app,
@@ -127,6 +141,6 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             webhook_port=webhook_port,
             management_port=management_port,
         )
-        yield RunningService(webhook, webhook_port, management_port)
+        yield RunningService(webhook, callbacks, webhook_port, management_port)
         _log.info("service.stopping")
     _log.info("service.stopped")

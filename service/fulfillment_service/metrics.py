@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from fulfillment_service.callback_word import CallbackOutcome
 from fulfillment_service.record import Outcome, Trouble
 from fulfillment_service.refusals import Refusal
 from fulfillment_service.translate import EventType, Ignored
@@ -81,3 +82,21 @@ class WebhookMetrics:
     def answered(self, status: HTTPStatus, seconds: float) -> None:
         """Note how long an answer took."""
         self._seconds.labels(status.value).observe(seconds)
+
+
+class CallbackMetrics:
+    """Every metric of the callback endpoint."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._callbacks = Counter(
+            "fulfillment_callbacks_total",
+            "Callbacks of the http backend's endpoint, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in CallbackOutcome:
+            self._callbacks.labels(outcome)
+
+    def came(self, outcome: CallbackOutcome) -> None:
+        """Count a callback."""
+        self._callbacks.labels(outcome).inc()

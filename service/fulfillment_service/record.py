@@ -1,8 +1,9 @@
 """Puts what an event asks for into the cluster. Nothing here acknowledges an event that the API server has not."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum, unique
+from typing import TypeVar
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
@@ -15,6 +16,8 @@ from fulfillment_runtime.kubernetes_api import (
     RequestGoneError,
 )
 from fulfillment_service.translate import Desired
+
+T = TypeVar("T")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds between two tries
 
@@ -60,6 +63,27 @@ async def record(
     Args:
         api: the FulfillmentRequests.
         desired: what the event asks for.
+        turns: as `until_taken`.
+        deadline: as `until_taken`.
+        random: as `until_taken`.
+
+    Raises:
+        NotRecordedError: it is not recorded, or not surely.
+    """
+    return await until_taken(lambda: _create_or_update(api, desired), turns=turns, deadline=deadline, random=random)
+
+
+async def until_taken(
+    attempt: Callable[[], Awaitable[T]],
+    *,
+    turns: asyncio.Semaphore,
+    deadline: float,
+    random: Callable[[], float],
+) -> T:
+    """Try until the API server takes it.
+
+    Args:
+        attempt: one try.
         turns: as many as there are connections to the API server. It is first come, first served; the connections'
             own queue lets newcomers overtake, and under load some would wait until their deadline.
         deadline: when to give up, in the event loop's time.
@@ -75,7 +99,7 @@ async def record(
             while True:
                 try:
                     async with turns:
-                        return await _create_or_update(api, desired)
+                        return await attempt()
                 except ApiUnavailableError as error:
                     trouble = str(error)
                 await asyncio.sleep(pause * (0.5 + random() / 2))

@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta, field
+from standardwebhooks import Webhook as StandardWebhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
 
@@ -60,8 +62,24 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
         ),
     ] = field(default=timedelta(0), name="FULFILLMENT_WEBHOOK_DRAIN")
 
+    http_secret: (
+        Annotated[
+            Secret,
+            Meta(
+                description="the Standard Webhooks secret that signs the http backend's posts, and its callbacks: "
+                "whsec_ and base64"
+            ),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_HTTP_SECRET")
+
     def __post_init__(self) -> None:
         """Check what types alone do not say."""
+        if self.http_secret is not None:
+            try:
+                StandardWebhook(self.http_secret)
+            except (ValueError, EmptyWebhookSecretError) as error:
+                raise ValueError(f"FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: {error}") from error
         for place, secret in enumerate(self.webhook_secrets, start=1):
             if not secret.startswith("whsec_") or secret == "whsec_":  # noqa: S105 - the mark of every such secret
                 raise ValueError(

@@ -15,7 +15,7 @@ from builders import make_request
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_runtime.metrics import process_registry
-from fulfillment_service.metrics import WebhookMetrics
+from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
 from monitoring_files import FILES, promtool_accepts, rules
 
 VARIABLES = {"$namespace": "shop", "$__rate_interval": "5m", "$__range": "1d"}
@@ -111,6 +111,7 @@ def metrics() -> Iterator[Metric]:
     OperatorMetrics(operator, "http")
     operator.register(RequestsCollector(lambda: requests, lambda: 0))
     WebhookMetrics(webhook, started_at=0.0)
+    CallbackMetrics(webhook)
     for registry in (operator, webhook):
         yield from registry.collect()
 

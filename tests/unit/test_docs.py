@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_runtime.settings import known_settings
-from fulfillment_service.metrics import WebhookMetrics
+from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([A-Za-z_]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
@@ -31,6 +31,7 @@ def test_every_metric_is_documented() -> None:
     registry.register(RequestsCollector(list, lambda: 0))
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)
+    CallbackMetrics(service)
     found = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for each in (registry, service)

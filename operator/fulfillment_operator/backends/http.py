@@ -16,18 +16,22 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from standardwebhooks import Webhook
 
-from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
 
 EVENT_TYPE = "dev.checkout-fulfillment.order.paid"
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _ANSWER_BYTES = 64 * 1024
+_AWAITED = "the endpoint took the order, and is to call back when it is done"
+_MOST_WORDS = 1024  # of an error, in status
 
 
 class HttpBackend:
     """Posts each order to one URL.
 
-    2xx: done (a JSON body's `reference` is kept). 409: done before. Another 4xx: refused for good. 429, 5xx,
-    a time-out or a lost connection: tried again, not before `Retry-After`.
+    202: taken, and the callback says what became of it. Another 2xx: done. Both keep a JSON body's `reference`.
+    409: done before. Another 4xx: refused for good. 429, 5xx, a time-out or a lost connection: tried again, not
+    before `Retry-After`.
     """
 
     name = "http"
@@ -57,7 +61,9 @@ class HttpBackend:
         self._clock = clock
 
     async def fulfill(self, order: PaidOrder) -> Outcome:
-        """POST the order."""
+        """POST the order, once it is taken only wait for the callback."""
+        if order.in_progress:
+            return _said_since(order.callback)
         now = self._clock()
         message = cloud_event(order, now)
         headers = {**message.headers, "Idempotency-Key": f'"{order.key}"', "webhook-id": order.key}
@@ -103,8 +109,21 @@ class _Answer(msgspec.Struct):
     reference: str | None = None
 
 
+def _said_since(callback: Callback | None) -> Outcome:
+    if callback is None:
+        return InProgress(_AWAITED)
+    match callback.result:
+        case CallbackResult.DONE:
+            return Done(callback.reference)
+        case CallbackResult.REFUSED:
+            why = f": {callback.message}" if callback.message else ""
+            return Refused(f"the endpoint took the order, and then refused it{why}"[:_MOST_WORDS])
+
+
 def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Outcome:
     match response.status:
+        case HTTPStatus.ACCEPTED:
+            return InProgress(_AWAITED, _reference(body))
         case status if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.CONFLICT:
             return Done(_reference(body))
         case status if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -1,0 +1,220 @@
+"""An endpoint that takes an order with 202 and calls back: both workloads, on a real API server, over real sockets."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from kubernetes.aio import client
+from standardwebhooks import Webhook
+
+from fulfillment_api import names
+from fulfillment_api.names import request_name
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.stripe_world.model import Order
+from fulfillment_operator.settings import BackendName
+from fulfillment_runtime.settings import Secret
+from running_operator import ADDRESS, Shop, at_work, open_shop
+from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+UNKNOWN = request_name("cs_test_unknown")
+
+
+@dataclass
+class SlowShop:
+    """A shop's own endpoint, which takes each order with 202, and later says what became of it."""
+
+    webhook: RunningWebhook
+    operator: dict[str, Any]
+    """The operator's settings."""
+    keys: list[str] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.StreamResponse:
+        Webhook(SECRET).verify(await request.read(), dict(request.headers))
+        self.keys.append(request.headers["webhook-id"])
+        return web.json_response({"reference": "order-7"}, status=202)
+
+    async def call_back(
+        self, name: str, body: dict[str, str] | bytes, *, secret: str = SECRET, key: str | None = None
+    ) -> tuple[int, str]:
+        """Call back as the docs say; return the status, and the word of the answer."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        now = datetime.now(UTC)
+        headers = {
+            "webhook-id": key or name,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": Webhook(secret).sign(key or name, now, data.decode()),
+        }
+        url = f"http://localhost:{self.webhook.port}/callback/{name}"
+        async with self.webhook.http.post(url, data=data, headers=headers) as response:
+            answer = await response.json()
+            return response.status, answer.get("result") or answer["error"]
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def slow(control_plane: ControlPlane, namespace: str) -> AsyncIterator[SlowShop]:
+    await control_plane.grant(User.SERVICE, namespace, [RULES])
+    settings = service_settings(
+        control_plane, namespace, http_secret=Secret(SECRET), deadline=timedelta(seconds=2), max_body_bytes=2048
+    )
+    async with AsyncExitStack() as stack:
+        webhook = await stack.enter_async_context(running_webhook(control_plane, namespace, settings))
+        slow = SlowShop(webhook, {})
+        app = web.Application()
+        app.router.add_post("/orders", slow.take)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
+        slow.operator = {"backend": BackendName.HTTP, "http_url": url, "http_secret": Secret(SECRET)}
+        yield slow
+
+
+async def test_the_callback_fulfills_the_order(shop: Shop, slow: SlowShop) -> None:
+    """One POST, over a restart of the operator, too; then the callback's word; a repeated one is answered 200."""
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    async with at_work(shop, **slow.operator):
+        assert await slow.call_back(name, {"result": "done", "reference": "parcel-9"}) == (200, "recorded")
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert await slow.call_back(name, {"result": "done", "reference": "parcel-9"}) == (200, "unchanged")
+    assert await slow.call_back(name, {"result": "refused"}) == (409, "ended")
+    assert waiting.status is not None
+    assert waiting.status.message == "the endpoint took the order, and is to call back when it is done"
+    assert waiting.status.fulfillment is not None
+    assert waiting.status.fulfillment.reference == "order-7"
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.reference == "parcel-9"
+    assert request.status.fulfillment.attempts == 1
+    assert slow.keys == [name]
+    assert await slow.webhook.metric("fulfillment_callbacks_total", outcome="recorded") == 1
+    assert await slow.webhook.metric("fulfillment_callbacks_total", outcome="unchanged") == 1
+
+
+async def test_a_callback_may_refuse_and_a_person_may_ask_again(shop: Shop, slow: SlowShop) -> None:
+    """Failed, with the callback's words; the next try is a POST of its own, with the same key and its own callback."""
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        assert await slow.call_back(name, {"result": "refused", "message": "sold out"}) == (200, "recorded")
+        refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        await annotate(shop, name, retry="again")
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert refused.status is not None
+    assert refused.status.message == "the endpoint took the order, and then refused it: sold out: a person is needed"
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.reference == "order-7"
+    assert slow.keys == [name, name]
+
+
+async def test_a_callback_after_the_deadline_still_counts(shop: Shop, slow: SlowShop) -> None:
+    """The order failed meanwhile, so that a person knows; it is not handed over again."""
+    async with at_work(shop, backend_deadline=timedelta(seconds=2), **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+        await shop.becomes(name, Phase.FULFILLED)
+    assert slow.keys == [name]
+
+
+async def test_what_is_not_taken(shop: Shop, slow: SlowShop) -> None:
+    """Each has its status and its reason, which is counted, and nothing is written."""
+    name = await shop.sell(Order())
+    done = {"result": "done"}
+    answers = [
+        await slow.call_back(name, done),
+        await slow.call_back(name, done, secret="whsec_AAAA"),
+        await slow.call_back(name, done, key=UNKNOWN),
+        await slow.call_back(UNKNOWN, done),
+        await slow.call_back(name, b"[]"),
+        await slow.call_back(name, b" " * 4096),
+    ]
+    expected = [
+        (409, "not-handed-over"),
+        (401, "wrong-signature"),
+        (401, "another-order"),
+        (404, "unknown-order"),
+        (400, "malformed"),
+        (413, "too-large"),
+    ]
+    assert expected == answers
+    for _, outcome in expected:
+        assert await slow.webhook.metric("fulfillment_callbacks_total", outcome=outcome) == 1
+    assert (await shop.requests.get(name)).metadata.generation == 1
+
+
+async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
+    shop: Shop, slow: SlowShop, control_plane: ControlPlane
+) -> None:
+    """Nothing that was not recorded is acknowledged: the same callback, sent again, is taken."""
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    with control_plane.hanging():
+        assert await slow.call_back(name, {"result": "done"}) == (503, "unavailable")
+    assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+
+
+async def test_callbacks_at_once_are_recorded_once(shop: Shop, slow: SlowShop) -> None:
+    """Each is answered 200, whoever was first."""
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    answers = await asyncio.gather(*(slow.call_back(name, {"result": "done"}) for _ in range(8)))
+    assert [(200, "recorded"), *[(200, "unchanged")] * 7] == sorted(answers)
+
+
+async def test_without_a_secret_there_is_no_such_endpoint(webhook: RunningWebhook) -> None:
+    """Nobody could show that they may call back."""
+    async with webhook.http.post(f"http://localhost:{webhook.port}/callback/{UNKNOWN}", data=b"{}") as response:
+        assert response.status == 404
+
+
+async def test_a_manual_order_waits_for_a_person(shop: Shop) -> None:
+    """Status says what to type; what is typed then ends it."""
+    async with at_work(shop, backend=BackendName.MANUAL):
+        name = await shop.sell(Order())
+        waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        assert waiting.status is not None
+        done, fail = (part.split(", ", 1)[1] for part in waiting.status.message.split("; "))
+        assert done == (f"kubectl annotate --overwrite -n {shop.namespace} fr {name} {names.COMPLETE}=REFERENCE")
+        assert fail == f"kubectl annotate --overwrite -n {shop.namespace} fr {name} {names.FAIL}=WHY"
+        command = done.replace("REFERENCE", "by-hand-7").split(" ")[1:]
+        process = await asyncio.create_subprocess_exec(
+            shop.control_plane.kubectl, "--kubeconfig", shop.control_plane.kubeconfigs[User.ADMIN], *command
+        )
+        assert await process.wait() == 0
+        request = await shop.becomes(name, Phase.FULFILLED, "CompletedByHand")
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert (request.status.fulfillment.backend, request.status.fulfillment.reference) == ("manual", "by-hand-7")
+
+
+async def annotate(shop: Shop, name: str, **annotations: str) -> None:
+    """As `kubectl annotate` does."""
+    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
+    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
+        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
+    )
