@@ -12,6 +12,7 @@ _NAME_RULE = {
     "rule": f"self.metadata.name.matches('{names.NAME_PATTERN}')",
     "message": "metadata.name is made from the Session: the webhook service, or `fulfillment trigger`, makes requests",
 }
+_SELECTABLE = (".status.phase", ".spec.payment.status", ".spec.session.paymentIntent", ".spec.sale.kind")
 _COLUMNS: list[dict[str, Any]] = [
     {
         "name": "Phase",
@@ -76,7 +77,7 @@ def custom_resource_definition() -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "selectableFields": [{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.payment.status"}],
+                    "selectableFields": [{"jsonPath": path} for path in _SELECTABLE],
                     "additionalPrinterColumns": _COLUMNS,
                     "schema": {"openAPIV3Schema": _schema()},
                 }

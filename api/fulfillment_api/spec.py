@@ -120,6 +120,26 @@ class Callback(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     observed_at: Annotated[Timestamp, Meta(description="When the callback came.")] | None = None
 
 
+@unique
+class SaleKind(StrEnum):
+    """What can happen to an order after Checkout."""
+
+    REFUNDED = "refunded"
+    """`charge.refunded`: all of the payment was given back."""
+    DISPUTED = "disputed"
+    """`charge.dispute.created`: the buyer asks their bank for the payment back."""
+    EXPIRED = "expired"
+    """`checkout.session.expired`: the buyer never completed the Session."""
+
+
+class Sale(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The newest word of Stripe's events on what came after Checkout: a hint, which the operator checks with Stripe."""
+
+    kind: SaleKind
+    event: Annotated[StripeId, Meta(description="The event that said so, evt_….")] | None = None
+    observed_at: Annotated[Timestamp, Meta(description="When that event was received.")] | None = None
+
+
 class Spec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What Stripe said of the order. Written by the webhook service alone."""
 
@@ -127,3 +147,4 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     payment: Payment
     amount: Amount | None = None
     callback: Callback | None = None
+    sale: Sale | None = None

@@ -64,6 +64,10 @@ class Reason(StrEnum):
     PAYMENT_OVERDUE = "PaymentOverdue"
     """The payment takes longer than its method can: a person must look."""
     FULFILLED = "Fulfilled"
+    REFUNDED = "Refunded"
+    """All of the payment was given back. Of a failed request: before the order was fulfilled."""
+    DISPUTED = "Disputed"
+    """The buyer disputes the payment. Of a failed request: before the order was fulfilled."""
     MAIL_SENT = "MailSent"
     MAIL_UNAVAILABLE = "MailUnavailable"
     """The mail server had a passing fault; the mail is tried again."""
@@ -81,6 +85,8 @@ class ConditionType(StrEnum):
     PAID = "Paid"
     FULFILLED = "Fulfilled"
     CUSTOMER_NOTIFIED = "CustomerNotified"
+    REFUNDED = "Refunded"
+    DISPUTED = "Disputed"
     READY = "Ready"
     STALLED = "Stalled"
 
@@ -97,7 +103,7 @@ class ConditionStatus(StrEnum):
 class Condition(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """One aspect of the order, as metav1.Condition."""
 
-    type: Annotated[str, Meta(max_length=316, description="Paid, Fulfilled, CustomerNotified, Ready or Stalled.")]
+    type: Annotated[str, Meta(max_length=316, description="Paid, Fulfilled, Ready, ….")]
     status: ConditionStatus
     reason: Annotated[
         str,

@@ -191,3 +191,17 @@ async def test_requests_are_selected_by_phase_and_payment(cluster: Cluster) -> N
     assert await cluster.select("spec.payment.status=paid") == [other]
     assert await cluster.select("status.phase=failed") == []
     assert await cluster.select("status.phase!=fulfilled") == sorted([NAME, other])
+
+
+async def test_requests_are_selected_by_payment_intent_and_by_what_came_after_the_sale(cluster: Cluster) -> None:
+    """So a refund finds its order among thousands, and the operator what is news of orders that it has done with."""
+    await cluster.create(changed("session", "paymentIntent", to="pi_1"))
+    await cluster.patch({"spec": {"sale": {"kind": "refunded", "event": "evt_1"}}})
+    other = request_name("cs_test_other")
+    await cluster.create({"session": {"id": "cs_test_other", "livemode": False}, "payment": {"status": "paid"}}, other)
+    assert await cluster.select("spec.session.paymentIntent=pi_1") == [NAME]
+    assert await cluster.select("spec.sale.kind=refunded") == [NAME]
+    assert await cluster.select("spec.sale.kind=disputed") == []
+    with pytest.raises(client.ApiException) as caught:
+        await cluster.patch({"spec": {"sale": {"kind": "returned"}}})
+    assert 'spec.sale.kind: Unsupported value: "returned"' in message(caught)
