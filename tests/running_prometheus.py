@@ -3,7 +3,6 @@
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,14 +26,12 @@ class Series(msgspec.Struct, frozen=True):
     """The moment, and the value as text."""
 
 
-class Rule(msgspec.Struct, frozen=True, rename="camel"):
+class Rule(msgspec.Struct, frozen=True):
     """An alert's rule."""
 
     name: str
-    query: str
     health: str
     """`ok` once it was evaluated without an error."""
-    last_evaluation: datetime
 
 
 class Target(msgspec.Struct, frozen=True, rename="camel"):
@@ -63,6 +60,15 @@ class _Groups(msgspec.Struct):
     groups: list[_Group]
 
 
+class _Alert(msgspec.Struct):
+    labels: dict[str, str]
+    state: str
+
+
+class _Alerts(msgspec.Struct):
+    alerts: list[_Alert]
+
+
 class _Targets(msgspec.Struct, rename="camel"):
     active_targets: list[Target]
 
@@ -78,13 +84,13 @@ class RunningPrometheus:
         self._url = url
         self._http = http
 
-    async def query(self, expression: str, at: datetime | None = None) -> list[Series]:
-        """Evaluate an expression, now or at a moment.
+    async def query(self, expression: str, at: float | None = None) -> list[Series]:
+        """Evaluate an expression, now or at a moment, in seconds since the epoch.
 
         Raises:
             PrometheusError: it cannot be evaluated.
         """
-        moment = {} if at is None else {"time": at.isoformat()}
+        moment = {} if at is None else {"time": f"{at:.3f}"}
         return (await self._ask("query", _Vector, query=expression, **moment)).result
 
     async def rules(self) -> list[Rule]:
@@ -96,8 +102,9 @@ class RunningPrometheus:
         return (await self._ask("targets", _Targets, state="active")).active_targets
 
     async def firing(self) -> list[str]:
-        """Get the names of the alerts that fire."""
-        return sorted({series.metric["alertname"] for series in await self.query('ALERTS{alertstate="firing"}')})
+        """Get the names of the alerts that fire; unlike the series `ALERTS`, from the first moment on."""
+        alerts = (await self._ask("alerts", _Alerts)).alerts
+        return sorted({each.labels["alertname"] for each in alerts if each.state == "firing"})
 
     async def _ask(self, path: str, kind: type[T], **parameters: str) -> T:
         async with self._http.get(f"{self._url}/api/v1/{path}", params=parameters) as response:
@@ -141,7 +148,7 @@ async def running_prometheus(
     try:
         async with aiohttp.ClientSession() as http:
             await wait_until_ready(says(log, "Server is ready"), child, within=_READY_WITHIN)
-            (address,) = re.findall(r'msg="Listening on" address=(\S+)', log.read_text())
+            (address,) = re.findall(r'msg="Listening on" .*address=(\S+)', log.read_text())
             yield RunningPrometheus(f"http://{address}", http)
     finally:
         await child.stop()

@@ -1,0 +1,19 @@
+"""What was acknowledged stops firing."""
+
+import time
+from collections.abc import Callable
+
+from live_cluster import eventually
+from running_prometheus import RunningPrometheus
+
+STOPS_WITHIN = 5 * 60 + 90.0  # seconds: the level bridges five minutes, for restarts
+OF_FAILURES = {"CheckoutPaymentFailed", "CheckoutFulfillmentFailed"}
+
+
+async def test_an_acknowledged_failure_stops_firing(
+    prometheus: RunningPrometheus, acknowledged_at: float, figure: Callable[[str, str], None]
+) -> None:
+    """Though the failed order is still there, and whatever was restarted meanwhile."""
+    left = acknowledged_at + STOPS_WITHIN - time.monotonic()
+    await eventually(prometheus.firing, OF_FAILURES.isdisjoint, within=left, what="the alerts stop")
+    figure("an acknowledged failure", f"has stopped firing {time.monotonic() - acknowledged_at:.0f} s later")
