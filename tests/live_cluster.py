@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,20 +149,29 @@ class LiveCluster:
         return {each.spec.session.id: each for each in msgspec.json.decode(body, type=_Items).items}
 
     async def order_in(self, session: str, phase: Phase, *, within: float = 30) -> FulfillmentRequest:
-        """Wait until an order is in a phase."""
-        found = await eventually(
-            self.orders,
-            lambda orders: session in orders and (status := orders[session].status) and status.phase is phase,
-            within=within,
-            what=f"{session} is {phase}",
-        )
-        return found[session]
+        """Wait until an order is in a phase, and return it."""
+        await self.orders_in([session], phase, within=within)
+        return (await self.orders())[session]
+
+    async def orders_in(self, sessions: Collection[str], phase: Phase, *, within: float = 60) -> None:
+        """Wait until each of some orders is in a phase."""
+
+        async def others() -> list[str]:
+            orders = await self.orders()
+            return [each for each in sessions if not _is_in(phase, orders.get(each))]
+
+        what = f"each of {len(sessions)} orders is {phase}"
+        await eventually(others, lambda found: not found, within=within, what=what)
 
     async def pods(self, component: str) -> list[Pod]:
         """Get the pods of a workload of the release, but for those that end."""
         selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component={component}"
         found = yaml.safe_load(await self.kubectl("get", "pods", "--selector", selector, "--output=yaml"))["items"]
         return [_pod(each) for each in found if "deletionTimestamp" not in each["metadata"]]
+
+
+def _is_in(phase: Phase, order: FulfillmentRequest | None) -> bool:
+    return order is not None and order.status is not None and order.status.phase is phase
 
 
 def _pod(found: Any) -> Pod:
