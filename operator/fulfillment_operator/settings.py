@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from fulfillment_runtime.settings import Port, Secret
-from fulfillment_runtime.stripe_connection import StripeSettings
+from fulfillment_runtime.stripe_settings import StripeSettings
 
 
 @unique

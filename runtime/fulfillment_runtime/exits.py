@@ -21,3 +21,9 @@ class UnavailableError(click.ClickException):
     """Something that this process needs cannot be reached. A later start may succeed."""
 
     exit_code = os.EX_UNAVAILABLE
+
+
+class StoppedError(click.ClickException):
+    """The process was told to stop before it was done. A later start goes on."""
+
+    exit_code = os.EX_TEMPFAIL

@@ -17,7 +17,7 @@ from fulfillment_runtime.kubernetes_api import (
     translated_errors,
 )
 
-_GROUPS = {names.PLURAL: names.GROUP, "events": "", "leases": "coordination.k8s.io"}
+_GROUPS = {names.PLURAL: names.GROUP, "configmaps": "", "events": "", "leases": "coordination.k8s.io"}
 
 
 @dataclass(frozen=True, slots=True)
