@@ -6,7 +6,7 @@ Personal data stands here and goes to the backend and into the mail; it is never
 from enum import StrEnum, unique
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from fulfillment_api.spec import Amount
 from fulfillment_api.status import LineItem
@@ -59,5 +59,7 @@ class CheckoutSession(Struct, frozen=True, kw_only=True):
     amount: Amount | None
     customer: Customer | None
     shipping: Shipping | None
+    payment_link: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
     payment_methods: tuple[str, ...] = ()
     """`payment_method_types`: with which the buyer could pay."""

@@ -2,22 +2,19 @@
 
 import random
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import assert_never
 
 import aiohttp
-from standardwebhooks.webhooks import EmptyWebhookSecretError
+from kubernetes.aio import client
 
-from fulfillment_operator.backends.http import HttpBackend
-from fulfillment_operator.backends.interface import Backend
-from fulfillment_operator.backends.log import LogBackend
-from fulfillment_operator.backends.manual import ManualBackend
+from fulfillment_operator.backends.installed import installed_backends
+from fulfillment_operator.backends.interface import Backend, BackendContext, MakeBackend
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.mail import Mailer, NoMailer, PaymentFailedMail, Shop, SmtpServer
 from fulfillment_operator.reconcile import CustomerMail, Pace
-from fulfillment_operator.settings import BackendName, OperatorSettings
+from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_runtime.exits import SettingsError
 from fulfillment_runtime.stripe_connection import stripe_client
@@ -47,31 +44,34 @@ async def stripe_api(settings: OperatorSettings) -> AsyncIterator[StripeApi]:
 
 
 @asynccontextmanager
-async def backend_of(settings: OperatorSettings) -> AsyncIterator[Backend]:
-    """Make the backend that was chosen.
+async def backends_of(
+    settings: OperatorSettings, kubernetes: client.ApiClient, environ: Mapping[str, str]
+) -> AsyncIterator[dict[str, Backend]]:
+    """Make every backend that an order may go to.
+
+    Args:
+        settings: what the operator is told.
+        kubernetes: the Kubernetes API.
+        environ: environment variables, such as `os.environ`, for settings of a backend's own.
 
     Raises:
-        SettingsError: its secret is none.
+        SettingsError: one of them cannot be loaded, or not be made so.
     """
-    match settings.backend:
-        case BackendName.LOG:
-            yield LogBackend()
-        case BackendName.MANUAL:
-            yield ManualBackend()
-        case BackendName.HTTP:
-            async with aiohttp.ClientSession() as http:
-                try:
-                    yield HttpBackend(
-                        http,
-                        url=settings.http_url or "",
-                        secret=settings.http_secret,
-                        timeout=settings.http_timeout,
-                        clock=whole_seconds,
-                    )
-                except (ValueError, EmptyWebhookSecretError) as error:
-                    raise SettingsError(f"FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: {error}") from error
-        case _:
-            assert_never(settings.backend)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        context = BackendContext(settings, environ, http, kubernetes, whole_seconds)
+        yield {
+            name: await stack.enter_async_context(_loaded(name)(context)) for name in sorted(settings.routing.backends)
+        }
+
+
+def _loaded(name: str) -> MakeBackend:
+    entry = installed_backends()[name]
+    try:
+        make: MakeBackend = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"the backend {name} cannot be loaded from {entry.value}: {error}") from error
+    return make
 
 
 def mail_of(settings: OperatorSettings) -> CustomerMail:

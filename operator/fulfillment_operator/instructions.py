@@ -66,6 +66,11 @@ def is_retry_asked(request: FulfillmentRequest) -> bool:
     return bool(asked) and asked != _obeyed(request).retry
 
 
+def newest_retry(request: FulfillmentRequest) -> str:
+    """Return the newest wish for another try, followed or not; empty when nobody asked."""
+    return request.metadata.annotations.retry[:_KEPT] or _obeyed(request).retry or ""
+
+
 def obeyed_by_looking(request: FulfillmentRequest) -> Obeyed | None:
     """Return what is obeyed once the order was looked at: a look is the other try that a person asks for."""
     asked, obeyed = _word(request.metadata.annotations.retry), _obeyed(request)

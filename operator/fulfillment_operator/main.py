@@ -18,9 +18,9 @@ from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
 
 from fulfillment_api import names
-from fulfillment_operator.backends.interface import Backend
 from fulfillment_operator.controller import Controller
-from fulfillment_operator.from_settings import backend_of, mail_of, pace_of, stripe_api, whole_seconds
+from fulfillment_operator.dispatch import Dispatch
+from fulfillment_operator.from_settings import backends_of, mail_of, pace_of, stripe_api, whole_seconds
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.settings import OperatorSettings
@@ -96,13 +96,13 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
         UnavailableError: the API server cannot be reached, or the management port is taken.
     """
     registry = process_registry()
-    metrics = OperatorMetrics(registry, settings.backend)
+    metrics = OperatorMetrics(registry, *sorted(settings.routing.backends))
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=settings.workers * 2))
         kubernetes = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
-        backend = await stack.enter_async_context(backend_of(settings))
         mail = mail_of(settings)
         await check_access(api, settings.namespace, _rules(settings.lease_name), patience=_KUBERNETES_TIMEOUT)
+        backends = await stack.enter_async_context(backends_of(settings, api, os.environ))
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         port = await stack.enter_async_context(
             management_server(
@@ -112,12 +112,13 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
                 ready=lambda: None,  # a standby is as ready as it will be
             )
         )
-        _log.info("operator.started", namespace=settings.namespace, backend=settings.backend, management_port=port)
+        _log.info("operator.started", namespace=settings.namespace, backends=sorted(backends), management_port=port)
         if settings.smtp_host is None:
             _log.warning(
                 "operator.no_mail", message="customers are not told of failed payments: set FULFILLMENT_SMTP_HOST"
             )
-        work = _Work(settings, api, kubernetes, backend, mail, registry, metrics)
+        dispatch = Dispatch(backends, settings.routing)
+        work = _Work(settings, api, kubernetes, dispatch, mail, registry, metrics)
         await stack.enter_async_context(_in_background(work.lead(terms, _fail(ended)), _fail(ended)))
         yield RunningOperator(port, ended)
         _log.info("operator.stopping")
@@ -143,7 +144,7 @@ class _Work:
     settings: OperatorSettings
     api: client.ApiClient
     kubernetes: KubernetesApi
-    backend: Backend
+    dispatch: Dispatch
     mail: CustomerMail
     registry: CollectorRegistry
     metrics: OperatorMetrics
@@ -159,7 +160,7 @@ class _Work:
             pace = pace_of(settings)
             reconciler = Reconciler(
                 stripe=stripe,
-                backend=self.backend,
+                dispatch=self.dispatch,
                 mail=self.mail,
                 kubernetes=self.kubernetes,
                 pace=pace,

@@ -30,6 +30,7 @@ _REASONS: dict[Phase, tuple[Reason, ...]] = {
         Reason.PAYMENT_FAILED,
         Reason.FULFILLMENT_FAILED,
         Reason.FAILED_BY_HAND,
+        Reason.NO_ROUTE,
         Reason.SESSION_NOT_FOUND,
         Reason.SESSION_EXPIRED,
         Reason.NOTHING_TO_FULFILL,
@@ -75,7 +76,7 @@ class BackendResult(StrEnum):
 class OperatorMetrics:
     """Every metric that the operator writes itself."""
 
-    def __init__(self, registry: CollectorRegistry, backend: str) -> None:
+    def __init__(self, registry: CollectorRegistry, *backends: str) -> None:
         self.transitions = Counter(
             "fulfillment_transitions_total",
             "Requests that entered a phase for a reason.",
@@ -133,19 +134,20 @@ class OperatorMetrics:
         self.leader = Gauge(
             "fulfillment_leader", "Whether this operator holds the Lease, and works: 1 or 0.", registry=registry
         )
-        self._start_at_zero(backend)
+        self._start_at_zero(backends)
 
-    def _start_at_zero(self, backend: str) -> None:
+    def _start_at_zero(self, backends: Iterable[str]) -> None:
         for phase, reasons in _REASONS.items():
             for reason in reasons:
                 self.transitions.labels(phase, reason)
         for trouble in Trouble:
             self.troubles.labels(trouble)
-        for result in BackendResult:
-            self.backend_attempts.labels(backend, result)
+        for backend in backends:
+            self.backend_seconds.labels(backend)
+            for result in BackendResult:
+                self.backend_attempts.labels(backend, result)
         for reason in _MAIL_REASONS:
             self.mails.labels(reason)
-        self.backend_seconds.labels(backend)
 
 
 class RequestsCollector(Collector):

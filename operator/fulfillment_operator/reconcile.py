@@ -13,7 +13,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
-from fulfillment_operator.backends.interface import Backend, Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.decide import (
@@ -29,7 +29,8 @@ from fulfillment_operator.decide import (
     refuse_unseen,
     when_to_look,
 )
-from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction
+from fulfillment_operator.dispatch import Dispatch
+from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction, newest_retry
 from fulfillment_operator.metrics import BackendResult, OperatorMetrics, Trouble
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.transition import MailOutcome, Retries
@@ -106,7 +107,7 @@ class Reconciler:
         self,
         *,
         stripe: StripeApi,
-        backend: Backend,
+        dispatch: Dispatch,
         mail: CustomerMail,
         kubernetes: KubernetesApi,
         pace: Pace,
@@ -119,7 +120,7 @@ class Reconciler:
 
         Args:
             stripe: tells what an order is.
-            backend: fulfills it.
+            dispatch: gives it the backend that fulfills it.
             mail: tells the customer when the payment failed.
             kubernetes: takes the status and the Events.
             pace: how often things are tried again.
@@ -129,7 +130,7 @@ class Reconciler:
             reporter: the name of this process, on Events.
         """
         self._stripe = stripe
-        self._backend = backend
+        self._dispatch = dispatch
         self._mail = mail
         self._kubernetes = kubernetes
         self._pace = pace
@@ -197,16 +198,21 @@ class Reconciler:
             session,
             in_progress=before is not None and before.accepted_at is not None,
             callback=_callback_since(request, before),
+            uid=request.metadata.uid,
+            retry=newest_retry(request),
         )
-        with self._metrics.backend_seconds.labels(self._backend.name).time():
-            outcome = await self._backend.fulfill(order)
-        self._metrics.backend_attempts.labels(self._backend.name, _result(outcome)).inc()
+        backend = self._dispatch.backend_of(order, before)
+        if isinstance(backend, Refuse):
+            return _Taken(transition.refused(request, backend, self._clock()))
+        with self._metrics.backend_seconds.labels(backend.name).time():
+            outcome = await backend.fulfill(order)
+        self._metrics.backend_attempts.labels(backend.name, _result(outcome)).inc()
         retries = Retries(
             delay=self._pace.backend.delay((before.attempts if before else 0) + 1),
             deadline=self._pace.backend_deadline,
         )
         now = self._clock()
-        status = transition.handed_over(request, session, outcome, self._backend.name, retries, now)
+        status = transition.handed_over(request, session, outcome, backend.name, retries, now)
         if not isinstance(outcome, InProgress) or status.fulfillment is None:
             return _Taken(status)
         left = status.fulfillment.started_at + retries.deadline - now

@@ -7,17 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from fulfillment_runtime.settings import Port, Secret
+from fulfillment_operator.backends.installed import installed_backends
+from fulfillment_operator.routes import BackendName, Routing, parse_routing
+from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
 from fulfillment_runtime.stripe_settings import StripeSettings
-
-
-@unique
-class BackendName(StrEnum):
-    """The backends that there are."""
-
-    LOG = "log"
-    HTTP = "http"
-    MANUAL = "manual"
 
 
 @unique
@@ -27,6 +20,43 @@ class SmtpTls(StrEnum):
     STARTTLS = "starttls"
     TLS = "tls"
     NONE = "none"
+
+
+DefaultBackend = Annotated[
+    BackendName,
+    Meta(
+        description="the backend of orders that no route takes: log, http, manual, job, or an installed one; "
+        "none: they are refused"
+    ),
+]
+Routes = Annotated[str, Meta(description="which backend an order goes to, as a YAML list of routes (docs/routes.md)")]
+
+
+def checked_routing(routes: str | None, backend: str) -> Routing:
+    """Read the routes, and check that every backend that is named is there.
+
+    Raises:
+        ValueError: the routes are none, or a backend is not installed.
+    """
+    routing, installed = parse_routing(routes, backend), installed_backends()
+    for name in sorted(routing.backends - installed.keys()):
+        raise ValueError(
+            f"there is no backend {name!r}, which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: "
+            f"there are {', '.join(installed)}"
+        )
+    return routing
+
+
+class RoutingSettings(WorkloadSettings, frozen=True, kw_only=True):
+    """What decides which backend an order goes to, alone."""
+
+    backend: DefaultBackend = field(default="log", name="FULFILLMENT_BACKEND")
+    routes: Routes | None = field(default=None, name="FULFILLMENT_ROUTES")
+
+    @property
+    def routing(self) -> Routing:
+        """All routes, and what comes after them."""
+        return checked_routing(self.routes, self.backend)
 
 
 class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
@@ -44,9 +74,8 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=1000, description="how many orders are worked on at once")] = field(
         default=32, name="FULFILLMENT_WORKERS"
     )
-    backend: Annotated[BackendName, Meta(description="what fulfilling means: log, http or manual")] = field(
-        default=BackendName.LOG, name="FULFILLMENT_BACKEND"
-    )
+    backend: DefaultBackend = field(default="log", name="FULFILLMENT_BACKEND")
+    routes: Routes | None = field(default=None, name="FULFILLMENT_ROUTES")
     backend_deadline: Annotated[
         timedelta,
         Meta(description="how long a backend's passing faults are retried before a person is asked, such as 72h"),
@@ -105,7 +134,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check how the settings go together."""
         super().__post_init__()
-        if self.backend is BackendName.HTTP and self.http_url is None:
+        if "http" in self.routing.backends and self.http_url is None:
             raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
         if self.smtp_host is not None and self.mail_from is None:
             raise ValueError("FULFILLMENT_MAIL_FROM is not set: mails need a sender")
@@ -118,3 +147,8 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def livemode(self) -> bool:
         """Whether the API key moves real money."""
         return self.key_is_live
+
+    @property
+    def routing(self) -> Routing:
+        """All routes, and what comes after them."""
+        return checked_routing(self.routes, self.backend)

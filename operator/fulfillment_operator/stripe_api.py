@@ -125,6 +125,8 @@ class _Session(msgspec.Struct):
     collected_information: _CollectedInformation | None = None
     payment_intent: _PaymentIntent | str | None = None
     payment_method_types: list[str] | None = None
+    payment_link: Any = None
+    metadata: dict[str, str] | None = None
     line_items: _LineItems = msgspec.field(default_factory=_LineItems)
 
 
@@ -150,6 +152,8 @@ def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
         amount=amount,
         customer=raw.customer_details,
         shipping=raw.collected_information.shipping_details if raw.collected_information else None,
+        payment_link=raw.payment_link if isinstance(raw.payment_link, str) else None,
+        metadata=raw.metadata or {},
         payment_methods=tuple(raw.payment_method_types or ()),
     )
 

@@ -102,7 +102,9 @@ def refused(request: FulfillmentRequest, refusal: Refuse, now: datetime) -> Stat
         reason=refusal.reason,
         message=refusal.message,
         session=refusal.session,
-        paid=(ConditionStatus.UNKNOWN, refusal.reason, refusal.message),
+        paid=_paid_by(refusal.session)
+        if refusal.session and refusal.reason is Reason.NO_ROUTE
+        else (ConditionStatus.UNKNOWN, refusal.reason, refusal.message),
     )
 
 
@@ -156,9 +158,13 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
         reason=reason,
         message=message,
         session=session,
-        paid=_FREE if session.payment is SessionPayment.NO_PAYMENT_REQUIRED else _PAID,
+        paid=_paid_by(session),
         fulfillment=this,
     )
+
+
+def _paid_by(session: CheckoutSession) -> "_Aspect":
+    return _FREE if session.payment is SessionPayment.NO_PAYMENT_REQUIRED else _PAID
 
 
 def _handed_over(before: Fulfillment | None) -> int:

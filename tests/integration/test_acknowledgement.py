@@ -13,7 +13,6 @@ from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
-from fulfillment_operator.settings import BackendName
 from running_operator import WITHIN, AtWork, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -80,7 +79,7 @@ async def test_annotating_moves_the_gauge_and_taking_it_away_moves_it_back(shop:
 async def test_the_next_failure_is_news(shop: Shop) -> None:
     """A failed payment was dealt with; the order is paid after all, and the backend cannot take it."""
     nobody = "http://localhost:9/"
-    settings = {"backend": BackendName.HTTP, "http_url": nobody, "backend_deadline": timedelta(0)}
+    settings = {"backend": "http", "http_url": nobody, "backend_deadline": timedelta(0)}
     async with at_work(shop, **settings) as operator:
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
         request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")

@@ -19,7 +19,6 @@ from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order
-from fulfillment_operator.settings import BackendName
 from fulfillment_runtime.settings import Secret
 from running_operator import ADDRESS, Shop, at_work, open_shop
 from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
@@ -83,7 +82,7 @@ async def slow(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Slo
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
-        slow.operator = {"backend": BackendName.HTTP, "http_url": url, "http_secret": Secret(SECRET)}
+        slow.operator = {"backend": "http", "http_url": url, "http_secret": Secret(SECRET)}
         yield slow
 
 
@@ -194,7 +193,7 @@ async def test_without_a_secret_there_is_no_such_endpoint(webhook: RunningWebhoo
 
 async def test_a_manual_order_waits_for_a_person(shop: Shop) -> None:
     """Status says what to type; what is typed then ends it."""
-    async with at_work(shop, backend=BackendName.MANUAL):
+    async with at_work(shop, backend="manual"):
         name = await shop.sell(Order())
         waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
         assert waiting.status is not None

@@ -18,7 +18,6 @@ from fulfillment_local.credentials import User
 from fulfillment_local.deliveries import Webhook, delivery_of
 from fulfillment_local.stripe_world.control import sent_event
 from fulfillment_local.stripe_world.model import Event, Order, Outcome, Settlement
-from fulfillment_operator.settings import BackendName
 from fulfillment_service.main import running_service
 from running_operator import Shop, at_work, open_shop
 from running_webhook import RULES as SERVICE_RULES
@@ -113,7 +112,7 @@ async def business(control_plane: ControlPlane, namespace: str) -> AsyncIterator
     await control_plane.grant(User.SERVICE, namespace, [SERVICE_RULES])
     async with (
         open_shop(control_plane, namespace) as shop,
-        at_work(shop, backend=BackendName.HTTP, http_url=url, recheck_interval=RECHECK),
+        at_work(shop, backend="http", http_url=url, recheck_interval=RECHECK),
         running_service(service_settings(control_plane, namespace)) as service,
     ):
         webhook = Webhook(url=f"http://localhost:{service.webhook_port}/webhook", secrets=(SECRET,), http=shop.http)

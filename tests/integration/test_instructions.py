@@ -13,7 +13,6 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order, Outcome
-from fulfillment_operator.settings import BackendName
 from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -61,7 +60,7 @@ async def annotate(shop: Shop, name: str, **annotations: str | None) -> None:
 
 async def test_a_failed_order_is_tried_again_once_for_each_wish(shop: Shop, endpoint: Endpoint) -> None:
     """With the same idempotency key; the wish that was followed stands in status."""
-    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+    async with at_work(shop, backend="http", http_url=endpoint.url):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
         endpoint.status = 200
@@ -77,7 +76,7 @@ async def test_a_wish_that_was_followed_is_not_followed_again_by_the_next_operat
     shop: Shop, endpoint: Endpoint
 ) -> None:
     """Though the annotation is still there."""
-    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+    async with at_work(shop, backend="http", http_url=endpoint.url):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FAILED)
         await annotate(shop, name, retry="1")
@@ -85,7 +84,7 @@ async def test_a_wish_that_was_followed_is_not_followed_again_by_the_next_operat
             async for request in changes:
                 if request.status and request.status.obeyed:
                     break
-    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+    async with at_work(shop, backend="http", http_url=endpoint.url):
         other = await shop.sell(Order())
         await shop.becomes(other, Phase.FAILED)
     assert endpoint.keys == [name, name, other]
@@ -107,7 +106,7 @@ async def test_a_held_order_waits_and_goes_on(shop: Shop) -> None:
 
 async def test_an_order_is_completed_by_hand(shop: Shop, endpoint: Endpoint) -> None:
     """What the person writes becomes its reference."""
-    async with at_work(shop, backend=BackendName.HTTP, http_url=endpoint.url):
+    async with at_work(shop, backend="http", http_url=endpoint.url):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FAILED)
         await annotate(shop, name, complete="parcel 7, by alice")

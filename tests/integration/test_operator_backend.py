@@ -19,7 +19,6 @@ from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
 from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Order
-from fulfillment_operator.settings import BackendName
 from running_operator import Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -50,7 +49,7 @@ class Endpoint:
         return web.json_response({"reference": "order-7"}, status=status, headers=self.headers)
 
     def backend(self) -> dict[str, Any]:
-        return {"backend": BackendName.HTTP, "http_url": self.url}
+        return {"backend": "http", "http_url": self.url}
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.control import sent_event
 from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
 from fulfillment_local.stripe_world.traffic import Refuse
-from fulfillment_operator.settings import BackendName
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.settings import LogFormat, LogLevel
 from fulfillment_service.main import running_service
@@ -61,7 +60,7 @@ async def test_personal_data_stays_where_it_belongs(shop: Shop, logs: io.StringI
     nowhere = f"http://127.0.0.1:{unused_tcp_port}/orders"
     async with (
         running_service(service_settings(shop.control_plane, shop.namespace)) as service,
-        at_work(shop, backend=BackendName.HTTP, http_url=nowhere) as operator,
+        at_work(shop, backend="http", http_url=nowhere) as operator,
     ):
         url = f"http://localhost:{service.webhook_port}/webhook"
         bodies = [bytes(sent_event(event).snapshot) for event in (completed, started, settled) if event is not None]

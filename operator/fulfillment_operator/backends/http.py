@@ -4,7 +4,8 @@ The whole CloudEvent is the body (CloudEvents, "HTTP Protocol Binding", structur
 covers all of it. `webhook-id`, `Idempotency-Key` and the CloudEvent's `id` are the order's idempotency key.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -15,9 +16,20 @@ from cloudevents.core.bindings.http import HTTPMessage, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from fulfillment_api.spec import Callback, CallbackResult
-from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_operator.backends.interface import (
+    Backend,
+    BackendContext,
+    Done,
+    InProgress,
+    Outcome,
+    PaidOrder,
+    Refused,
+    TryAgain,
+)
+from fulfillment_runtime.exits import SettingsError
 
 EVENT_TYPE = "dev.checkout-fulfillment.order.paid"
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -81,6 +93,29 @@ class HttpBackend:
             return TryAgain("FULFILLMENT_HTTP_URL is no URL")
         except aiohttp.ClientError as error:
             return TryAgain(f"the endpoint cannot be reached ({type(error).__name__})")
+
+
+@asynccontextmanager
+async def http_backend(context: BackendContext) -> AsyncIterator[Backend]:
+    """Make the backend of the settings.
+
+    Raises:
+        SettingsError: it has no URL, or its secret is none.
+    """
+    settings = context.settings
+    if settings.http_url is None:
+        raise SettingsError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
+    try:
+        backend = HttpBackend(
+            context.http,
+            url=settings.http_url,
+            secret=settings.http_secret,
+            timeout=settings.http_timeout,
+            clock=context.clock,
+        )
+    except (ValueError, EmptyWebhookSecretError) as error:
+        raise SettingsError(f"FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: {error}") from error
+    yield backend
 
 
 def cloud_event(order: PaidOrder, now: datetime) -> HTTPMessage:

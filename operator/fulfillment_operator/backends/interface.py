@@ -3,14 +3,23 @@
 A backend gets an order that is paid, and says what came of it. It is called again with the same `key` after a
 passing fault, after a restart, or when two operators overlap for a moment: handing over one key twice must
 fulfill once.
+
+A backend is found by an entry point of the group `fulfillment.backends`: its name is what settings and routes say, and
+its value is a `MakeBackend`, such as an async generator function under `contextlib.asynccontextmanager`.
 """
 
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Protocol, TypeAlias
+
+import aiohttp
+from kubernetes.aio import client
 
 from fulfillment_api.spec import Callback, Session
 from fulfillment_operator.checkout import CheckoutSession
+from fulfillment_operator.settings import OperatorSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,10 @@ class PaidOrder:
     """Whether the answer to this key was `InProgress` before."""
     callback: Callback | None = None
     """What the backend's callback said since, if one came."""
+    uid: str = ""
+    """The request's uid in the cluster, for what shall be deleted with it."""
+    retry: str = ""
+    """What a person's newest wish for another try says; empty when nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +93,23 @@ class Backend(Protocol):
 
     async def fulfill(self, order: PaidOrder) -> Outcome:
         """Fulfill an order, or say why not. It raises nothing for the faults it can foresee."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendContext:
+    """What a backend is made with. All of it outlives the backend."""
+
+    settings: OperatorSettings
+    """The operator's own settings."""
+    environ: Mapping[str, str]
+    """The environment, for settings of the backend's own: `load_settings(MySettings, context.environ)`."""
+    http: aiohttp.ClientSession
+    """Sends requests."""
+    kubernetes: client.ApiClient
+    """The Kubernetes API, as the operator's service account; `settings.namespace` is the namespace."""
+    clock: Callable[[], datetime]
+    """Tells the time, with its zone, in whole seconds."""
+
+
+MakeBackend: TypeAlias = Callable[[BackendContext], AbstractAsyncContextManager[Backend]]
+"""Makes a backend, which is used while the context lasts. It raises `SettingsError` when it cannot be made so."""

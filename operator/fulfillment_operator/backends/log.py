@@ -1,8 +1,11 @@
 """The guide's own backend: print the order (Stripe, "Fulfill orders with Checkout", `fulfill_order`)."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import structlog
 
-from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder
+from fulfillment_operator.backends.interface import Backend, BackendContext, Done, Outcome, PaidOrder
 
 _log = structlog.get_logger(__name__)
 
@@ -22,3 +25,9 @@ class LogBackend:
             line_items=[f"{item.quantity or 1} x {item.description or item.id}" for item in order.session.line_items],
         )
         return Done()
+
+
+@asynccontextmanager
+async def log_backend(_context: BackendContext) -> AsyncIterator[Backend]:
+    """Make the backend."""
+    yield LogBackend()

@@ -1,7 +1,10 @@
 """Waits for a person, or a program that acts for one, to say how the order ended."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fulfillment_api import names
-from fulfillment_operator.backends.interface import InProgress, Outcome, PaidOrder
+from fulfillment_operator.backends.interface import Backend, BackendContext, InProgress, Outcome, PaidOrder
 
 
 class ManualBackend:
@@ -16,3 +19,9 @@ class ManualBackend:
             f"a person fulfills this order: when it is done, {kubectl} {names.COMPLETE}=REFERENCE; "
             f"if it cannot be, {kubectl} {names.FAIL}=WHY"
         )
+
+
+@asynccontextmanager
+async def manual_backend(_context: BackendContext) -> AsyncIterator[Backend]:
+    """Make the backend."""
+    yield ManualBackend()
