@@ -16,6 +16,7 @@ COPY api api
 COPY runtime runtime
 COPY service service
 COPY operator operator
+COPY cli cli
 COPY local local
 RUN ["/opt/build/bin/python", "-m", "pip", "wheel", "--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-index", \
      "--wheel-dir", "dist", "."]

@@ -52,7 +52,7 @@ bench: programs ## measure orders a second; ORDERS=2000 SENDERS=64
 check: $(SETUP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy api runtime service operator local monitoring tests benchmarks
+	$(BIN)/mypy api runtime service operator cli local monitoring tests benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: lock

@@ -31,6 +31,8 @@ class User(StrEnum):
     OPERATOR = "operator"
     SELF_TEST = "self-test"
     NOBODY = "nobody"
+    ALICE = "alice"
+    """A person who looks after orders."""
 
 
 _GROUPS = {User.ADMIN: "system:masters"}  # RBAC allows this group everything

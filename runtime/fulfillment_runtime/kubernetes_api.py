@@ -4,7 +4,7 @@ Its failures become `KubernetesError`s: passing (`ApiUnavailableError`), misconf
 `NotInstalledError`) or about the object at hand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -145,6 +145,28 @@ class KubernetesApi:
                 _request_timeout=self._timeout,
             )
 
+    async def annotate(self, request: FulfillmentRequest, changes: Mapping[str, str | None]) -> FulfillmentRequest:
+        """Change annotations of exactly the version that was read, and return the object as it then is.
+
+        Args:
+            request: as it was read.
+            changes: name → value; None takes the annotation away.
+
+        Raises:
+            RequestChangedError: it changed since; read it and decide again.
+            RequestGoneError: it was deleted since.
+        """
+        body = {"metadata": {"resourceVersion": request.metadata.resource_version, "annotations": dict(changes)}}
+        with translated_errors(conflict=RequestChangedError):
+            written = await self._objects.patch_namespaced_custom_object(
+                **self._address,
+                name=request.metadata.name,
+                body=body,
+                _content_type="application/merge-patch+json",
+                _request_timeout=self._timeout,
+            )
+        return msgspec.convert(written, FulfillmentRequest)
+
     async def write_status(self, name: str, status: Status) -> FulfillmentRequest:
         """Replace the status as a whole, and return the object as it then is.
 
@@ -232,7 +254,7 @@ def _translate(error: ApiException, conflict: type[KubernetesError]) -> Kubernet
                 "the Kubernetes API does not know these credentials: renew the token or the kubeconfig"
             )
         case HTTPStatus.FORBIDDEN:
-            return ApiDeniedError(f"RBAC forbids it: {message}; give the service account the Role of the chart")
+            return ApiDeniedError(f"RBAC forbids it: {message}; the chart has a Role that allows it")
         case HTTPStatus.NOT_FOUND if details is None or not details.name:
             return NotInstalledError(
                 f"the cluster has no {names.PLURAL}.{names.GROUP}: install the chart, or run "

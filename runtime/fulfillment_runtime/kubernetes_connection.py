@@ -12,26 +12,30 @@ from kubernetes.aio import client, config
 from fulfillment_runtime.exits import SettingsError
 
 _OF_KUBECTL = Path.home() / ".kube" / "config"
+_OF_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @asynccontextmanager
-async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[client.ApiClient]:
+async def connect(
+    kubeconfig: str | None, *, connections: int, context: str | None = None
+) -> AsyncIterator[client.ApiClient]:
     """Connect as the kubeconfig says; without one as the pod's service account, or as kubectl would.
 
     Args:
         kubeconfig: a kubeconfig file, or several as in KUBECONFIG.
         connections: how many requests may be under way at once.
+        context: a context of the kubeconfig; None for its current one.
 
     Raises:
         SettingsError: there is neither a service account nor a usable kubeconfig.
     """
     configuration = client.Configuration()
     try:
-        if kubeconfig is None and config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
+        if _is_of_a_pod(kubeconfig, context):
             config.load_incluster_config(configuration)  # type: ignore[no-untyped-call] # the library's
         else:
             files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
-            await config.load_kube_config(files, client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
+            await config.load_kube_config(files, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
     except (config.ConfigException, OSError) as error:
         raise SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {error}") from error
     configuration.connection_pool_maxsize = connections
@@ -43,6 +47,31 @@ async def connect(kubeconfig: str | None, *, connections: int) -> AsyncIterator[
     async with client.ApiClient(configuration) as api:
         api.user_agent = "checkout-fulfillment"
         yield api
+
+
+def namespace_at_hand(kubeconfig: str | None, context: str | None) -> str:
+    """Tell which namespace kubectl would use: the context's, or the pod's own; else `default`.
+
+    Args:
+        kubeconfig: as `connect` takes it.
+        context: likewise.
+
+    Raises:
+        SettingsError: there is neither a service account nor a usable kubeconfig.
+    """
+    try:
+        if _is_of_a_pod(kubeconfig, context):
+            return _OF_POD.read_text(encoding="utf-8").strip()
+        files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
+        contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call] # the library's
+    except (config.ConfigException, OSError) as error:
+        raise SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {error}") from error
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")
+
+
+def _is_of_a_pod(kubeconfig: str | None, context: str | None) -> bool:
+    return kubeconfig is None and context is None and config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ
 
 
 def _existing(kubeconfig: str, *, named: bool) -> str:

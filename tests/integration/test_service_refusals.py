@@ -200,7 +200,7 @@ async def test_forbidding_rbac_is_answered_503(
     (line,) = logs
     assert (line["event"], line["log_level"], line["request"]) == ("webhook.not_recorded", "error", NAME)
     assert line["message"].startswith("RBAC forbids it: ")
-    assert line["message"].endswith("; give the service account the Role of the chart")
+    assert line["message"].endswith("; the chart has a Role that allows it")
 
 
 async def test_an_object_in_the_way_is_answered_503(webhook: RunningWebhook) -> None:

@@ -1,0 +1,106 @@
+"""The commands that look: list, show, open."""
+
+import webbrowser
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from fulfillment_api import names
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase
+from fulfillment_cli.cluster import PATIENCE, Cluster, Where, cluster_at_hand, named
+from fulfillment_cli.dashboard import dashboard_url
+from fulfillment_cli.options import cluster_options, now, run
+from fulfillment_cli.tables import request_page, requests_table
+from fulfillment_cli.timeline import Entry, timeline
+from fulfillment_runtime.kubernetes_api import ApiDeniedError
+from fulfillment_runtime.kubernetes_events import PostedEvent, events_about
+
+_account = click.option("--account", help="The connected account (acct_…) of a Session that is named by its id.")
+
+
+@click.command("list")
+@cluster_options
+@click.option("--phase", type=click.Choice([each.value for each in Phase]), help="Only those in this phase.")
+@click.option("--reason", help="Only those for this reason, such as FulfillmentFailed.")
+@click.option("-o", "--output", type=click.Choice(["table", "name"]), default="table", help="What is printed.")
+def list_command(where: Where, phase: str | None, reason: str | None, output: str) -> None:
+    """List the orders of a namespace.
+
+    With -o name, for another command: kubectl fulfillment list -o name | xargs kubectl fulfillment show
+    """
+    found, namespace = run(_list(where, Phase(phase) if phase else None, reason))
+    if output == "name":
+        for each in found:
+            click.echo(f"{names.SINGULAR}.{names.GROUP}/{each.metadata.name}")
+    elif found:
+        click.echo(requests_table(found, now()))
+    else:
+        click.echo(f"No resources found in {namespace} namespace.", err=True)
+
+
+async def _list(where: Where, phase: Phase | None, reason: str | None) -> tuple[list[FulfillmentRequest], str]:
+    async with cluster_at_hand(where) as cluster:
+        found = [each async for each in cluster.listed(phase) if reason in {None, each.status and each.status.reason}]
+        return found, cluster.namespace
+
+
+class _Page(msgspec.Struct, frozen=True):
+    """What is shown of one order, as JSON."""
+
+    request: FulfillmentRequest
+    timeline: list[Entry]
+
+
+@click.command()
+@cluster_options
+@_account
+@click.option("-o", "--output", type=click.Choice(["page", "json"]), default="page", help="What is printed.")
+@click.argument("name", nargs=-1, required=True)
+def show(where: Where, account: str | None, output: str, name: tuple[str, ...]) -> None:
+    """Show an order, and what happened to it: payment, conditions, Events, attempts, and what a person asked for.
+
+    NAME is the request's name, or the id of its Checkout Session.
+    """
+    pages = run(_show(where, [named(each, account) for each in name]))
+    if output == "json":
+        for page in pages:
+            click.echo(msgspec.json.format(msgspec.json.encode(page), indent=2))
+    else:
+        click.echo("\n\n".join(request_page(page.request, page.timeline, now()) for page in pages))
+
+
+async def _show(where: Where, wanted: Sequence[str]) -> list[_Page]:
+    async with cluster_at_hand(where) as cluster:
+        pages = []
+        for name in wanted:
+            request = await cluster.requests.get(name)
+            pages.append(_Page(request, timeline(request, await _events(cluster, request))))
+        return pages
+
+
+async def _events(cluster: Cluster, request: FulfillmentRequest) -> list[PostedEvent]:
+    try:
+        return await events_about(cluster.api, request, patience=PATIENCE)
+    except ApiDeniedError as error:
+        click.echo(f"without Events: {error}", err=True)
+        return []
+
+
+@click.command("open")
+@cluster_options
+@_account
+@click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
+@click.argument("name")
+def open_command(where: Where, account: str | None, name: str, *, only_print: bool) -> None:
+    """Open the order's payment in the Stripe Dashboard."""
+
+    async def find() -> FulfillmentRequest:
+        async with cluster_at_hand(where) as cluster:
+            return await cluster.requests.get(named(name, account))
+
+    url = dashboard_url(run(find()).spec.session)
+    click.echo(url)
+    if not only_print and not webbrowser.open(url):
+        raise click.ClickException("there is no browser here: open the address above")

@@ -1,0 +1,101 @@
+"""How requests look to a person at a terminal. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Fulfillment, Order
+from fulfillment_cli.timeline import Entry
+
+_HEAD = ("NAME", "PHASE", "REASON", "AMOUNT", "ATTEMPTS", "AGE", "HAND")
+_ITEMS_SHOWN = 10
+
+
+def requests_table(requests: Iterable[FulfillmentRequest], now: datetime) -> str:
+    """Show requests, one a line."""
+    return aligned([_HEAD, *(_row(each, now) for each in requests)])
+
+
+def request_page(request: FulfillmentRequest, entries: Sequence[Entry], now: datetime) -> str:
+    """Show one request, and what happened to it."""
+    happened = [("TIME", "AGO", "WHAT", "DETAIL"), *(_line(each, now) for each in entries)]
+    return f"{aligned(_facts(request))}\n\n{aligned(happened)}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Align columns as kubectl does. What is not printable, such as a terminal's escape, becomes a space."""
+    cells = [["".join(char if char.isprintable() else " " for char in cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
+    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def age(span: timedelta) -> str:
+    """Say how long ago something was, or in how long it will be, as short as kubectl does."""
+    seconds = abs(int(span.total_seconds()))
+    for limit, size, unit in ((120, 1, "s"), (3 * 3600, 60, "m"), (48 * 3600, 3600, "h")):
+        if seconds < limit:
+            shown = f"{seconds // size}{unit}"
+            break
+    else:
+        shown = f"{seconds // 86400}d"
+    return shown if span >= timedelta(0) else f"in {shown}"
+
+
+def _row(request: FulfillmentRequest, now: datetime) -> tuple[str, ...]:
+    meta, status = request.metadata, request.status
+    tries = status.fulfillment if status else None
+    return (
+        meta.name,
+        status.phase if status else "",
+        status.reason if status else "",
+        request.spec.amount.display if request.spec.amount else "",
+        str(tries.attempts) if tries else "",
+        age(now - meta.creation_timestamp),
+        "paused" if meta.annotations.paused else "acknowledged" if request.is_acknowledged else "",
+    )
+
+
+def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
+    meta, session, status = request.metadata, request.spec.session, request.status
+    facts = [
+        ("Name:", meta.name),
+        ("Namespace:", meta.namespace),
+        ("Session:", session.id),
+        ("Mode:", ", ".join(filter(None, [session.mode, "live" if session.livemode else "test"]))),
+        ("Account:", session.account),
+        ("Payment:", session.payment_intent),
+        ("Subscription:", session.subscription),
+        ("Payment link:", session.payment_link),
+        ("Your reference:", session.client_reference_id),
+        *(("Metadata:", f"{key}={value}") for key, value in session.metadata.items()),
+        ("Amount:", request.spec.amount.display if request.spec.amount else None),
+        ("Phase:", f"{status.phase} ({status.reason})" if status else "not looked at yet"),
+        ("Message:", status.message if status else None),
+        ("Paused:", meta.annotations.paused),
+        ("Acknowledged:", meta.annotations.acknowledged if request.is_acknowledged else None),
+        *_backend(status.fulfillment if status else None),
+        *(("Item:", item) for item in _items(status.order if status else None)),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _backend(fulfillment: Fulfillment | None) -> list[tuple[str, str | None]]:
+    if fulfillment is None:
+        return []
+    return [
+        ("Backend:", f"{fulfillment.backend}, attempts: {fulfillment.attempts}"),
+        ("Reference:", fulfillment.reference),
+        ("Last error:", fulfillment.last_error),
+    ]
+
+
+def _items(order: Order | None) -> list[str]:
+    items = order.line_items if order else []
+    shown = [f"{each.quantity or 1} x {each.description or each.price or each.id}" for each in items[:_ITEMS_SHOWN]]
+    more = len(items) - len(shown)
+    return [*shown, *([f"and {more} more"] if more else [])]
+
+
+def _line(entry: Entry, now: datetime) -> tuple[str, ...]:
+    return (entry.at.strftime("%Y-%m-%dT%H:%M:%SZ"), age(now - entry.at), entry.what, entry.detail)
