@@ -29,7 +29,7 @@ from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.settings import Secret
 
 RULES = (
-    client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch"]),
+    client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch", "delete"]),
     client.V1PolicyRule(api_groups=[GROUP], resources=[f"{PLURAL}/status"], verbs=["patch"]),
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create"]),
     client.V1PolicyRule(api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["create"]),

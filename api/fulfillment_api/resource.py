@@ -56,3 +56,15 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
             return False
         reason, _, _ = self.metadata.annotations.acknowledged.partition(":")
         return reason.strip() == self.status.reason
+
+    @property
+    def last_changed_at(self) -> datetime:
+        """When something was last said of the order, as far as it tells: of one that is finished, when it ended."""
+        said = [self.metadata.creation_timestamp, self.spec.payment.observed_at]
+        if self.spec.callback is not None:
+            said.append(self.spec.callback.observed_at)
+        if self.status is not None:
+            said += [condition.last_transition_time for condition in self.status.conditions]
+            if self.status.fulfillment is not None:
+                said += [self.status.fulfillment.started_at, self.status.fulfillment.completed_at]
+        return max(time for time in said if time is not None)

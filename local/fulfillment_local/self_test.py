@@ -52,10 +52,11 @@ class _Told(Struct):
 def command(*, webhook_url: str, within: int) -> None:
     """Send a signed event about an unknown Session, and see its order end as SessionNotFound.
 
-    It reads STRIPE_WEBHOOK_SECRETS, STRIPE_API_KEY (whose mode alone it uses), FULFILLMENT_NAMESPACE and KUBECONFIG as
-    the workloads do, and may get and delete fulfillmentrequests. What it made, it deletes.
+    It reads STRIPE_WEBHOOK_SECRETS, STRIPE_PAYMENT_LINKS, STRIPE_METADATA, STRIPE_API_KEY (whose mode alone it uses),
+    FULFILLMENT_NAMESPACE and KUBECONFIG as the workloads do, and may get and delete fulfillmentrequests. What it made,
+    it deletes.
     """
-    signing = load_settings(ServiceSettings, os.environ).webhook_secrets
+    service = load_settings(ServiceSettings, os.environ)
     settings = load_settings(OperatorSettings, os.environ)
 
     async def run() -> None:
@@ -66,7 +67,9 @@ def command(*, webhook_url: str, within: int) -> None:
             await check_access(api, settings.namespace, _RULES, patience=_TIMEOUT)
             test = SelfTest(
                 webhook_url=webhook_url,
-                secrets=signing,
+                secrets=service.webhook_secrets,
+                payment_link=next(iter(service.payment_links or ()), None),
+                metadata=service.metadata_asked_for or {},
                 livemode=settings.livemode,
                 namespace=settings.namespace,
                 requests=KubernetesApi(api, settings.namespace, timeout=_TIMEOUT),
@@ -105,6 +108,10 @@ class SelfTest:
     """Seconds that all of it may take."""
     say: Callable[[str], None]
     """Is told of each step that worked, in words for a person."""
+    payment_link: str | None = None
+    """One that the webhook's filter lets pass, if it has one."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the webhook's filter asks for."""
     session: str = field(default="")
     """An id that Stripe does not know; made up when none is given."""
     clock: Callable[[], float] = time.time
@@ -118,7 +125,7 @@ class SelfTest:
         """
         session = self.session or unknown_session(livemode=self.livemode)
         name = request_name(session)
-        body = _event(session, livemode=self.livemode, now=self.clock())
+        body = self._event(session)
         until = asyncio.get_running_loop().time() + self.within
         try:
             try:
@@ -132,6 +139,28 @@ class SelfTest:
         except KubernetesError as error:
             raise SelfTestError(f"{error} (kubectl --namespace {self.namespace} get {PLURAL} {name})") from error
         self.say(f"{PLURAL}/{name} is deleted")
+
+    def _event(self, session: str) -> bytes:
+        now = int(self.clock())
+        about = {
+            "id": session,
+            "object": "checkout.session",
+            "created": now,
+            "livemode": self.livemode,
+            "metadata": self.metadata,
+            "mode": "payment",
+            "payment_link": self.payment_link,
+            "payment_status": "unpaid",  # should it be left behind, it asks for nothing
+        }
+        event = {
+            "id": f"evt_{session.rpartition('_')[2]}",
+            "object": "event",
+            "created": now,
+            "data": {"object": about},
+            "livemode": self.livemode,
+            "type": "checkout.session.completed",
+        }
+        return msgspec.json.encode(event)
 
     async def _deliver(self, body: bytes, secret: str, which: str, until: float) -> None:
         """Post the event as Stripe does; again, while nobody listens."""
@@ -177,26 +206,6 @@ class SelfTest:
             await self.requests.delete(name)
         except RequestGoneError:
             return  # the webhook did not take the event
-
-
-def _event(session: str, *, livemode: bool, now: float) -> bytes:
-    about = {
-        "id": session,
-        "object": "checkout.session",
-        "created": int(now),
-        "livemode": livemode,
-        "mode": "payment",
-        "payment_status": "unpaid",  # should it be left behind, it asks for nothing
-    }
-    event = {
-        "id": f"evt_{session.rpartition('_')[2]}",
-        "object": "event",
-        "created": int(now),
-        "data": {"object": about},
-        "livemode": livemode,
-        "type": "checkout.session.completed",
-    }
-    return msgspec.json.encode(event)
 
 
 def _told(body: bytes) -> _Told:

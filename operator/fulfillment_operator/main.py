@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from fulfillment_operator.from_settings import backends_of, mail_of, pace_of, st
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.settings import OperatorSettings
+from fulfillment_operator.sweep import RetentionMetrics, Sweep
 from fulfillment_operator.watch import watching
 from fulfillment_runtime.exits import UnavailableError
 from fulfillment_runtime.kubernetes_access import Rule, check_access
@@ -42,6 +44,8 @@ _log = structlog.get_logger(__name__)
 _KUBERNETES_TIMEOUT = 5.0
 _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
 _LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
+_SWEEP_EVERY = timedelta(hours=6)  # a day more or less does not matter to what is kept for weeks
+_DELETIONS_PER_SECOND = 10.0  # the API server has more urgent things to do
 
 
 @click.command()
@@ -97,11 +101,12 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
     """
     registry = process_registry()
     metrics = OperatorMetrics(registry, *sorted(settings.routing.backends))
+    retention_metrics = RetentionMetrics(registry)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=settings.workers * 2))
         kubernetes = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         mail = mail_of(settings)
-        await check_access(api, settings.namespace, _rules(settings.lease_name), patience=_KUBERNETES_TIMEOUT)
+        await check_access(api, settings.namespace, rules_of(settings), patience=_KUBERNETES_TIMEOUT)
         backends = await stack.enter_async_context(backends_of(settings, api, os.environ))
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         port = await stack.enter_async_context(
@@ -117,14 +122,16 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
             _log.warning(
                 "operator.no_mail", message="customers are not told of failed payments: set FULFILLMENT_SMTP_HOST"
             )
-        dispatch = Dispatch(backends, settings.routing)
-        work = _Work(settings, api, kubernetes, dispatch, mail, registry, metrics)
+        work = _Work(
+            settings, api, kubernetes, Dispatch(backends, settings.routing), mail, registry, metrics, retention_metrics
+        )
         await stack.enter_async_context(_in_background(work.lead(terms, _fail(ended)), _fail(ended)))
         yield RunningOperator(port, ended)
         _log.info("operator.stopping")
 
 
-def _rules(lease_name: str) -> tuple[Rule, ...]:
+def rules_of(settings: OperatorSettings) -> tuple[Rule, ...]:
+    """Tell what RBAC must allow the operator."""
     return (
         Rule("get", names.PLURAL),
         Rule("list", names.PLURAL),
@@ -132,8 +139,9 @@ def _rules(lease_name: str) -> tuple[Rule, ...]:
         Rule("patch", f"{names.PLURAL}/status"),
         Rule("create", "events"),
         Rule("create", "leases"),
-        Rule("get", "leases", lease_name),
-        Rule("update", "leases", lease_name),
+        Rule("get", "leases", settings.lease_name),
+        Rule("update", "leases", settings.lease_name),
+        *((Rule("delete", names.PLURAL),) if settings.retention else ()),
     )
 
 
@@ -148,6 +156,7 @@ class _Work:
     mail: CustomerMail
     registry: CollectorRegistry
     metrics: OperatorMetrics
+    retention_metrics: RetentionMetrics
 
     async def lead(self, terms: Terms, ended: Callable[[UnavailableError], None]) -> None:
         """Wait for the Lease, then work until cancelled; finish what was begun, and free the Lease."""
@@ -181,10 +190,27 @@ class _Work:
                     metrics=self.metrics,
                     ended=ended,
                 ),
+                self._sweeping(ended),
             ):
                 self.metrics.leader.set(1)
                 _log.info("operator.leading", livemode=settings.livemode)
                 await asyncio.Event().wait()
+
+    def _sweeping(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
+        if not self.settings.retention:
+            return nullcontext()
+        sweep = Sweep(
+            api=self.api,
+            kubernetes=self.kubernetes,
+            namespace=self.settings.namespace,
+            retention=self.settings.retention,
+            every=_SWEEP_EVERY,
+            deletions_per_second=_DELETIONS_PER_SECOND,
+            clock=whole_seconds,
+            random=random.random,
+            metrics=self.retention_metrics,
+        )
+        return _in_background(sweep.run(), ended)
 
 
 @asynccontextmanager

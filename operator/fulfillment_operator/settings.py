@@ -134,6 +134,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check how the settings go together."""
         super().__post_init__()
+        super().__post_init__()
         if "http" in self.routing.backends and self.http_url is None:
             raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
         if self.smtp_host is not None and self.mail_from is None:

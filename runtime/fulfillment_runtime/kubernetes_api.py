@@ -195,6 +195,23 @@ class KubernetesApi:
                 **self._address, name=name, _request_timeout=self._timeout
             )
 
+    async def delete_as_read(self, request: FulfillmentRequest) -> None:
+        """Delete exactly the version of a FulfillmentRequest that was read.
+
+        Raises:
+            RequestChangedError: it changed since, or was made anew.
+            RequestGoneError: it was deleted since.
+        """
+        meta = request.metadata
+        exactly = client.V1Preconditions(uid=meta.uid, resource_version=meta.resource_version)
+        with translated_errors(conflict=RequestChangedError):
+            await self._objects.delete_namespaced_custom_object(
+                **self._address,
+                name=meta.name,
+                body=client.V1DeleteOptions(preconditions=exactly),
+                _request_timeout=self._timeout,
+            )
+
     async def post_event(  # noqa: PLR0913 - an Event has these parts
         self,
         request: FulfillmentRequest,

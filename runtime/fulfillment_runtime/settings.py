@@ -63,6 +63,10 @@ class LogLevel(StrEnum):
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
+_STRIPE_RESENDS_FOR = timedelta(days=30)
+_SHORTEST_RETENTION = _STRIPE_RESENDS_FOR + timedelta(days=1)
+
+
 class WorkloadSettings(Struct, frozen=True, kw_only=True):
     """What every workload can be told."""
 
@@ -81,6 +85,20 @@ class WorkloadSettings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[LogLevel, Meta(description="debug, info, warning or error")] = field(
         default=LogLevel.INFO, name="FULFILLMENT_LOG_LEVEL"
     )
+    retention: Annotated[
+        timedelta,
+        Meta(
+            description="how long finished orders are kept, such as 1080h; at least 744h, or 0s to keep them for ever"
+        ),
+    ] = field(default=timedelta(days=45), name="FULFILLMENT_RETENTION")
+
+    def __post_init__(self) -> None:
+        """Check what types alone do not say; a workload's own check begins with this one."""
+        if timedelta() != self.retention < _SHORTEST_RETENTION:
+            raise ValueError(
+                "FULFILLMENT_RETENTION must be at least 744h (31 days), or 0s to keep every order: Stripe can send "
+                "an event again for 30 days, and one about a deleted order would fulfill it twice"
+            )
 
 
 S = TypeVar("S", bound=Struct)

@@ -43,6 +43,10 @@ class Event(Struct, frozen=True, kw_only=True):
     livemode: Any
     account: Any
     """The connected account that it comes from; None or empty when it is the platform's own."""
+    created: Any
+    """When it happened: in seconds since the epoch, or, in a thin event, in ISO 8601."""
+    is_thin: bool
+    """Whether it shows nothing of its Session but the id."""
     session: SessionObject
     """The object that the event is about. It is a Session only if `type` says so."""
 
@@ -55,6 +59,7 @@ class _Envelope(Struct):
     type: Any = None
     livemode: Any = None
     account: Any = None
+    created: Any = None
     context: Any = None
     data: Raw = Raw(b"null")
     related_object: Raw = Raw(b"null")
@@ -82,6 +87,8 @@ def decode_event(text: str) -> Event:
             type=envelope.type.removeprefix(_THIN_PREFIX) if isinstance(envelope.type, str) else None,
             livemode=envelope.livemode,
             account=_account_in(envelope.context),
+            created=envelope.created,
+            is_thin=True,
             session=_part(envelope.related_object, SessionObject) or SessionObject(),
         )
     data = _part(envelope.data, _Data) or _Data()
@@ -90,6 +97,8 @@ def decode_event(text: str) -> Event:
         type=envelope.type,
         livemode=envelope.livemode,
         account=envelope.account,
+        created=envelope.created,
+        is_thin=False,
         session=_part(data.about, SessionObject) or SessionObject(),
     )
 

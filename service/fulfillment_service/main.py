@@ -26,10 +26,10 @@ from fulfillment_runtime.reload import settings_changes
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.app import create_app
 from fulfillment_service.callback import Callbacks
+from fulfillment_service.filters import filters_of
 from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
 from fulfillment_service.server import serve
 from fulfillment_service.settings import ServiceSettings
-from fulfillment_service.translate import Filters
 from fulfillment_service.webhook import Webhook
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             metrics=WebhookMetrics(registry, started_at=time.time()),
             secrets=settings.webhook_secrets,
             tolerance=settings.tolerance,
-            filters=Filters(livemode=settings.livemode, accounts=settings.accounts),
+            filters=filters_of(settings),
             deadline=settings.deadline,
             turns=turns,
             clock=lambda: datetime.now(UTC),

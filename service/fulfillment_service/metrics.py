@@ -22,8 +22,9 @@ _STATUSES = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
+_FILTERED = tuple(reason for reason in Ignored if reason not in (Ignored.EVENT_TYPE, Ignored.EXPIRED))
 _OUTCOMES: dict[str, tuple[StrEnum, ...]] = {
-    **dict.fromkeys(EventType, (*Outcome, *Trouble, Ignored.SETUP_MODE, Ignored.LIVEMODE, Ignored.ACCOUNT)),
+    **dict.fromkeys(EventType, (*Outcome, *Trouble, *_FILTERED)),
     EventType.EXPIRED: (Ignored.EXPIRED,),
     OTHER: (Ignored.EVENT_TYPE,),
 }

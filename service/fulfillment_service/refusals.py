@@ -18,6 +18,7 @@ class Refusal(StrEnum):
     NOT_AN_OBJECT = "not-an-object"
     NO_SESSION_ID = "no-session-id"
     ODD_ACCOUNT = "odd-account"
+    UNFILTERABLE = "unfilterable"
     TOO_LARGE = "too-large"
     TOO_SLOW = "too-slow"
     CUT_OFF = "cut-off"

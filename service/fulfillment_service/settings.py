@@ -16,6 +16,8 @@ _LONGEST_DRAIN = timedelta(minutes=5)
 """The slowest load balancers take minutes to take note; a pod that should have ended binds its node no longer."""
 
 Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
+PaymentLink = Annotated[str, Meta(pattern="^plink_[A-Za-z0-9_]+$")]
+MetadataEntry = Annotated[str, Meta(pattern="^[^=]{1,40}=.{1,500}$")]
 
 
 class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
@@ -41,6 +43,26 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
         ]
         | None
     ) = field(default=None, name="STRIPE_ACCOUNTS")
+    payment_links: (
+        Annotated[
+            tuple[PaymentLink, ...],
+            Meta(
+                min_length=1,
+                description="the payment links, plink_…, whose orders count, any of them; unset: all orders",
+            ),
+        ]
+        | None
+    ) = field(default=None, name="STRIPE_PAYMENT_LINKS")
+    metadata: (
+        Annotated[
+            tuple[MetadataEntry, ...],
+            Meta(
+                min_length=1,
+                description="key=value, …: the metadata that a Session must have, all of it, to count; unset: any",
+            ),
+        ]
+        | None
+    ) = field(default=None, name="STRIPE_METADATA")
     webhook_port: Annotated[Port, Meta(description="the port of POST /webhook")] = field(
         default=4242, name="FULFILLMENT_WEBHOOK_PORT"
     )
@@ -75,6 +97,7 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check what types alone do not say."""
+        super().__post_init__()
         if self.http_secret is not None:
             try:
                 StandardWebhook(self.http_secret)
@@ -86,9 +109,18 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
                     f"STRIPE_WEBHOOK_SECRETS: number {place} of {len(self.webhook_secrets)} is no signing secret: "
                     "it starts with whsec_ (Stripe Dashboard, Webhooks; or what `stripe listen` prints)"
                 )
+        if self.metadata is not None and len(self.metadata) != len(self.metadata_asked_for or ()):
+            raise ValueError("STRIPE_METADATA names a key twice: a Session has one value of each")
         if not timedelta() < self.deadline <= _REDIRECT_HELD:
             raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s")
         if not timedelta() < self.tolerance:
             raise ValueError("FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s")
         if not timedelta() <= self.drain <= _LONGEST_DRAIN:
             raise ValueError("FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m")
+
+    @property
+    def metadata_asked_for(self) -> dict[str, str] | None:
+        """What a Session's metadata must hold; None: anything."""
+        if self.metadata is None:
+            return None
+        return {key: value for key, _, value in (entry.partition("=") for entry in self.metadata)}

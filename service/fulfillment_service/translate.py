@@ -1,8 +1,8 @@
 """Decides what an event asks for: the request that should exist, or nothing. Pure: no I/O, no clock."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
 from itertools import islice
 from typing import Any, Literal, get_type_hints
@@ -53,6 +53,12 @@ class Ignored(StrEnum):
     """It is a test event, or a live one, where the other mode is asked for."""
     ACCOUNT = "account"
     """It comes from a connected account that is not asked for."""
+    PAYMENT_LINK = "payment-link"
+    """The Session did not come from a payment link that is asked for."""
+    METADATA = "metadata"
+    """The Session lacks metadata that is asked for."""
+    OLDER_THAN_RETENTION = "older-than-retention"
+    """It is so old that its order may be finished and deleted: acting on it could fulfill an order twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +69,40 @@ class Filters:
     """None: both modes."""
     accounts: Collection[str] | None = None
     """The connected accounts; None: all. The platform's own events always count."""
+    payment_links: Collection[str] | None = None
+    """The payment links; None: all, and Sessions without one."""
+    metadata: Mapping[str, str] | None = None
+    """What a Session's metadata must hold, all of it; None: anything."""
+    retention: timedelta | None = None
+    """How long finished orders are kept; None: for ever."""
 
-    def against(self, session: Session) -> Ignored | None:
-        """Tell what speaks against an event about this Session, if anything does."""
+    def against(self, event: Event, session: Session, *, now: datetime) -> Ignored | None:
+        """Tell what speaks against an event about this Session, if anything does.
+
+        Args:
+            event: the event.
+            session: what it says of its Session.
+            now: the time, with its zone.
+
+        Raises:
+            RefusedError: the event does not show what the filters ask about. Were it ignored, an order would be lost.
+        """
         if self.livemode not in (None, session.livemode):
             return Ignored.LIVEMODE
         if self.accounts is not None and session.account is not None and session.account not in self.accounts:
             return Ignored.ACCOUNT
+        if self.retention is not None and _happened_at(event, now) < now - self.retention:
+            return Ignored.OLDER_THAN_RETENTION
+        if event.is_thin and (self.payment_links is not None or self.metadata is not None):
+            raise RefusedError(
+                Refusal.UNFILTERABLE,
+                "a thin event does not show the payment link and metadata that STRIPE_PAYMENT_LINKS and "
+                "STRIPE_METADATA ask for: let the event destination send snapshot events, or unset both",
+            )
+        if self.payment_links is not None and session.payment_link not in self.payment_links:
+            return Ignored.PAYMENT_LINK
+        if self.metadata is not None and not self.metadata.items() <= session.metadata.items():
+            return Ignored.METADATA
         return None
 
 
@@ -93,7 +126,7 @@ def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Desir
         observed_at: when it was received, in UTC.
 
     Raises:
-        RefusedError: it is about a Session, but does not say which.
+        RefusedError: it is about a Session, but does not say which, or not what the filters ask about.
     """
     kind = EventType.of(event)
     if kind is None:
@@ -101,7 +134,7 @@ def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Desir
     if kind is EventType.EXPIRED:
         return Ignored.EXPIRED
     session = _session(event)
-    if unwanted := filters.against(session):
+    if unwanted := filters.against(event, session, now=observed_at):
         return unwanted
     if event.session.mode == _SETUP:
         return Ignored.SETUP_MODE
@@ -151,6 +184,17 @@ def _session(event: Event) -> Session:
         client_reference_id=_fitting(told.client_reference_id or None, _BOUNDS["client_reference_id"]),
         metadata=_metadata(told.metadata),
     )
+
+
+def _happened_at(event: Event, now: datetime) -> datetime:
+    """Read when an event happened; one that does not say so is news."""
+    if not isinstance(event.created, str):
+        return _time(event.created) or now
+    try:
+        told = datetime.fromisoformat(event.created)
+    except ValueError:
+        return now
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
 
 def _livemode(event: Event, session_id: str) -> bool:

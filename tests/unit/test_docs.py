@@ -7,6 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
+from fulfillment_operator.sweep import RetentionMetrics
 from fulfillment_runtime.settings import known_settings
 from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
 
@@ -28,6 +29,7 @@ def test_every_metric_is_documented() -> None:
     """The families of both workloads' registries."""
     registry = CollectorRegistry()
     OperatorMetrics(registry, "log")
+    RetentionMetrics(registry)
     registry.register(RequestsCollector(list, lambda: 0))
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)

@@ -8,7 +8,7 @@ import pytest
 
 from fulfillment_service.event import Event, SessionObject, decode_event
 from fulfillment_service.refusals import Refusal, RefusedError
-from stripe_events import SESSION, snapshot, thin
+from stripe_events import NOW, SESSION, snapshot, thin
 
 
 def decode(event: Any) -> Event:
@@ -23,6 +23,8 @@ def test_a_snapshot_shows_the_session() -> None:
         type="checkout.session.completed",
         livemode=False,
         account="acct_1",
+        created=NOW,
+        is_thin=False,
         session=SessionObject(**read),
     )
     assert not {"customer_details", "customer_email", "shipping_details"} & set(SessionObject.__struct_fields__)
@@ -39,6 +41,8 @@ def test_a_thin_event_shows_the_same_in_its_own_words(context: Any, account: str
         type="checkout.session.completed",
         livemode=False,
         account=account,
+        created="2026-11-02T12:53:20.000Z",
+        is_thin=True,
         session=SessionObject(id=SESSION["id"]),
     )
 
@@ -71,7 +75,9 @@ def test_a_thin_event_about_nothing_is_an_event(changes: dict[str, Any]) -> None
 
 def test_a_bare_envelope_is_an_event() -> None:
     """Every part may be absent."""
-    assert decode({}) == Event(id=None, type=None, livemode=None, account=None, session=SessionObject())
+    assert decode({}) == Event(
+        id=None, type=None, livemode=None, account=None, created=None, is_thin=False, session=SessionObject()
+    )
 
 
 def test_odd_types_are_passed_on_as_they_are() -> None:

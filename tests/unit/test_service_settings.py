@@ -29,8 +29,14 @@ def test_values_are_read_in_their_own_form() -> None:
             "STRIPE_LIVEMODE": "true",
             "STRIPE_ACCOUNTS": "acct_1 acct_2",
             "FULFILLMENT_WEBHOOK_DEADLINE": "2500ms",
+            "STRIPE_PAYMENT_LINKS": "plink_1,plink_2",
+            "STRIPE_METADATA": "app=shop, path=a=b",
+            "FULFILLMENT_RETENTION": "744h",
         },
     )
+    assert settings.payment_links == ("plink_1", "plink_2")
+    assert settings.metadata_asked_for == {"app": "shop", "path": "a=b"}
+    assert settings.retention == timedelta(days=31)
     assert settings.webhook_secrets == ("whsec_new", "whsec_old", "whsec_cli")
     assert settings.livemode is True
     assert settings.accounts == ("acct_1", "acct_2")
@@ -82,6 +88,35 @@ def test_values_are_read_in_their_own_form() -> None:
                 "STRIPE_ACCOUNTS: 'shop' is wrong: Expected `str` matching regex '^acct_[A-Za-z0-9_]+$' - at `$[0]` "
                 "(the connected accounts, acct_…, whose events count; unset: all)"
             ),
+        ),
+        (
+            SECRETS | {"STRIPE_PAYMENT_LINKS": "https://buy.stripe.com/test_1"},
+            (
+                "STRIPE_PAYMENT_LINKS: 'https://buy.stripe.com/test_1' is wrong: Expected `str` matching regex "
+                "'^plink_[A-Za-z0-9_]+$' - at `$[0]` (the payment links, plink_…, whose orders count, any of them; "
+                "unset: all orders)"
+            ),
+        ),
+        (
+            SECRETS | {"STRIPE_METADATA": "app"},
+            (
+                "STRIPE_METADATA: 'app' is wrong: Expected `str` matching regex '^[^=]{1,40}=.{1,500}$' - at `$[0]` "
+                "(key=value, …: the metadata that a Session must have, all of it, to count; unset: any)"
+            ),
+        ),
+        (
+            SECRETS | {"STRIPE_METADATA": "app=shop, app=forum"},
+            "STRIPE_METADATA names a key twice: a Session has one value of each",
+        ),
+        *(
+            (
+                SECRETS | {"FULFILLMENT_RETENTION": short},
+                (
+                    "FULFILLMENT_RETENTION must be at least 744h (31 days), or 0s to keep every order: Stripe can send "
+                    "an event again for 30 days, and one about a deleted order would fulfill it twice"
+                ),
+            )
+            for short in ("743h59m", "-1h", "1s")
         ),
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_MAX_BODY_BYTES": "10"},

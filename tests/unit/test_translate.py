@@ -18,6 +18,10 @@ from fulfillment_service.translate import Desired, EventType, Filters, Ignored, 
 from stripe_events import NOW, SESSION, snapshot, thin
 
 OBSERVED = datetime(2026, 11, 2, 12, 53, 21, 250_000, tzinfo=UTC)
+DAY = 24 * 60 * 60
+LINKS = Filters(payment_links=("plink_1", "plink_3"))
+APP = Filters(metadata={"app": "shop", "stage": "live"})
+KEPT = Filters(retention=timedelta(days=45))
 PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads"
 
 
@@ -116,6 +120,17 @@ def test_a_thin_event_names_the_same_request(kind: str, status: PaymentStatus) -
         (snapshot(livemode=True), Filters(livemode=False), Ignored.LIVEMODE),
         (snapshot(account="acct_2"), Filters(accounts=("acct_1",)), Ignored.ACCOUNT),
         (thin(context="acct_2"), Filters(accounts=("acct_1",)), Ignored.ACCOUNT),
+        (snapshot(session={"payment_link": "plink_2"}), LINKS, Ignored.PAYMENT_LINK),
+        (snapshot(session={"payment_link": None}), LINKS, Ignored.PAYMENT_LINK),
+        (snapshot(session={"payment_link": {"id": "plink_2"}}), LINKS, Ignored.PAYMENT_LINK),
+        (snapshot(session={"metadata": {"app": "forum"}}), APP, Ignored.METADATA),
+        (snapshot(session={"metadata": {"app": "shop"}}), APP, Ignored.METADATA),  # all of it must be there
+        (snapshot(session={"metadata": None}), APP, Ignored.METADATA),
+        (snapshot(created=NOW - 45 * DAY - 60), KEPT, Ignored.OLDER_THAN_RETENTION),
+        (thin(created="2026-09-01T00:00:00.000Z"), KEPT, Ignored.OLDER_THAN_RETENTION),
+        (thin(created="2026-09-01T00:00:00"), KEPT, Ignored.OLDER_THAN_RETENTION),
+        (snapshot(livemode=True), Filters(livemode=False, payment_links=("plink_1",)), Ignored.LIVEMODE),
+        (thin(context="acct_2"), Filters(accounts=("acct_1",), payment_links=("plink_1",)), Ignored.ACCOUNT),
     ],
 )
 def test_what_asks_for_nothing_is_ignored_with_a_reason(
@@ -135,11 +150,29 @@ def test_what_asks_for_nothing_is_ignored_with_a_reason(
         (snapshot(account=""), Filters(accounts=("acct_1",))),
         (snapshot(account=None), Filters()),
         (snapshot(account="acct_9"), Filters()),
+        (snapshot(session={"payment_link": "plink_3"}), LINKS),
+        (snapshot(session={"payment_link": {"id": "plink_1"}}), LINKS),
+        (snapshot(session={"metadata": {"app": "shop", "stage": "live", "cart": "17"}}), APP),
+        (snapshot(created=NOW - 44 * DAY), KEPT),
+        (snapshot(created=None), KEPT),  # Stripe always says; what does not is no replay of Stripe's
+        (snapshot(created=10**30), KEPT),
+        (thin(), KEPT),
+        (thin(created="yesterday"), KEPT),
+        (snapshot(created=0), Filters()),
     ],
 )
 def test_what_passes_the_filters(event: dict[str, Any], filters: Filters) -> None:
     """An event without an account is the platform's own, and always counts."""
     assert isinstance(decide(event, filters), Desired)
+
+
+@pytest.mark.parametrize("filters", [LINKS, APP])
+def test_a_thin_event_is_refused_when_a_filter_asks_for_what_it_does_not_show(filters: Filters) -> None:
+    """Ignored, an order would be lost; taken, it may be another app's; refused, Stripe's Dashboard says why."""
+    with pytest.raises(RefusedError, match="let the event destination send snapshot events") as caught:
+        decide(thin(), filters)
+    assert caught.value.reason is Refusal.UNFILTERABLE
+    assert decide(thin("v1.checkout.session.expired"), filters) is Ignored.EXPIRED
 
 
 @pytest.mark.parametrize(

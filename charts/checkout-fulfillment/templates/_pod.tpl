@@ -124,6 +124,22 @@ readinessProbe:
   value: {{ .Values.log.format }}
 - name: FULFILLMENT_LOG_LEVEL
   value: {{ .Values.log.level }}
+- name: FULFILLMENT_RETENTION
+  value: {{ .Values.retention }}
+{{- end -}}
+
+{{/* Which orders count, of several apps that share an account: what the webhook is told, and the test that sends it one. */}}
+{{- define "checkout-fulfillment.filterEnv" -}}
+{{- with .Values.stripe.paymentLinks }}
+- name: STRIPE_PAYMENT_LINKS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.stripe.metadata }}
+{{- $entries := list -}}
+{{- range $key, $value := . }}{{ $entries = append $entries (printf "%s=%s" $key $value) }}{{ end }}
+- name: STRIPE_METADATA
+  value: {{ join "," $entries | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Mounts the signing secrets, each in a file of its own, so that they are rolled without a restart. */}}

@@ -1,0 +1,15 @@
+"""Makes of the settings which events count."""
+
+from fulfillment_service.settings import ServiceSettings
+from fulfillment_service.translate import Filters
+
+
+def filters_of(settings: ServiceSettings) -> Filters:
+    """Tell which events are asked for."""
+    return Filters(
+        livemode=settings.livemode,
+        accounts=settings.accounts,
+        payment_links=settings.payment_links,
+        metadata=settings.metadata_asked_for,
+        retention=settings.retention or None,
+    )
