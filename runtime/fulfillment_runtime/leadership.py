@@ -49,11 +49,20 @@ class Leadership:
         self._clock = clock
         self._seen: Lease | None = None
         self._seen_at = 0.0
+        self._kept_by_another = False
 
     async def acquire(self) -> None:
         """Wait until this process leads."""
         while not await self._try():  # noqa: ASYNC110 - others hold the Lease: there is no event to wait for
             await asyncio.sleep(self._terms.every.total_seconds())
+
+    async def acquire_unless_kept(self) -> bool:
+        """Lead, or tell that another process does: it was seen to renew the Lease. One that died is waited for."""
+        while not await self._try():
+            if self._kept_by_another:
+                return False
+            await asyncio.sleep(self._terms.every.total_seconds())
+        return True
 
     @asynccontextmanager
     async def kept(self, lost: Callable[[UnavailableError], None]) -> AsyncIterator[None]:
@@ -106,6 +115,7 @@ class Leadership:
     def _expired(self, found: Lease) -> bool:
         now = asyncio.get_running_loop().time()
         if self._seen is None or self._seen.version != found.version:
+            self._kept_by_another = self._seen is not None
             self._seen, self._seen_at = found, now
         return now - self._seen_at >= found.duration.total_seconds()
 

@@ -1,10 +1,10 @@
 """Makes of the settings which events count."""
 
-from fulfillment_service.settings import ServiceSettings
+from fulfillment_service.settings import EventSettings
 from fulfillment_service.translate import Filters
 
 
-def filters_of(settings: ServiceSettings) -> Filters:
+def filters_of(settings: EventSettings) -> Filters:
     """Tell which events are asked for."""
     return Filters(
         livemode=settings.livemode,

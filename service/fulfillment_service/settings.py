@@ -1,4 +1,4 @@
-"""The webhook service's settings."""
+"""The settings of the webhook service, and of `fulfillment recover`."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -8,6 +8,7 @@ from standardwebhooks import Webhook as StandardWebhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
+from fulfillment_runtime.stripe_settings import StripeSettings
 
 _REDIRECT_HELD = timedelta(seconds=10)
 """How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
@@ -20,16 +21,9 @@ PaymentLink = Annotated[str, Meta(pattern="^plink_[A-Za-z0-9_]+$")]
 MetadataEntry = Annotated[str, Meta(pattern="^[^=]{1,40}=.{1,500}$")]
 
 
-class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
-    """What the webhook service can be told."""
+class EventSettings(WorkloadSettings, frozen=True, kw_only=True):
+    """Which events count, however they come."""
 
-    webhook_secrets: Annotated[
-        tuple[Secret, ...],
-        Meta(
-            min_length=1,
-            description="the endpoint's signing secrets, whsec_…; several while one is being rolled",
-        ),
-    ] = field(name="STRIPE_WEBHOOK_SECRETS")
     livemode: (
         Annotated[bool, Meta(description="true or false: events of the other mode are ignored; unset: none are")] | None
     ) = field(default=None, name="STRIPE_LIVEMODE")
@@ -63,6 +57,31 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
         ]
         | None
     ) = field(default=None, name="STRIPE_METADATA")
+
+    def __post_init__(self) -> None:
+        """Check what types alone do not say."""
+        super().__post_init__()
+        if self.metadata is not None and len(self.metadata) != len(self.metadata_asked_for or ()):
+            raise ValueError("STRIPE_METADATA names a key twice: a Session has one value of each")
+
+    @property
+    def metadata_asked_for(self) -> dict[str, str] | None:
+        """What a Session's metadata must hold; None: anything."""
+        if self.metadata is None:
+            return None
+        return {key: value for key, _, value in (entry.partition("=") for entry in self.metadata)}
+
+
+class ServiceSettings(EventSettings, frozen=True, kw_only=True):
+    """What the webhook service can be told."""
+
+    webhook_secrets: Annotated[
+        tuple[Secret, ...],
+        Meta(
+            min_length=1,
+            description="the endpoint's signing secrets, whsec_…; several while one is being rolled",
+        ),
+    ] = field(name="STRIPE_WEBHOOK_SECRETS")
     webhook_port: Annotated[Port, Meta(description="the port of POST /webhook")] = field(
         default=4242, name="FULFILLMENT_WEBHOOK_PORT"
     )
@@ -109,8 +128,6 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
                     f"STRIPE_WEBHOOK_SECRETS: number {place} of {len(self.webhook_secrets)} is no signing secret: "
                     "it starts with whsec_ (Stripe Dashboard, Webhooks; or what `stripe listen` prints)"
                 )
-        if self.metadata is not None and len(self.metadata) != len(self.metadata_asked_for or ()):
-            raise ValueError("STRIPE_METADATA names a key twice: a Session has one value of each")
         if not timedelta() < self.deadline <= _REDIRECT_HELD:
             raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s")
         if not timedelta() < self.tolerance:
@@ -118,9 +135,23 @@ class ServiceSettings(WorkloadSettings, frozen=True, kw_only=True):
         if not timedelta() <= self.drain <= _LONGEST_DRAIN:
             raise ValueError("FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m")
 
-    @property
-    def metadata_asked_for(self) -> dict[str, str] | None:
-        """What a Session's metadata must hold; None: anything."""
-        if self.metadata is None:
-            return None
-        return {key: value for key, _, value in (entry.partition("=") for entry in self.metadata)}
+
+class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
+    """What `fulfillment recover` can be told, beside which events count."""
+
+    recovery_name: Annotated[
+        str,
+        Meta(
+            description="the Lease that keeps two recoveries apart, and the ConfigMap that says how far they came; "
+            "both have this name"
+        ),
+    ] = field(default="checkout-fulfillment-recovery", name="FULFILLMENT_RECOVERY_NAME")
+    pushgateway_url: (
+        Annotated[
+            str,
+            Meta(
+                pattern="^https?://", description="the Prometheus Pushgateway that a recovery leaves its metrics with"
+            ),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_PUSHGATEWAY_URL")
