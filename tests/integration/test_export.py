@@ -1,0 +1,132 @@
+"""`fulfillment export`, as a process, of a real API server."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from running_operator import RULES, Shop, open_shop
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+async def export(shop: Shop, *arguments: str, user: User = User.OPERATOR, **more: str) -> tuple[int | None, str, str]:
+    """Run it: exit code, standard output, standard error."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "KUBECONFIG": str(shop.control_plane.kubeconfigs[user]),
+        "FULFILLMENT_NAMESPACE": shop.namespace,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from fulfillment_runtime.export import command; command()",
+        *arguments,
+        env=environ | more,
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def exported(shop: Shop, *arguments: str) -> list[dict[str, Any]]:
+    code, output, errors = await export(shop, *arguments)
+    assert (code, errors) == (0, "")
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def names(lines: list[dict[str, Any]]) -> set[str]:
+    return {line["metadata"]["name"] for line in lines}
+
+
+async def test_a_line_is_a_request(shop: Shop) -> None:
+    """Spec and status are the API server's own; nothing of its bookkeeping is there."""
+    name = await shop.make("cs_test_export1", metadata={"cart": "c-17"})
+    status = Status(
+        phase=Phase.FULFILLED, reason=Reason.FULFILLED, message="done", observed_generation=1, conditions=[]
+    )
+    written = await shop.requests.write_status(name, status)
+    (line,) = await exported(shop)
+    assert line == {
+        "apiVersion": "checkout-fulfillment.dev/v1alpha1",
+        "kind": "FulfillmentRequest",
+        "metadata": {
+            "name": name,
+            "namespace": shop.namespace,
+            "uid": written.metadata.uid,
+            "creationTimestamp": written.metadata.creation_timestamp.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        },
+        "spec": {
+            "session": {"id": "cs_test_export1", "livemode": False, "metadata": {"cart": "c-17"}},
+            "payment": {"status": "paid"},
+        },
+        "status": {
+            "phase": "fulfilled",
+            "reason": "Fulfilled",
+            "message": "done",
+            "observedGeneration": 1,
+            "conditions": [],
+        },
+    }
+
+
+async def test_phases_and_times_choose_requests(shop: Shop) -> None:
+    """Each phase that is asked for, and what has changed since; nothing at all is no line."""
+    assert await export(shop) == (0, "", "")
+    by_phase = {}
+    for number, (phase, reason) in enumerate(
+        ((Phase.FULFILLED, Reason.FULFILLED), (Phase.FAILED, Reason.PAYMENT_FAILED)), start=1
+    ):
+        name = by_phase[phase] = await shop.make(f"cs_test_export{number}")
+        await shop.requests.write_status(
+            name, Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[])
+        )
+    new = await shop.make("cs_test_export3")
+    finished = set(by_phase.values())
+    assert names(await exported(shop)) == {*finished, new}
+    assert names(await exported(shop, "--phase", "failed")) == {by_phase[Phase.FAILED]}
+    assert names(await exported(shop, "--phase=failed", "--phase=fulfilled", "--since=30d")) == finished
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert await exported(shop, "--since", tomorrow.isoformat()) == []
+    assert await exported(shop, "--since", tomorrow.date().isoformat()) == []
+    assert names(await exported(shop, "--since=2026-01-01")) == {*finished, new}
+
+
+async def test_more_than_a_page_comes_whole(shop: Shop) -> None:
+    """More than a page holds, and each once."""
+    made = await asyncio.gather(*(shop.make(f"cs_test_many{number}") for number in range(501)))
+    lines = await exported(shop)
+    assert len(lines) == len(made)
+    assert names(lines) == set(made)
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "24x"])
+async def test_an_odd_time_is_refused(shop: Shop, since: str) -> None:
+    """The line says what a time looks like."""
+    code, output, errors = await export(shop, "--since", since)
+    assert (code, output) == (2, "")
+    assert f"'{since}' is neither a time, such as 2026-11-01, nor a duration, such as 24h" in errors
+
+
+async def test_who_may_not_list_is_told(shop: Shop) -> None:
+    """One line, and the exit code of the workloads."""
+    await shop.control_plane.grant(User.NOBODY, shop.namespace, RULES[1:])
+    code, output, errors = await export(shop, user=User.NOBODY)
+    assert (code, output) == (77, "")
+    assert errors.startswith("Error: RBAC forbids it: fulfillmentrequests.checkout-fulfillment.dev is forbidden")
