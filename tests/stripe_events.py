@@ -62,3 +62,11 @@ def thin(kind: str = "v1.checkout.session.completed", /, **envelope: Any) -> dic
         "type": kind,
         **envelope,
     }
+
+
+def charge_event(kind: str, /, **about: Any) -> dict[str, Any]:
+    """Make a snapshot event about the charge, or its dispute, that the same Session was paid with."""
+    told = {"id": "ch_3MhUT5E0b6fckueS", "livemode": False, "payment_intent": SESSION["payment_intent"]}
+    if kind == "charge.refunded":
+        told |= {"object": "charge", "disputed": False, "refunded": True, "amount": 1099, "amount_refunded": 1099}
+    return {**snapshot(kind, id="evt_2"), "data": {"object": told | about}}

@@ -17,9 +17,10 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, Payment, Spec
+from fulfillment_api.spec import Callback, Payment, Sale, Spec
 from fulfillment_api.status import Status
 
+_PAID_WITH_ONE = 10  # requests of one PaymentIntent at most; Stripe gives it to one Session alone
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -106,12 +107,22 @@ class KubernetesApi:
             found = await self._objects.get_namespaced_custom_object(
                 **self._address, name=name, _request_timeout=self._timeout
             )
-        try:
-            return msgspec.convert(found, FulfillmentRequest)
-        except msgspec.ValidationError as error:
-            raise RequestUnreadableError(
-                f"{name} cannot be read ({error}): if it was made by hand, delete it"
-            ) from error
+        return _readable(name, found)
+
+    async def paid_with(self, payment_intent: str) -> list[FulfillmentRequest]:
+        """Find the requests whose Session was paid with a PaymentIntent: one, or none, unless some were made by hand.
+
+        Raises:
+            RequestUnreadableError: the content of one makes no sense.
+        """
+        with translated_errors():
+            found: Any = await self._objects.list_namespaced_custom_object(
+                **self._address,
+                field_selector=f"spec.session.paymentIntent={payment_intent}",
+                limit=_PAID_WITH_ONE,
+                _request_timeout=self._timeout,
+            )
+        return [_readable(each["metadata"]["name"], each) for each in found["items"]]
 
     async def update_payment(self, request: FulfillmentRequest, payment: Payment) -> None:
         """Write what Stripe said newly of the payment, onto exactly the version that was read.
@@ -133,6 +144,17 @@ class KubernetesApi:
         """
         absent = {"reference": None, "message": None}  # as a merge patch removes what an earlier callback said
         await self._update(request, {"callback": absent | msgspec.to_builtins(callback)})
+
+    async def update_sale(self, request: FulfillmentRequest, sale: Sale) -> None:
+        """Write what Stripe said of what came after Checkout, onto exactly the version that was read.
+
+        Raises:
+            RequestChangedError: it changed since; read it and decide again.
+            RequestGoneError: it was deleted since.
+            RequestRefusedError: the API server refuses the content.
+        """
+        absent = {"event": None, "observedAt": None}  # as a merge patch removes what earlier news said
+        await self._update(request, {"sale": absent | msgspec.to_builtins(sale)})
 
     async def _update(self, request: FulfillmentRequest, spec: dict[str, Any]) -> None:
         body = {"metadata": {"resourceVersion": request.metadata.resource_version}, "spec": spec}
@@ -248,6 +270,13 @@ class KubernetesApi:
         )
         with translated_errors():
             await self._events.create_namespaced_event(self._namespace, event, _request_timeout=self._timeout)
+
+
+def _readable(name: str, found: object) -> FulfillmentRequest:
+    try:
+        return msgspec.convert(found, FulfillmentRequest)
+    except msgspec.ValidationError as error:
+        raise RequestUnreadableError(f"{name} cannot be read ({error}): if it was made by hand, delete it") from error
 
 
 @contextmanager

@@ -32,6 +32,8 @@ class SessionObject(Struct, frozen=True, kw_only=True):
     customer: Any = None
     client_reference_id: Any = None
     metadata: Any = None
+    refunded: Any = None
+    """Of a charge: whether all of it was given back."""
 
 
 class Event(Struct, frozen=True, kw_only=True):

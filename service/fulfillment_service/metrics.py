@@ -22,10 +22,17 @@ _STATUSES = (
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
-_FILTERED = tuple(reason for reason in Ignored if reason not in (Ignored.EVENT_TYPE, Ignored.EXPIRED))
+_ORIGIN = (Ignored.LIVEMODE, Ignored.ACCOUNT, Ignored.OLDER_THAN_RETENTION)
+_SALE = (*Outcome, *Trouble, *_ORIGIN, Ignored.SETUP_MODE, Ignored.PAYMENT_LINK, Ignored.METADATA)
+_AFTER_SALE = (Outcome.UPDATED, Outcome.UNCHANGED, *Trouble, *_ORIGIN)
+_OF_A_PAYMENT = (*_AFTER_SALE, Ignored.NO_ORDER, Ignored.NO_PAYMENT_INTENT)
 _OUTCOMES: dict[str, tuple[StrEnum, ...]] = {
-    **dict.fromkeys(EventType, (*Outcome, *Trouble, *_FILTERED)),
-    EventType.EXPIRED: (Ignored.EXPIRED,),
+    EventType.COMPLETED: _SALE,
+    EventType.ASYNC_PAYMENT_SUCCEEDED: _SALE,
+    EventType.ASYNC_PAYMENT_FAILED: _SALE,
+    EventType.EXPIRED: (*_AFTER_SALE, Ignored.EXPIRED),
+    EventType.REFUNDED: (*_OF_A_PAYMENT, Ignored.PARTIAL_REFUND),
+    EventType.DISPUTED: _OF_A_PAYMENT,
     OTHER: (Ignored.EVENT_TYPE,),
 }
 

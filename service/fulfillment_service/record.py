@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum, unique
 from typing import TypeVar
 
+from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import SaleKind
 from fulfillment_api.status import Phase
 from fulfillment_runtime.kubernetes_api import (
     ApiUnavailableError,
@@ -15,7 +17,7 @@ from fulfillment_runtime.kubernetes_api import (
     RequestExistsError,
     RequestGoneError,
 )
-from fulfillment_service.translate import Desired
+from fulfillment_service.translate import AfterSale, Desired, Ignored, Wanted
 
 T = TypeVar("T")
 
@@ -52,25 +54,59 @@ class NotRecordedError(Exception):
 
 async def record(
     api: KubernetesApi,
-    desired: Desired,
+    wanted: Wanted,
     *,
     turns: asyncio.Semaphore,
     deadline: float,
     random: Callable[[], float],
-) -> Outcome:
+) -> Outcome | Ignored:
     """Make sure that the cluster knows what an event said, whatever it knew before.
 
     Args:
         api: the FulfillmentRequests.
-        desired: what the event asks for.
+        wanted: what the event asks for.
+        turns: as `until_taken`.
+        deadline: as `until_taken`.
+        random: as `until_taken`.
+
+    Returns:
+        What changed; why nothing is asked for, if it is news of an order that is not there.
+
+    Raises:
+        NotRecordedError: it is not recorded, or not surely.
+    """
+
+    async def attempt() -> Outcome | Ignored:
+        match wanted:
+            case Desired():
+                return await _create_or_update(api, wanted)
+            case AfterSale():
+                return await _note(api, wanted)
+
+    return await until_taken(attempt, turns=turns, deadline=deadline, random=random)
+
+
+async def foresee(
+    api: KubernetesApi,
+    wanted: Wanted,
+    *,
+    turns: asyncio.Semaphore,
+    deadline: float,
+    random: Callable[[], float],
+) -> Outcome | Ignored:
+    """Tell what `record` would change, and change nothing.
+
+    Args:
+        api: the FulfillmentRequests.
+        wanted: what the event asks for.
         turns: as `until_taken`.
         deadline: as `until_taken`.
         random: as `until_taken`.
 
     Raises:
-        NotRecordedError: it is not recorded, or not surely.
+        NotRecordedError: it cannot be told, or could not be recorded.
     """
-    return await until_taken(lambda: _create_or_update(api, desired), turns=turns, deadline=deadline, random=random)
+    return await until_taken(lambda: _foresee(api, wanted), turns=turns, deadline=deadline, random=random)
 
 
 async def until_taken(
@@ -126,6 +162,59 @@ async def _create_or_update(api: KubernetesApi, desired: Desired) -> Outcome:
         except (RequestGoneError, RequestChangedError):
             continue  # someone was quicker: look again
         return Outcome.UPDATED
+
+
+async def _note(api: KubernetesApi, news: AfterSale) -> Outcome | Ignored:
+    while True:
+        orders = await _orders_of(api, news)
+        if not orders:
+            return news.otherwise
+        unaware = [each for each in orders if _is_unaware(each, news)]
+        try:
+            for request in unaware:
+                await api.update_sale(request, news.sale)
+        except (RequestGoneError, RequestChangedError):
+            continue  # someone was quicker: look again
+        return Outcome.UPDATED if unaware else Outcome.UNCHANGED
+
+
+async def _foresee(api: KubernetesApi, wanted: Wanted) -> Outcome | Ignored:
+    if isinstance(wanted, AfterSale):
+        orders = await _orders_of(api, wanted)
+        is_news = any(_is_unaware(each, wanted) for each in orders)
+        unheard: Outcome | Ignored = Outcome.UNCHANGED if orders else wanted.otherwise
+    else:
+        try:
+            is_news, unheard = _is_news(await api.get(wanted.name), wanted), Outcome.UNCHANGED
+        except RequestGoneError:
+            return Outcome.CREATED
+    return Outcome.UPDATED if is_news else unheard
+
+
+async def _orders_of(api: KubernetesApi, news: AfterSale) -> list[FulfillmentRequest]:
+    """Find the requests that the news is about: one, or none."""
+    if news.session is None:
+        found = await api.paid_with(news.payment_intent or "")
+    else:
+        try:
+            found = [await api.get(request_name(news.session, news.account))]
+        except RequestGoneError:
+            return []
+    origin = (news.account, news.livemode)
+    sessions = [each.spec.session for each in found]
+    return [
+        request
+        for request, session in zip(found, sessions, strict=True)
+        if (session.account, session.livemode) == origin and news.session in {None, session.id}
+    ]
+
+
+def _is_unaware(found: FulfillmentRequest, news: AfterSale) -> bool:
+    """Tell whether the request does not know it: the operator asks Stripe of all, so the newest hint is enough."""
+    known = found.spec.sale
+    if news.sale.kind is SaleKind.EXPIRED:
+        return known is None and (found.status is None or found.status.phase is not Phase.FULFILLED)
+    return known is None or known.kind is not news.sale.kind
 
 
 def _is_news(found: FulfillmentRequest, desired: Desired) -> bool:

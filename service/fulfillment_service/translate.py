@@ -11,7 +11,17 @@ import msgspec
 
 from fulfillment_api.money import display_amount
 from fulfillment_api.names import request_name
-from fulfillment_api.spec import Amount, Currency, Metadata, Payment, PaymentStatus, Session, Spec
+from fulfillment_api.spec import (
+    Amount,
+    Currency,
+    Metadata,
+    Payment,
+    PaymentStatus,
+    Sale,
+    SaleKind,
+    Session,
+    Spec,
+)
 from fulfillment_service.event import Event, SessionObject
 from fulfillment_service.refusals import Refusal, RefusedError
 
@@ -23,12 +33,14 @@ _SETUP = "setup"  # a mode that sells nothing
 
 @unique
 class EventType(StrEnum):
-    """The event types that concern this product: those of the guide, and `expired`."""
+    """The event types that concern this product: those of the guide, and what can come after the sale."""
 
     COMPLETED = "checkout.session.completed"
     ASYNC_PAYMENT_SUCCEEDED = "checkout.session.async_payment_succeeded"
     ASYNC_PAYMENT_FAILED = "checkout.session.async_payment_failed"
     EXPIRED = "checkout.session.expired"
+    REFUNDED = "charge.refunded"
+    DISPUTED = "charge.dispute.created"
 
     @classmethod
     def of(cls, event: Event) -> "EventType | None":
@@ -47,6 +59,12 @@ class Ignored(StrEnum):
     """It is about something else."""
     EXPIRED = "expired"
     """The Session was never completed: nothing was bought, and no payment failed."""
+    NO_ORDER = "no-order"
+    """No request is of this payment: it paid for something else, or for what no request says it was paid with."""
+    NO_PAYMENT_INTENT = "no-payment-intent"
+    """It does not say which payment it is about, as a thin event, or one of a charge that Checkout did not make."""
+    PARTIAL_REFUND = "partial-refund"
+    """Only a part of the payment was given back: the order stands."""
     SETUP_MODE = "setup-mode"
     """The Session saved a payment method and sold nothing."""
     LIVEMODE = "livemode"
@@ -76,6 +94,23 @@ class Filters:
     retention: timedelta | None = None
     """How long finished orders are kept; None: for ever."""
 
+    def against_origin(self, event: Event, *, livemode: bool, account: str | None, now: datetime) -> Ignored | None:
+        """Tell what speaks against an event, whatever it is about, if anything does.
+
+        Args:
+            event: the event.
+            livemode: its mode.
+            account: the connected account that it comes from.
+            now: the time, with its zone.
+        """
+        if self.livemode not in (None, livemode):
+            return Ignored.LIVEMODE
+        if self.accounts is not None and account is not None and account not in self.accounts:
+            return Ignored.ACCOUNT
+        if self.retention is not None and _happened_at(event, now) < now - self.retention:
+            return Ignored.OLDER_THAN_RETENTION
+        return None
+
     def against(self, event: Event, session: Session, *, now: datetime) -> Ignored | None:
         """Tell what speaks against an event about this Session, if anything does.
 
@@ -87,12 +122,8 @@ class Filters:
         Raises:
             RefusedError: the event does not show what the filters ask about. Were it ignored, an order would be lost.
         """
-        if self.livemode not in (None, session.livemode):
-            return Ignored.LIVEMODE
-        if self.accounts is not None and session.account is not None and session.account not in self.accounts:
-            return Ignored.ACCOUNT
-        if self.retention is not None and _happened_at(event, now) < now - self.retention:
-            return Ignored.OLDER_THAN_RETENTION
+        if unwanted := self.against_origin(event, livemode=session.livemode, account=session.account, now=now):
+            return unwanted
         if event.is_thin and (self.payment_links is not None or self.metadata is not None):
             raise RefusedError(
                 Refusal.UNFILTERABLE,
@@ -113,8 +144,37 @@ class Desired:
     name: str
     spec: Spec
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What it is about, for a log."""
+        return {"session": self.spec.session.id, "request": self.name}
 
-def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Desired | Ignored:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AfterSale:
+    """What came after Checkout: news for the request of the Session, or of the payment, if there is one."""
+
+    sale: Sale
+    livemode: bool
+    account: str | None
+    session: str | None
+    """The Session that it is about; None when only the payment tells."""
+    payment_intent: str | None
+    otherwise: Ignored
+    """Why it asks for nothing when there is no such request."""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What it is about, for a log."""
+        if self.session is not None:
+            return {"session": self.session, "request": request_name(self.session, self.account)}
+        return {"payment_intent": self.payment_intent or ""}
+
+
+Wanted = Desired | AfterSale
+
+
+def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Wanted | Ignored:
     """Decide what an event asks for.
 
     What does not fit the contract's bounds is left out, for the operator asks Stripe anyway; but not what tells
@@ -129,10 +189,11 @@ def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Desir
         RefusedError: it is about a Session, but does not say which, or not what the filters ask about.
     """
     kind = EventType.of(event)
-    if kind is None:
-        return Ignored.EVENT_TYPE
-    if kind is EventType.EXPIRED:
-        return Ignored.EXPIRED
+    match kind:
+        case None:
+            return Ignored.EVENT_TYPE
+        case EventType.EXPIRED | EventType.REFUNDED | EventType.DISPUTED:
+            return _after_sale(kind, event, filters, observed_at)
     session = _session(event)
     if unwanted := filters.against(event, session, now=observed_at):
         return unwanted
@@ -146,6 +207,35 @@ def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Desir
     return Desired(
         request_name(session.id, session.account),
         Spec(session=session, payment=payment, amount=_amount(event.session)),
+    )
+
+
+_AFTER_SALE = {
+    EventType.EXPIRED: (SaleKind.EXPIRED, Ignored.EXPIRED),
+    EventType.REFUNDED: (SaleKind.REFUNDED, Ignored.NO_ORDER),
+    EventType.DISPUTED: (SaleKind.DISPUTED, Ignored.NO_ORDER),
+}
+"""What each event tells, and why it asks for nothing when there is no order."""
+
+
+def _after_sale(kind: EventType, event: Event, filters: Filters, observed_at: datetime) -> AfterSale | Ignored:
+    happened, otherwise = _AFTER_SALE[kind]
+    session = _session_id(event) if kind is EventType.EXPIRED else None
+    livemode, account = _livemode(event, session or ""), _account(event)
+    if unwanted := filters.against_origin(event, livemode=livemode, account=account, now=observed_at):
+        return unwanted
+    payment_intent = _id("payment_intent", event.session.payment_intent)
+    if kind is EventType.REFUNDED and event.session.refunded is False:
+        return Ignored.PARTIAL_REFUND
+    if session is None and payment_intent is None:
+        return Ignored.NO_PAYMENT_INTENT
+    return AfterSale(
+        sale=Sale(kind=happened, event=_id("event", event.id), observed_at=observed_at.replace(microsecond=0)),
+        livemode=livemode,
+        account=account,
+        session=session,
+        payment_intent=payment_intent,
+        otherwise=otherwise,
     )
 
 
@@ -166,14 +256,10 @@ def _payment_status(
 
 def _session(event: Event) -> Session:
     told = event.session
-    session_id, account = _id("id", told.id), _id("account", event.account or None)
-    if session_id is None:
-        raise RefusedError(Refusal.NO_SESSION_ID, "the event does not say which Checkout Session it is about: cs_…")
-    if event.account and account is None:
-        raise RefusedError(Refusal.ODD_ACCOUNT, "the event comes from an account whose id is none: acct_…")
+    session_id = _session_id(event)
     return Session(
         id=session_id,
-        account=account,
+        account=_account(event),
         livemode=_livemode(event, session_id),
         mode=_fitting(told.mode, _BOUNDS["mode"]),
         created_at=_time(told.created),
@@ -184,6 +270,20 @@ def _session(event: Event) -> Session:
         client_reference_id=_fitting(told.client_reference_id or None, _BOUNDS["client_reference_id"]),
         metadata=_metadata(told.metadata),
     )
+
+
+def _session_id(event: Event) -> str:
+    session_id = _id("id", event.session.id)
+    if session_id is None:
+        raise RefusedError(Refusal.NO_SESSION_ID, "the event does not say which Checkout Session it is about: cs_…")
+    return str(session_id)
+
+
+def _account(event: Event) -> str | None:
+    account: str | None = _id("account", event.account or None)
+    if event.account and account is None:
+        raise RefusedError(Refusal.ODD_ACCOUNT, "the event comes from an account whose id is none: acct_…")
+    return account
 
 
 def _happened_at(event: Event, now: datetime) -> datetime:

@@ -15,7 +15,7 @@ from fulfillment_service.metrics import WebhookMetrics
 from fulfillment_service.record import NotRecordedError, Trouble, record
 from fulfillment_service.refusals import Refusal, RefusedError
 from fulfillment_service.signature import verify
-from fulfillment_service.translate import Desired, EventType, Filters, Ignored, translate
+from fulfillment_service.translate import EventType, Filters, Ignored, Wanted, translate
 
 _log = structlog.get_logger(__name__)
 
@@ -95,11 +95,11 @@ class Webhook:
         log("webhook.ignored", reason=reason, event_id=event.id, type=event.type, session=event.session.id)
         return Answer(HTTPStatus.OK, {"result": "ignored", "reason": reason})
 
-    async def _record(self, event: Event, desired: Desired, started: float, deadline: float) -> Answer:
-        kind = EventType.of(event)
-        log = _log.bind(event_id=event.id, type=kind, session=desired.spec.session.id, request=desired.name)
+    async def _record(self, event: Event, wanted: Wanted, started: float, deadline: float) -> Answer:
+        kind, about = EventType.of(event), wanted.names
+        log = _log.bind(event_id=event.id, type=kind, **about)
         try:
-            outcome = await record(self.requests, desired, turns=self.turns, deadline=deadline, random=self.random)
+            outcome = await record(self.requests, wanted, turns=self.turns, deadline=deadline, random=self.random)
         except NotRecordedError as error:
             self.metrics.handled(kind, error.trouble)
             complain = log.error if error.trouble is Trouble.BLOCKED else log.warning
@@ -108,7 +108,9 @@ class Webhook:
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 {"error": error.trouble, "detail": "the event is not recorded; the log of the service says why"},
             )
+        if isinstance(outcome, Ignored):
+            return self._ignore(event, outcome)
         self.metrics.handled(kind, outcome)
         milliseconds = round((asyncio.get_running_loop().time() - started) * 1000, 1)
         log.info("webhook.recorded", outcome=outcome, milliseconds=milliseconds)
-        return Answer(HTTPStatus.OK, {"result": outcome, "request": desired.name})
+        return Answer(HTTPStatus.OK, {"result": outcome} | {key: about[key] for key in about.keys() & {"request"}})

@@ -14,7 +14,7 @@ from fulfillment_api.names import request_name
 from fulfillment_api.spec import Amount, Mode, Payment, PaymentStatus, Session, Spec
 from fulfillment_service.event import SessionObject, decode_event
 from fulfillment_service.refusals import Refusal, RefusedError
-from fulfillment_service.translate import Desired, EventType, Filters, Ignored, translate
+from fulfillment_service.translate import AfterSale, Desired, EventType, Filters, Ignored, translate
 from stripe_events import NOW, SESSION, snapshot, thin
 
 OBSERVED = datetime(2026, 11, 2, 12, 53, 21, 250_000, tzinfo=UTC)
@@ -107,8 +107,6 @@ def test_a_thin_event_names_the_same_request(kind: str, status: PaymentStatus) -
 @pytest.mark.parametrize(
     ("event", "filters", "reason"),
     [
-        (snapshot("checkout.session.expired"), Filters(), Ignored.EXPIRED),
-        (thin("v1.checkout.session.expired"), Filters(), Ignored.EXPIRED),
         (snapshot(session={"mode": "setup", "amount_total": None}), Filters(), Ignored.SETUP_MODE),
         (snapshot("payment_intent.succeeded"), Filters(), Ignored.EVENT_TYPE),
         (snapshot("v1.checkout.session.completed"), Filters(), Ignored.EVENT_TYPE),  # a thin type in a snapshot
@@ -172,7 +170,7 @@ def test_a_thin_event_is_refused_when_a_filter_asks_for_what_it_does_not_show(fi
     with pytest.raises(RefusedError, match="let the event destination send snapshot events") as caught:
         decide(thin(), filters)
     assert caught.value.reason is Refusal.UNFILTERABLE
-    assert decide(thin("v1.checkout.session.expired"), filters) is Ignored.EXPIRED
+    assert isinstance(decide(thin("v1.checkout.session.expired"), filters), AfterSale)  # of an order that was taken
 
 
 @pytest.mark.parametrize(
@@ -304,7 +302,11 @@ def test_real_payloads() -> None:
     for path in sorted((PAYLOADS / "events").glob("*.json")):
         event = json.loads(path.read_text())
         wanted = decide(event)
-        if not path.name.startswith("checkout.session."):
+        if path.name.startswith(("charge.refunded", "charge.dispute.created")):
+            paid_with = event["data"]["object"].get("payment_intent")
+            told = wanted.payment_intent if isinstance(wanted, AfterSale) else None
+            assert told == paid_with, path.name
+        elif not path.name.startswith("checkout.session."):
             assert wanted is Ignored.EVENT_TYPE, path.name
         elif event["data"]["object"].get("mode") == "setup":
             assert wanted is Ignored.SETUP_MODE, path.name
