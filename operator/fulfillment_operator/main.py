@@ -27,6 +27,7 @@ from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.sweep import RetentionMetrics, Sweep
 from fulfillment_operator.watch import watching
+from fulfillment_runtime import kubernetes_jobs
 from fulfillment_runtime.exits import UnavailableError
 from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
@@ -142,6 +143,7 @@ def rules_of(settings: OperatorSettings) -> tuple[Rule, ...]:
         Rule("get", "leases", settings.lease_name),
         Rule("update", "leases", settings.lease_name),
         *((Rule("delete", names.PLURAL),) if settings.retention else ()),
+        *(kubernetes_jobs.RULES if "job" in settings.routing.backends else ()),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from fulfillment_operator.backends.installed import installed_backends
+from fulfillment_operator.backends.job_manifest import parse_template
 from fulfillment_operator.routes import BackendName, Routing, parse_routing
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
 from fulfillment_runtime.stripe_settings import StripeSettings
@@ -99,6 +100,16 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     http_timeout: Annotated[
         timedelta, Meta(description="how long one post of the http backend may take, such as 20s")
     ] = field(default=timedelta(seconds=20), name="FULFILLMENT_HTTP_TIMEOUT")
+    job_template: (
+        Annotated[
+            str,
+            Meta(
+                description="the Job that the job backend makes of each order, as YAML: a CronJob's jobTemplate "
+                "(docs/job-backend.md)"
+            ),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_JOB_TEMPLATE")
     smtp_host: Annotated[str, Meta(description="the mail server; without one nobody is mailed")] | None = field(
         default=None, name="FULFILLMENT_SMTP_HOST"
     )
@@ -134,9 +145,12 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check how the settings go together."""
         super().__post_init__()
-        super().__post_init__()
         if "http" in self.routing.backends and self.http_url is None:
             raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
+        if "job" in self.routing.backends and self.job_template is None:
+            raise ValueError("FULFILLMENT_JOB_TEMPLATE is not set: the job backend makes Jobs of it")
+        if self.job_template is not None:
+            parse_template(self.job_template)
         if self.smtp_host is not None and self.mail_from is None:
             raise ValueError("FULFILLMENT_MAIL_FROM is not set: mails need a sender")
         if (self.smtp_username is None) != (self.smtp_password is None):

@@ -17,7 +17,15 @@ from fulfillment_runtime.kubernetes_api import (
     translated_errors,
 )
 
-_GROUPS = {names.PLURAL: names.GROUP, "configmaps": "", "events": "", "leases": "coordination.k8s.io"}
+_GROUPS = {
+    names.PLURAL: names.GROUP,
+    "configmaps": "",
+    "events": "",
+    "leases": "coordination.k8s.io",
+    "jobs": "batch",
+    "secrets": "",
+    "pods": "",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_operator.backends.document import order_document
 from fulfillment_operator.backends.interface import (
     Backend,
     BackendContext,
@@ -129,13 +130,7 @@ def cloud_event(order: PaidOrder, now: datetime) -> HTTPMessage:
             "time": now,
             "datacontenttype": "application/json",
         },
-        data={
-            "session": msgspec.to_builtins(order.reference),
-            "amount": msgspec.to_builtins(order.session.amount),
-            "lineItems": msgspec.to_builtins(order.session.line_items),
-            "customer": msgspec.to_builtins(order.session.customer),
-            "shipping": msgspec.to_builtins(order.session.shipping),
-        },
+        data=order_document(order),
     )
     return to_structured(event, JSONFormat())
 

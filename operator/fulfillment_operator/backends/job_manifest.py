@@ -1,0 +1,116 @@
+"""The Job that is made of an order, from the template of the settings. Pure."""
+
+import copy
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import yaml
+from msgspec import Struct, field
+
+from fulfillment_api import names
+
+ORDER_FOLDER = "/order"
+ORDER_FILE = "order.json"
+REQUEST_LABEL = f"{names.GROUP}/request"
+"""The label by which a Job and its pods say which order they are about."""
+
+_VOLUME = "checkout-fulfillment-order"
+_KEPT = timedelta(days=1)
+"""How long a Job stays after its end, unless the template says otherwise: longer than an operator is ever away."""
+
+
+class _Metadata(Struct, frozen=True, forbid_unknown_fields=True):
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+class JobTemplate(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the settings say of the Job, as a CronJob's `jobTemplate`."""
+
+    spec: dict[str, Any]
+    metadata: _Metadata = _Metadata()
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The FulfillmentRequest that a Job belongs to, and goes with."""
+
+    name: str
+    uid: str
+
+
+class _PodSpec(Struct):
+    containers: list[dict[str, Any]]
+
+
+class _PodTemplate(Struct):
+    spec: _PodSpec
+
+
+class _JobSpec(Struct):
+    template: _PodTemplate
+
+
+def parse_template(text: str) -> JobTemplate:
+    """Read the template, and check what the API server is not asked.
+
+    Raises:
+        ValueError: it is no template; the message names the place.
+    """
+    try:
+        template = msgspec.convert(yaml.safe_load(text), JobTemplate)
+        msgspec.convert(template.spec, _JobSpec)
+    except yaml.YAMLError as error:
+        raise ValueError(f"FULFILLMENT_JOB_TEMPLATE is no YAML: {' '.join(str(error).split())}") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(
+            f"FULFILLMENT_JOB_TEMPLATE: {error} (it is as a CronJob's jobTemplate, with spec.template.spec.containers)"
+        ) from error
+    return template
+
+
+def job_manifest(
+    template: JobTemplate, name: str, owner: Owner | None, environment: dict[str, str], deadline: timedelta
+) -> dict[str, Any]:
+    """Make a Job's manifest.
+
+    Args:
+        template: what the settings say.
+        name: the Job's name, and that of the Secret that holds the order.
+        owner: the order's request; None to try the template out.
+        environment: variables for every container, before those of the template, which may refer to them.
+        deadline: how long it may run, unless the template says otherwise.
+    """
+    request = {REQUEST_LABEL: owner.name} if owner else {}
+    spec = copy.deepcopy(template.spec)
+    spec.setdefault("ttlSecondsAfterFinished", int(_KEPT.total_seconds()))
+    spec.setdefault("activeDeadlineSeconds", max(1, int(deadline.total_seconds())))
+    pod = spec["template"]
+    metadata = pod["metadata"] = pod.get("metadata") or {}
+    metadata["labels"] = (metadata.get("labels") or {}) | request
+    pod_spec = pod["spec"]
+    pod_spec.setdefault("restartPolicy", "Never")
+    pod_spec.setdefault("automountServiceAccountToken", False)
+    pod_spec["volumes"] = [*(pod_spec.get("volumes") or []), {"name": _VOLUME, "secret": {"secretName": name}}]
+    variables = [{"name": key, "value": value} for key, value in environment.items()]
+    for container in (*pod_spec["containers"], *(pod_spec.get("initContainers") or [])):
+        container["env"] = [*variables, *(container.get("env") or [])]
+        mount = {"name": _VOLUME, "mountPath": ORDER_FOLDER, "readOnly": True}
+        container["volumeMounts"] = [*(container.get("volumeMounts") or []), mount]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "labels": {"app.kubernetes.io/managed-by": "checkout-fulfillment"} | template.metadata.labels | request,
+            "annotations": template.metadata.annotations,
+            "ownerReferences": [
+                {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": owner.name, "uid": owner.uid}
+            ]
+            if owner
+            else [],
+        },
+        "spec": spec,
+    }

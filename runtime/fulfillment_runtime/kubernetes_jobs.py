@@ -1,0 +1,199 @@
+"""Jobs of the Kubernetes API (batch/v1), the Secrets that they read, and the logs of their pods."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import ApiException
+from msgspec import Struct, field
+
+from fulfillment_runtime.kubernetes_access import Rule
+from fulfillment_runtime.kubernetes_api import RequestExistsError, RequestGoneError, translated_errors
+
+RULES = (
+    Rule("create", "jobs"),
+    Rule("get", "jobs"),
+    Rule("create", "secrets"),
+    Rule("list", "pods"),
+    Rule("get", "pods/log"),
+)
+"""What RBAC must allow who uses this."""
+
+_POD_OF = "batch.kubernetes.io/job-name"
+"""The label by which Kubernetes says which Job a pod is of."""
+
+
+class JobEnd(Enum):
+    """How a Job ended."""
+
+    COMPLETE = auto()
+    FAILED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A Job, as far as it is read."""
+
+    name: str
+    uid: str
+    owner: str | None
+    """The uid of the object that it belongs to."""
+    created_at: datetime
+    end: JobEnd | None
+    """None: it is not done."""
+    why: str
+    """What Kubernetes says of a Job that failed: `BackoffLimitExceeded: …`."""
+
+
+class JobApi:
+    """Jobs of one namespace. Every method also raises what `KubernetesApi`'s methods do."""
+
+    def __init__(self, api: client.ApiClient, namespace: str, *, timeout: float) -> None:
+        # Not the library's typed method: it would refuse what it does not know, before the API server is asked.
+        self._objects = client.CustomObjectsApi(api)
+        self._address: dict[str, Any] = {"group": "batch", "version": "v1", "namespace": namespace, "plural": "jobs"}
+        self._core = client.CoreV1Api(api)
+        self._namespace = namespace
+        self._timeout = timeout
+
+    async def try_out(self, manifest: dict[str, Any]) -> None:
+        """Let the API server check a manifest, and make nothing of it.
+
+        Raises:
+            RequestRefusedError: it is none, or something in the cluster does not admit it.
+        """
+        with translated_errors(conflict=RequestExistsError):
+            await self._create(manifest, dry_run="All")
+
+    async def create(self, manifest: dict[str, Any]) -> Job:
+        """Create a Job.
+
+        Raises:
+            RequestExistsError: there is one of this name.
+            RequestRefusedError: the API server refuses the manifest.
+        """
+        with translated_errors(conflict=RequestExistsError):
+            created = await self._create(manifest)
+        return _typed(created)
+
+    async def read(self, name: str) -> Job | None:
+        """Read a Job; None when there is none."""
+        try:
+            with translated_errors():
+                found = await self._objects.get_namespaced_custom_object(
+                    **self._address, name=name, _request_timeout=self._timeout
+                )
+        except RequestGoneError:
+            return None
+        return _typed(found)
+
+    async def give_secret(self, job: Job, files: dict[str, str]) -> None:
+        """Make the Secret of a Job's name, which goes with it, unless there is one.
+
+        Raises:
+            RequestRefusedError: the API server refuses it, as when it is larger than 1 MiB.
+        """
+        owner = client.V1OwnerReference(api_version="batch/v1", kind="Job", name=job.name, uid=job.uid)
+        secret = client.V1Secret(
+            metadata=client.V1ObjectMeta(name=job.name, owner_references=[owner]), string_data=files, immutable=True
+        )
+        try:
+            with translated_errors(conflict=RequestExistsError):
+                await self._core.create_namespaced_secret(self._namespace, secret, _request_timeout=self._timeout)
+        except RequestExistsError:
+            return
+
+    async def last_lines(self, name: str, lines: int) -> str:
+        """Read the last lines that a Job wrote: of its newest pod, and there of what failed. Empty when it wrote none.
+
+        Raises:
+            RequestGoneError: the pod is gone.
+        """
+        with translated_errors():
+            pods = await self._core.list_namespaced_pod(
+                self._namespace, label_selector=f"{_POD_OF}={name}", _request_timeout=self._timeout
+            )
+            born = {
+                (each.metadata.creation_timestamp, each.metadata.name): each
+                for each in pods.items
+                if each.metadata and each.metadata.name and each.metadata.creation_timestamp
+            }
+            if not born:
+                return ""
+            _, name = newest = max(born)
+            # The other method of the library takes a line that is JSON for an object, and writes that in Python's way.
+            answer = await self._core.read_namespaced_pod_log_without_preload_content(
+                name,
+                self._namespace,
+                container=_failed_container(born[newest]),
+                tail_lines=lines,
+                _request_timeout=self._timeout,
+            )
+            body = (await answer.read()).decode(errors="replace")
+            if answer.status != HTTPStatus.OK:
+                raise ApiException(status=answer.status, reason=answer.reason, body=body)
+        return body.strip()
+
+    async def _create(self, manifest: dict[str, Any], *, dry_run: str | None = None) -> object:
+        return await self._objects.create_namespaced_custom_object(
+            **self._address,
+            body=manifest,
+            dry_run=dry_run,
+            field_validation="Strict",
+            _request_timeout=self._timeout,
+        )
+
+
+class _OwnerReference(Struct):
+    uid: str
+
+
+class _ObjectMeta(Struct, rename="camel"):
+    name: str
+    uid: str
+    creation_timestamp: datetime
+    owner_references: list[_OwnerReference] = []
+
+
+class _Condition(Struct):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class _JobStatus(Struct):
+    conditions: list[_Condition] = []
+
+
+class _Job(Struct):
+    """batch/v1 Job, as far as it is read."""
+
+    metadata: _ObjectMeta
+    status: _JobStatus = field(default_factory=_JobStatus)
+
+
+def _typed(found: object) -> Job:
+    job = msgspec.convert(found, _Job)
+    true = {each.type: each for each in job.status.conditions if each.status == "True"}
+    failed = true.get("Failed")
+    end = JobEnd.COMPLETE if "Complete" in true else JobEnd.FAILED if failed else None
+    owner = job.metadata.owner_references[0].uid if job.metadata.owner_references else None
+    why = f"{failed.reason}: {failed.message}" if failed else ""
+    return Job(job.metadata.name, job.metadata.uid, owner, job.metadata.creation_timestamp, end, why)
+
+
+def _failed_container(pod: client.V1Pod) -> str | None:
+    statuses = [
+        each
+        for found in (pod.status and pod.status.init_container_statuses, pod.status and pod.status.container_statuses)
+        for each in found or []
+    ]
+    for each in statuses:
+        if each.state and each.state.terminated and each.state.terminated.exit_code:
+            return each.name
+    return pod.spec.containers[0].name if pod.spec else None

@@ -1,0 +1,159 @@
+"""The Job that is made of an order: from the template, with the order, and without anything personal in it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from builders import make_request, make_session
+from fulfillment_api.names import request_name
+from fulfillment_operator.backends.interface import PaidOrder
+from fulfillment_operator.backends.job import environment_of, job_name
+from fulfillment_operator.backends.job_manifest import Owner, job_manifest, parse_template
+
+TEMPLATE = """
+metadata:
+  labels: {team: orders}
+  annotations: {note: x}
+spec:
+  backoffLimit: 2
+  template:
+    metadata:
+      labels: {app: ship}
+    spec:
+      containers:
+        - name: ship
+          image: shop/ship:7
+          args: [--order, $(ORDER_FILE)]
+          env: [{name: REGION, value: eu}]
+          volumeMounts: [{name: scratch, mountPath: /scratch}]
+      initContainers: [{name: wait, image: shop/wait:1}]
+      volumes: [{name: scratch, emptyDir: {}}]
+"""
+SESSION = make_session()
+ORDER = PaidOrder("cs-1", "shop", make_request().spec.session, SESSION, uid="u-1")
+DEADLINE = timedelta(hours=72)
+
+
+def made(template: str = TEMPLATE, environment: dict[str, str] | None = None) -> dict[str, Any]:
+    return job_manifest(parse_template(template), "cs-1", Owner("cs-1", "u-1"), environment or {}, DEADLINE)
+
+
+def test_the_template_is_kept_and_the_order_is_added() -> None:
+    """Every container finds the order at one place, and what identifies it in its environment."""
+    mount = {"name": "checkout-fulfillment-order", "mountPath": "/order", "readOnly": True}
+    assert made(environment={"ORDER_KEY": "cs-1"}) == {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "cs-1",
+            "labels": {
+                "app.kubernetes.io/managed-by": "checkout-fulfillment",
+                "team": "orders",
+                "checkout-fulfillment.dev/request": "cs-1",
+            },
+            "annotations": {"note": "x"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "checkout-fulfillment.dev/v1alpha1",
+                    "kind": "FulfillmentRequest",
+                    "name": "cs-1",
+                    "uid": "u-1",
+                }
+            ],
+        },
+        "spec": {
+            "backoffLimit": 2,
+            "ttlSecondsAfterFinished": 86400,
+            "activeDeadlineSeconds": 259200,
+            "template": {
+                "metadata": {"labels": {"app": "ship", "checkout-fulfillment.dev/request": "cs-1"}},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "containers": [
+                        {
+                            "name": "ship",
+                            "image": "shop/ship:7",
+                            "args": ["--order", "$(ORDER_FILE)"],
+                            "env": [{"name": "ORDER_KEY", "value": "cs-1"}, {"name": "REGION", "value": "eu"}],
+                            "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}, mount],
+                        }
+                    ],
+                    "initContainers": [
+                        {
+                            "name": "wait",
+                            "image": "shop/wait:1",
+                            "env": [{"name": "ORDER_KEY", "value": "cs-1"}],
+                            "volumeMounts": [mount],
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "scratch", "emptyDir": {}},
+                        {"name": "checkout-fulfillment-order", "secret": {"secretName": "cs-1"}},
+                    ],
+                },
+            },
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("ttlSecondsAfterFinished", 60), ("activeDeadlineSeconds", 90)],
+)
+def test_what_the_template_says_wins(key: str, value: int) -> None:
+    """How long it may run, and how long it stays."""
+    template = yaml.safe_load(TEMPLATE)
+    template["spec"][key] = value
+    assert made(yaml.safe_dump(template))["spec"][key] == value
+
+
+def test_the_template_itself_is_not_changed() -> None:
+    """One order's Job leaves nothing in the next one's."""
+    template = parse_template(TEMPLATE)
+    first = job_manifest(template, "cs-1", Owner("cs-1", "u-1"), {"A": "1"}, DEADLINE)
+    assert first == job_manifest(template, "cs-1", Owner("cs-1", "u-1"), {"A": "1"}, DEADLINE)
+
+
+def test_nothing_personal_stands_in_the_job() -> None:
+    """Whoever may read Jobs may not read customers."""
+    assert environment_of(ORDER) == {
+        "ORDER_KEY": "cs-1",
+        "ORDER_FILE": "/order/order.json",
+        "SESSION_ID": SESSION.id,
+        "LIVEMODE": "false",
+        "MODE": "payment",
+        "AMOUNT": "1099",
+        "CURRENCY": "usd",
+    }
+
+
+def test_each_try_that_a_person_asks_for_has_a_job_of_its_own() -> None:
+    """The same wish always the same one, and every name fits into a label."""
+    orders = [
+        PaidOrder(request_name("cs_test_1"), "shop", ORDER.reference, SESSION, retry=each) for each in ("", "a", "b")
+    ]
+    names = [job_name(each) for each in orders]
+    assert names == [job_name(each) for each in orders]
+    assert len({*names}) == 3
+    assert all(each.startswith(request_name("cs_test_1")) and len(each) <= 63 for each in names)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "FULFILLMENT_JOB_TEMPLATE is no YAML: while parsing"),
+        ("", "Expected `object`, got `null`"),
+        ("spec: 7", "Expected `object`, got `int` - at `$.spec`"),
+        ("spec: {template: {spec: {}}}", "Object missing required field `containers` - at `$.template.spec`"),
+        ("kind: Job\nspec: {}", "Object contains unknown field `kind`"),
+        ("metadata: {name: x}\nspec: {}", "Object contains unknown field `name` - at `$.metadata`"),
+    ],
+)
+def test_what_is_no_template(text: str, message: str) -> None:
+    """Refused with the place that is wrong."""
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the message is compared below
+        parse_template(text)
+    assert message in str(refused.value)
