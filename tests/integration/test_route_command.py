@@ -1,0 +1,119 @@
+"""`fulfillment route`, the real command, on a file and on a request in the cluster."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fulfillment_api.names import request_name
+from fulfillment_api.spec import Mode, Payment, PaymentStatus, Session, Spec
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+
+ROUTES = """
+- {name: donations, when: {paymentLink: plink_1}, backend: log}
+- {name: gifts, when: {metadata: {channel: gift}}, backend: manual}
+- {when: {price: price_1}, backend: http}
+"""
+SESSION: dict[str, Any] = {
+    "id": "cs_test_1",
+    "object": "checkout.session",
+    "livemode": False,
+    "mode": "payment",
+    "payment_link": None,
+    "metadata": {},
+    "line_items": {"data": [{"id": "li_1", "price": {"id": "price_1"}}]},
+}
+
+
+async def run(*arguments: str, backend: str = "none", **environ: str) -> tuple[int | None, str, str]:
+    """Run the command; return its exit code, and what it wrote to both."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("fulfillment"),
+        "route",
+        *arguments,
+        env={"PATH": os.environ["PATH"], "FULFILLMENT_ROUTES": ROUTES, "FULFILLMENT_BACKEND": backend, **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"payment_link": "plink_1"}, "route 1 (donations): yes\nlog: route 1 (donations) takes it\n"),
+        (
+            {"payment_link": {"id": "plink_2"}, "metadata": {"channel": "gift"}},
+            (
+                "route 1 (donations): no: the payment link is plink_2, not plink_1\nroute 2 (gifts): yes\n"
+                "manual: route 2 (gifts) takes it\n"
+            ),
+        ),
+        (
+            {},
+            (
+                "route 1 (donations): no: the payment link is none, not plink_1\n"
+                "route 2 (gifts): no: metadata channel is not set, not gift\nroute 3: yes\nhttp: route 3 takes it\n"
+            ),
+        ),
+    ],
+)
+async def test_a_session_in_a_file(tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+    """As Stripe's CLI writes it; no key and no cluster is needed."""
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(SESSION | changes))
+    assert await run("--session", str(file)) == (0, expected, "")
+
+
+async def test_an_order_that_no_route_takes(tmp_path: Path) -> None:
+    """Exit code 1, unless there is a backend for the rest."""
+    file = tmp_path / "session.json"
+    file.write_text(json.dumps(SESSION | {"line_items": {"data": []}}))
+    code, output, errors = await run("--session", str(file))
+    assert (code, errors) == (1, "Error: no route takes it, and FULFILLMENT_BACKEND is none\n")
+    assert output.endswith("route 3: no: no line item has the price price_1\n")
+    code, output, _ = await run("--session", str(file), backend="manual")
+    assert (code, output.splitlines()[-1]) == (0, "manual: no route takes it, so FULFILLMENT_BACKEND does")
+
+
+@pytest.mark.usefixtures("crd")
+async def test_a_request_in_the_cluster(control_plane: ControlPlane, namespace: str) -> None:
+    """By its name; one that is not there is one line."""
+    name = request_name("cs_test_1")
+    session = Session(id="cs_test_1", livemode=False, mode=Mode.PAYMENT, metadata={"channel": "gift"})
+    async with control_plane.connect() as api:
+        requests = KubernetesApi(api, namespace, timeout=10)
+        await requests.create(name, Spec(session=session, payment=Payment(status=PaymentStatus.PAID)))
+    cluster = {"KUBECONFIG": str(control_plane.kubeconfigs[User.ADMIN]), "FULFILLMENT_NAMESPACE": namespace}
+    code, output, _ = await run(name, **cluster)
+    assert (code, output.splitlines()[-1]) == (0, "manual: route 2 (gifts) takes it")
+    code, output, errors = await run(request_name("cs_test_2"), **cluster)
+    assert (code, output) == (1, "")
+    assert "not found" in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "error"),
+    [
+        ((), {}, 2, "Error: give the NAME of a request, or a file by --session\n"),
+        (("--session", "{file}"), {}, 1, "Error: the file is no Checkout Session ("),
+        (("cs-1",), {"FULFILLMENT_ROUTES": "- {backend: erp}"}, 78, "Error: there is no backend 'erp'"),
+        (("cs-1",), {"FULFILLMENT_ROUTES": "- {}"}, 78, "Error: FULFILLMENT_ROUTES: Object missing required field"),
+    ],
+)
+async def test_mistakes_are_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], environ: dict[str, str], code: int, error: str
+) -> None:
+    """With what to do."""
+    file = tmp_path / "session.json"
+    file.write_text("[]")
+    found, _, errors = await run(*(each.format(file=file) for each in arguments), **environ)
+    assert found == code
+    assert errors.splitlines()[-1].startswith(error.rstrip("\n"))
