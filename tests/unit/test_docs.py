@@ -10,6 +10,7 @@ from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.sweep import RetentionMetrics
 from fulfillment_runtime.settings import known_settings
 from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
+from fulfillment_service.recovery_metrics import RecoveryMetrics
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([A-Za-z_]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
@@ -34,6 +35,7 @@ def test_every_metric_is_documented() -> None:
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)
     CallbackMetrics(service)
+    RecoveryMetrics(service)
     found = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for each in (registry, service)

@@ -1,0 +1,271 @@
+"""A recovery brings in what the webhook missed: all of it, oldest first, once, and whatever interrupts it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+from aiohttp import web
+from prometheus_client.parser import text_string_to_metric_families
+
+from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.stripe_world.api import POWERLESS_KEY
+from fulfillment_local.stripe_world.model import DeliveryState, Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.traffic import Drop, Refuse, Slow
+from fulfillment_runtime.exits import SettingsError, UnavailableError
+from fulfillment_runtime.settings import Secret
+from fulfillment_service.time_window import time_line
+from fulfillment_service.translate import Filters
+from running_recovery import HOUR, Outage, name_of, outage
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+
+@pytest.fixture
+async def missed(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Outage]:
+    async with outage(control_plane, namespace) as missed:
+        yield missed
+
+
+async def test_lost_orders_are_made_oldest_first(missed: Outage) -> None:
+    """What Stripe delivered is left alone, what waits for its delivery is not; the next run finds nothing new."""
+    lost = []
+    for hours, delivery in ((60, "failed"), (50, "succeeded"), (40, "pending"), (1, "failed")):
+        missed.clock.ago(hours * HOUR)
+        lost.append(missed.lose(delivery=DeliveryState(delivery)))
+    del lost[1]
+
+    assert await missed.recover() == {"created": 3}
+    assert await missed.orders() == [name_of(event) for event in lost]
+    assert await missed.recover() == {"unchanged": 3}
+    lines = await missed.lines.read()
+    assert lines.keys() == {"last-success", "last-result"}
+    assert lines["last-result"] == "3 found: 0 created, 0 updated, 3 unchanged, 0 ignored, 0 failed"
+
+
+async def test_a_lost_end_of_a_payment_updates_its_order(missed: Outage) -> None:
+    """The delayed payment that came through later is an event of its own."""
+    missed.clock.ago(48 * HOUR)
+    event = missed.lose(Order(outcome=Outcome.UNPAID))
+    assert await missed.recover() == {"created": 1}
+    missed.stripe.world.mark(event.id, DeliveryState.SUCCEEDED)
+    missed.clock.ago(2 * HOUR)
+    missed.stripe.world.settle(event.session.id, Settlement.SUCCEEDED)
+
+    assert await missed.recover() == {"updated": 1}
+    assert (await missed.requests.get(name_of(event))).spec.payment.status is PaymentStatus.PAID
+
+
+async def test_a_dry_run_writes_nothing(missed: Outage) -> None:
+    """It counts as the run would: the second event about one Session updates what the first would have made."""
+    missed.clock.ago(48 * HOUR)
+    event = missed.lose(Order(outcome=Outcome.UNPAID))
+    missed.stripe.world.settle(event.session.id, Settlement.SUCCEEDED)
+    missed.lose()
+
+    assert await missed.recover(dry_run=True) == {"created": 2, "updated": 1}
+    assert await missed.orders() == []
+    assert await missed.lines.read() == {}
+    assert await missed.lease.read() is None
+    assert await missed.recover() == {"created": 2, "updated": 1}
+
+
+async def test_all_finds_what_stripe_says_it_delivered(missed: Outage) -> None:
+    """Such as orders that were deleted by accident."""
+    missed.clock.ago(48 * HOUR)
+    missed.lose(delivery=DeliveryState.SUCCEEDED)
+    missed.lose()
+
+    assert await missed.recover() == {"created": 1}
+    assert await missed.recover(undelivered=False) == {"created": 1, "unchanged": 1}
+
+
+async def test_the_look_back_is_a_bound(missed: Outage) -> None:
+    """Older events are not asked for."""
+    for days in (20, 2):
+        missed.clock.ago(days * 24 * HOUR)
+        missed.lose()
+
+    assert await missed.recover() == {"created": 1}
+    assert await missed.recover(look_back=timedelta(days=30)) == {"created": 1, "unchanged": 1}
+
+
+async def test_more_than_a_thousand_events(missed: Outage) -> None:
+    """They are cut into pages, oldest first, by about two requests a page; a crowd within one second is one slice."""
+    lost = []
+    for place in range(1000):
+        missed.clock.ago(70 * HOUR - place * 240)
+        lost.append(missed.lose())
+    missed.clock.ago(HOUR)
+    lost += [missed.lose() for _ in range(250)]
+
+    assert await missed.recover() == {"created": 1250}
+    assert await missed.orders() == [name_of(event) for event in lost]
+    assert len(missed.starts()) < 80
+
+
+async def test_a_run_that_was_stopped_is_gone_on_with(missed: Outage) -> None:
+    """Stripe fails in the middle: the next run asks for nothing that the first has seen to, whatever its look-back."""
+    for place in range(300):
+        missed.clock.ago(70 * HOUR - place * 600)
+        missed.lose()
+    missed.stripe.faults.set([Slow(seconds=0.1)])
+    running = asyncio.create_task(missed.recover())
+    while not (lines := await missed.lines.read()):  # noqa: ASYNC110 - it writes when it has seen to a slice
+        await asyncio.sleep(0.01)
+    missed.stripe.faults.set([Refuse(status=503)])
+    with pytest.raises(UnavailableError) as stopped:
+        await running
+    assert stopped.value.message.startswith("Stripe's API answered 503 (request req_")
+    assert stopped.value.message.endswith("; the next run goes on where this one stopped")
+    made = len(await missed.orders())
+    assert 0 < made < 300
+    lines = await missed.lines.read()
+    assert lines.keys() == {"test.undelivered.own"}
+    _, _, reached = lines["test.undelivered.own"].partition("/")
+    missed.stripe.faults.set([])
+    missed.stripe.traffic.clear()
+
+    assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 300 - made}
+    assert min(missed.starts()) == datetime.fromisoformat(reached).timestamp()
+    assert (await missed.lines.read()).keys() == {"last-success", "last-result"}
+
+
+async def test_a_longer_look_back_begins_anew(missed: Outage) -> None:
+    """What a stopped run has seen to begins later than what is asked for now."""
+    for days in (20, 2):
+        missed.clock.ago(days * 24 * HOUR)
+        missed.lose()
+    started = int(time.time())
+    await missed.lines.write({"test.undelivered.own": f"{time_line(started - 3 * 86400)}/{time_line(started - 60)}"})
+
+    assert await missed.recover(look_back=timedelta(days=30)) == {"created": 2}
+
+
+async def test_never_two_at_once(missed: Outage) -> None:
+    """The second sees that the first keeps the Lease, and ends; the first is not disturbed."""
+    missed.clock.ago(48 * HOUR)
+    missed.lose()
+    missed.stripe.faults.set([Slow(seconds=3)])
+    first = asyncio.create_task(missed.recover(settings=missed.settings(stripe_timeout=timedelta(seconds=10))))
+    while await missed.lease.read() is None:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+
+    assert await missed.recover() is None
+    assert not first.done()
+    assert await first == {"created": 1}
+
+
+async def test_what_cannot_be_recorded_is_told_and_tried_again(missed: Outage) -> None:
+    """An object in the way: the run goes on, counts it, is no success, and leaves no progress beyond it."""
+    missed.clock.ago(48 * HOUR)
+    blocked = missed.lose()
+    missed.clock.ago(24 * HOUR)
+    missed.lose()
+    other = Spec(session=Session(id="cs_test_other", livemode=False), payment=Payment(status=PaymentStatus.PAID))
+    await missed.requests.create(name_of(blocked), other)
+
+    assert await missed.recover() == {"blocked": 1, "created": 1}
+    assert (await missed.lines.read()) == {
+        "last-result": "2 found: 1 created, 0 updated, 0 unchanged, 0 ignored, 1 failed"
+    }
+    await missed.requests.delete(name_of(blocked))
+    assert await missed.recover() == {"created": 1, "unchanged": 1}
+    assert "last-success" in await missed.lines.read()
+
+
+async def test_what_does_not_count_is_ignored_and_counted(missed: Outage) -> None:
+    """By the webhook's own filters: the other mode, and what sells nothing."""
+    missed.clock.ago(48 * HOUR)
+    for order in (Order(), Order(mode=Mode.SETUP), Order(outcome=Outcome.EXPIRED)):
+        missed.lose(order)
+
+    assert await missed.recover(filters=Filters(livemode=True)) == {"livemode": 3}
+    assert await missed.recover() == {"created": 1, "setup-mode": 1, "expired": 1}
+
+
+async def test_events_of_connected_accounts(missed: Outage) -> None:
+    """Those that are asked for are listed one after the other, beside the key's own."""
+    missed.clock.ago(48 * HOUR)
+    lost = [missed.lose(Order(account=account)) for account in ("acct_1", "acct_2", None, "acct_3")]
+
+    assert await missed.recover(filters=Filters(accounts=("acct_1", "acct_2"))) == {"created": 3}
+    assert set(await missed.orders()) == {name_of(event) for event in lost[:3]}
+    accounts = [request.account for request in missed.stripe.traffic.at("/v1/events")]
+    assert accounts == [None, "acct_1", "acct_2"]
+
+
+async def test_passing_faults_of_stripe_are_waited_for(missed: Outage) -> None:
+    """Throttled, failing or cut off: the same request is made again."""
+    missed.clock.ago(48 * HOUR)
+    missed.lose()
+    missed.stripe.faults.set([Refuse(status=429, times=1), Drop(times=1), Refuse(status=500, times=1)])
+
+    assert await missed.recover(pauses=(0.01, 0.01, 0.01)) == {"created": 1}
+
+
+async def test_a_hanging_api_server_is_waited_for_so_long(missed: Outage) -> None:
+    """Then the run ends, and says that the next one goes on; nothing is counted as done."""
+    missed.clock.ago(48 * HOUR)
+    event = missed.lose()
+    missed.stripe.faults.set([Slow(seconds=1)])
+    running = asyncio.create_task(missed.recover(patience=timedelta(seconds=0.5)))
+    while not missed.stripe.traffic.requests:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0.01)
+    with missed.control_plane.hanging(), pytest.raises(UnavailableError, match=r"another may lead now|did not answer"):
+        await running
+    missed.stripe.faults.set([])
+
+    assert await missed.recover() == {"created": 1}
+    assert await missed.orders() == [name_of(event)]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("sk_test_unknown", "Stripe does not know the API key: mend STRIPE_API_KEY"),
+        (
+            POWERLESS_KEY,
+            "Stripe does not allow this API key to read Events: give the restricted key this read permission",
+        ),
+    ],
+)
+async def test_a_refused_key_is_told_at_once(missed: Outage, key: str, message: str) -> None:
+    """A person must mend it: nothing is tried again."""
+    with pytest.raises(SettingsError) as refused:
+        await missed.recover(settings=missed.settings(stripe_api_key=Secret(key)), pauses=(60.0,))
+    assert refused.value.message == f"{message} (request req_00000000000001)"
+    assert await missed.lines.read() == {}
+
+
+async def test_the_pushgateway_gets_the_metrics(missed: Outage) -> None:
+    """At the end of a run, under its job and namespace; one that is away is no failure of the run."""
+    taken: dict[str, str] = {}
+
+    async def take(request: web.Request) -> web.Response:
+        taken[request.path] = await request.text()
+        return web.Response()
+
+    missed.clock.ago(48 * HOUR)
+    missed.lose()
+    app = web.Application()
+    app.router.add_put("/{path:.+}", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    settings = missed.settings(pushgateway_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await missed.recover(settings=settings)
+    await runner.cleanup()
+
+    ((path, text),) = taken.items()
+    assert path == f"/metrics/job/fulfillment-recovery/namespace/{missed.namespace}"
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert samples["fulfillment_recovery_events", "checkout.session.completed", "created"] == 1
+    assert samples["fulfillment_recovery_last_success_timestamp_seconds",] == pytest.approx(time.time(), abs=30)
+    assert await missed.recover(settings=settings) == {"unchanged": 1}

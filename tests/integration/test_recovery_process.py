@@ -1,0 +1,156 @@
+"""`fulfillment recover` as a process: what it writes, how it ends, and what a killed one leaves behind."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.stripe_world.model import DeliveryState, Order, Outcome
+from fulfillment_local.stripe_world.traffic import Refuse, Slow
+from running_recovery import HOUR, NAME, Outage, outage
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+FULFILLMENT = Path(sys.executable).with_name("fulfillment")
+
+
+@pytest.fixture
+async def missed(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Outage]:
+    async with outage(control_plane, namespace) as missed:
+        yield missed
+
+
+async def start(environ: dict[str, str], *arguments: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        FULFILLMENT, "recover", *arguments, env=environ, stdout=PIPE, stderr=PIPE
+    )
+
+
+async def last_words(environ: dict[str, str], *arguments: str) -> tuple[int | None, str, str]:
+    """Run it until it ends by itself: exit code, standard output, standard error."""
+    process = await start(environ, *arguments)
+    async with asyncio.timeout(40):
+        output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def test_what_it_writes(missed: Outage) -> None:
+    """A line for each event and each stretch of time in the log, and the sum on standard output."""
+    missed.clock.ago(48 * HOUR)
+    event = missed.lose()
+    missed.lose(Order(outcome=Outcome.EXPIRED))
+    missed.lose(delivery=DeliveryState.SUCCEEDED)
+
+    code, output, errors = await last_words(missed.environ, "--dry-run")
+    assert (code, output) == (
+        0,
+        "Dry run, nothing is written: 2 found: 1 created, 0 updated, 0 unchanged, 1 ignored (1 expired), 0 failed\n",
+    )
+    code, output, errors = await last_words(missed.environ, "--since", "3d", "--all")
+    assert (code, output) == (0, "3 found: 2 created, 0 updated, 0 unchanged, 1 ignored (1 expired), 0 failed\n")
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert [line["event"] for line in lines] == [
+        "recovery.started",
+        *["recovery.handled"] * 3,
+        "recovery.progress",
+        "recovery.finished",
+    ]
+    assert lines[1]["event_id"] == event.id
+    assert lines[1]["outcome"] == "created"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "words"),
+    [
+        (["--since", "31d"], {}, 2, "it must be at least 1s, and at most 30d: Stripe lists no older"),
+        (["--since", "soon"], {}, 2, "'soon' is no duration: write it as 72h or 3d"),
+        ([], {"STRIPE_API_KEY": "sk_test_other"}, os.EX_CONFIG, "Stripe does not know the API key"),
+        ([], {"STRIPE_API_KEY": "pk_test_1"}, os.EX_CONFIG, "STRIPE_API_KEY is no secret key: it starts with sk_"),
+        ([], {"STRIPE_ACCOUNTS": "me"}, os.EX_CONFIG, "STRIPE_ACCOUNTS"),
+        ([], {"FULFILLMENT_NAMESPACE": "kube-system"}, os.EX_NOPERM, "RBAC does not allow this process to get fulf"),
+    ],
+)
+async def test_a_mistake_is_one_line(
+    missed: Outage, arguments: list[str], environ: dict[str, str], code: int, words: str
+) -> None:
+    """And an exit code that tells whether a person is needed."""
+    returned, output, errors = await last_words(missed.environ | environ, *arguments)
+    assert (returned, output) == (code, "")
+    assert words in errors.splitlines()[-1]
+    assert errors.splitlines()[-1].startswith("Error: ")
+    assert "Traceback" not in errors
+
+
+async def test_it_goes_on_after_a_kill(missed: Outage) -> None:
+    """While it runs a second one sees that, and ends well; killed, its Lease is waited for, and its work gone on."""
+    for place in range(400):
+        missed.clock.ago(70 * HOUR - place * 500)
+        missed.lose()
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    missed.stripe.faults.set([Slow(seconds=1.5)])
+    first = await start(missed.environ | {"FULFILLMENT_MANAGEMENT_PORT": str(port)})
+    async with asyncio.timeout(20):
+        while not await missed.lines.read():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    async with aiohttp.ClientSession() as http, http.get(f"http://localhost:{port}/metrics") as response:
+        text = await response.text()
+    assert 'fulfillment_recovery_events{outcome="created",type="checkout.session.completed"}' in text
+    missed.stripe.faults.set([Slow(seconds=15)])
+    second = await last_words(missed.environ)
+    assert second[:2] == (0, "Another recovery is under way: nothing to do for this one.\n")
+    assert first.returncode is None
+    first.kill()
+    await first.wait()
+    made = len(await missed.orders())
+    assert 0 < made < 400
+    missed.stripe.faults.set([])
+
+    code, output, _ = await last_words(missed.environ)
+    assert code == 0
+    assert output == f"{400 - made} found: {400 - made} created, 0 updated, 0 unchanged, 0 ignored, 0 failed\n"
+    assert len(await missed.orders()) == 400
+
+
+async def test_told_to_stop_it_says_that_the_next_one_goes_on(missed: Outage) -> None:
+    """It frees the Lease, so that the next one begins at once."""
+    missed.clock.ago(48 * HOUR)
+    missed.lose()
+    missed.stripe.faults.set([Slow(seconds=30)])
+    process = await start(missed.environ)
+    async with asyncio.timeout(20):
+        while not missed.stripe.traffic.requests:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    output, errors = await process.communicate()
+    assert (process.returncode, output) == (os.EX_TEMPFAIL, b"")
+    assert errors.decode().splitlines()[-1] == "Error: told to stop: the next run goes on where this one stopped"
+    lease = await missed.lease.read()
+    assert lease is not None
+    assert lease.holder == ""
+
+
+async def test_stripe_is_away(missed: Outage) -> None:
+    """One line, an exit code for "later", and the last result of the ConfigMap is still that of before."""
+    missed.stripe.faults.set([Refuse(status=503)])
+    process = await start(missed.environ)
+    async with asyncio.timeout(20):
+        while len(missed.stripe.traffic.requests) < 2:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    process.terminate()
+    _, errors = await process.communicate()
+    waits = [json.loads(line) for line in errors.decode().splitlines()[:-1]]
+    assert [line["event"] for line in waits][:2] == ["recovery.started", "recovery.stripe_unavailable"]
+    assert await missed.lines.read() == {}
+    assert NAME == missed.settings().recovery_name
