@@ -49,11 +49,17 @@ def _row(request: FulfillmentRequest, now: datetime) -> tuple[str, ...]:
         meta.name,
         status.phase if status else "",
         status.reason if status else "",
-        request.spec.amount.display if request.spec.amount else "",
+        _amount(request),
         str(tries.attempts) if tries else "",
         age(now - meta.creation_timestamp),
         "paused" if meta.annotations.paused else "acknowledged" if request.is_acknowledged else "",
     )
+
+
+def _amount(request: FulfillmentRequest) -> str:
+    order = request.status.order if request.status else None
+    amount = request.spec.amount or (order.amount if order else None)
+    return amount.display if amount else ""
 
 
 def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
@@ -69,7 +75,7 @@ def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
         ("Payment link:", session.payment_link),
         ("Your reference:", session.client_reference_id),
         *(("Metadata:", f"{key}={value}") for key, value in session.metadata.items()),
-        ("Amount:", request.spec.amount.display if request.spec.amount else None),
+        ("Amount:", _amount(request)),
         ("Phase:", f"{status.phase} ({status.reason})" if status else "not looked at yet"),
         ("Message:", status.message if status else None),
         ("Paused:", meta.annotations.paused),

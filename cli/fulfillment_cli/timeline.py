@@ -36,15 +36,17 @@ def timeline(request: FulfillmentRequest, events: Iterable[PostedEvent]) -> list
     conditions = [each for each in (status.conditions if status else []) if each.type not in _MIRRORS]
     told = {(each.reason, each.message) for each in conditions}
     posted = [Entry(each.at, each.reason, each.message) for each in events if (each.reason, each.message) not in told]
-    asked = {(each.what, each.at) for each in posted}
-    entries = [
+    asked = [each for each in posted if each.what in EVENT_REASONS.values()]
+    known = {(each.what, each.at) for each in asked}
+    entries = [  # in this order of what has the same second: what is asked for comes before what comes of it
         *_origin(request),
-        *(each for each in _asked_for(request) if (each.what, each.at) not in asked),
+        *asked,
+        *(each for each in _asked_for(request) if (each.what, each.at) not in known),
         *_tries(status.fulfillment if status else None),
         *_callback(request.spec.callback),
         *_after(request.spec.sale),
         *(_changed(each) for each in conditions),
-        *posted,
+        *(each for each in posted if each not in asked),
     ]
     return sorted(entries, key=lambda entry: entry.at)
 
@@ -84,8 +86,8 @@ def _tries(fulfillment: Fulfillment | None) -> Iterator[Entry]:
         yield Entry(fulfillment.started_at, "HandedOver", f"first handed to {backend}; {times}")
     if fulfillment.accepted_at is not None:
         yield Entry(fulfillment.accepted_at, "Accepted", f"{backend} took it, and works on it")
-    if fulfillment.completed_at is not None:
-        yield Entry(fulfillment.completed_at, "Completed", f"reference {fulfillment.reference or 'not given'}")
+    if fulfillment.completed_at is not None and fulfillment.reference is not None:
+        yield Entry(fulfillment.completed_at, "Completed", f"as {fulfillment.reference}")
     if fulfillment.next_attempt_at is not None:
         yield Entry(fulfillment.next_attempt_at, "NextAttempt", f"handed to {backend} again")
 

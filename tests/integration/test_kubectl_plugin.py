@@ -1,15 +1,10 @@
 """`kubectl fulfillment`, run by kubectl, on a real API server, with an operator that obeys and without one."""
 
-import asyncio
 import json
 import os
 import re
-import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from kubernetes.aio import client
@@ -21,6 +16,7 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order, Outcome
 from running_operator import Shop, at_work, open_shop
+from running_plugin import Plugin, Said
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -28,45 +24,7 @@ RULES = (
     client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch", "patch"]),
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create", "list"]),
 )
-"""What docs/kubectl-plugin.md says: no more is needed."""
 NOBODY_LISTENS = {"backend": "http", "http_url": "http://localhost:9/", "backend_deadline": timedelta(0)}
-
-
-@dataclass(frozen=True)
-class Said:
-    """What the plugin said."""
-
-    code: int | None
-    output: str
-    errors: str
-
-
-@dataclass(frozen=True)
-class Alice:
-    """A person at a terminal."""
-
-    shop: Shop
-    user: User = User.ALICE
-
-    async def __call__(self, *arguments: str, stdin: str = "", namespace: str | None = None) -> Said:
-        where = ["-n", namespace or self.shop.namespace] if namespace != "" else []
-        environ = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "KUBECONFIG": str(self.shop.control_plane.kubeconfigs[self.user]),
-        }
-        process = await asyncio.create_subprocess_exec(
-            self.shop.control_plane.kubectl,
-            "fulfillment",
-            *arguments,
-            *where,
-            env=environ,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-        )
-        output, errors = await process.communicate(stdin.encode())
-        return Said(process.returncode, output.decode(), errors.decode())
 
 
 @pytest.fixture
@@ -76,9 +34,9 @@ async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Sho
 
 
 @pytest.fixture
-async def alice(shop: Shop) -> Alice:
+async def alice(shop: Shop) -> Plugin:
     await shop.control_plane.grant(User.ALICE, shop.namespace, RULES)
-    return Alice(shop)
+    return Plugin(shop)
 
 
 async def failed(shop: Shop, count: int = 1) -> list[str]:
@@ -90,7 +48,7 @@ async def failed(shop: Shop, count: int = 1) -> list[str]:
     return sold
 
 
-async def test_a_failed_order_is_tried_again(shop: Shop, alice: Alice) -> None:
+async def test_a_failed_order_is_tried_again(shop: Shop, alice: Plugin) -> None:
     """Its acknowledgement goes, the result stands in one line, and an Event says who asked."""
     (name,) = await failed(shop)
     session = (await shop.requests.get(name)).spec.session.id
@@ -116,7 +74,7 @@ async def message(shop: Shop, name: str) -> str:
     return status.message if status else ""
 
 
-async def test_all_failed_orders_are_tried_again_after_a_question(shop: Shop, alice: Alice) -> None:
+async def test_all_failed_orders_are_tried_again_after_a_question(shop: Shop, alice: Plugin) -> None:
     """Of one reason only; an answer of no, and none at all, change nothing."""
     sold = await failed(shop, 3)
     question = f"retry 3 in the namespace {shop.namespace} (FulfillmentFailed: 3)? [y/N]: "
@@ -136,7 +94,7 @@ async def test_all_failed_orders_are_tried_again_after_a_question(shop: Shop, al
     )
 
 
-async def test_an_order_is_paused_and_resumed(shop: Shop, alice: Alice) -> None:
+async def test_an_order_is_paused_and_resumed(shop: Shop, alice: Plugin) -> None:
     """While it is held the list says so, and nothing else may be tried with it."""
     async with at_work(shop):
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
@@ -153,7 +111,7 @@ async def test_an_order_is_paused_and_resumed(shop: Shop, alice: Alice) -> None:
     assert await alice("resume", name) == Said(1, "", f"{name} is not paused\n")
 
 
-async def test_an_order_is_completed_by_hand(shop: Shop, alice: Alice) -> None:
+async def test_an_order_is_completed_by_hand(shop: Shop, alice: Plugin) -> None:
     """One that is not paid only after a question; and nothing changes it afterwards."""
     async with at_work(shop):
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
@@ -173,7 +131,7 @@ async def test_an_order_is_completed_by_hand(shop: Shop, alice: Alice) -> None:
         assert await alice(command, name, *why) == Said(1, "", f"{name} {done}\n")
 
 
-async def test_an_order_is_failed_by_hand_and_yet_tried_again(shop: Shop, alice: Alice) -> None:
+async def test_an_order_is_failed_by_hand_and_yet_tried_again(shop: Shop, alice: Plugin) -> None:
     """With a reason, which the annotation keeps with who gave it, until another try is asked for."""
     (name,) = await failed(shop)
     assert (await alice("fail", name)).code == 2
@@ -186,7 +144,7 @@ async def test_an_order_is_failed_by_hand_and_yet_tried_again(shop: Shop, alice:
     assert not (await shop.requests.get(name)).metadata.annotations.fail
 
 
-async def test_when_nobody_obeys_it_says_what_to_check(shop: Shop, alice: Alice) -> None:
+async def test_when_nobody_obeys_it_says_what_to_check(shop: Shop, alice: Plugin) -> None:
     """The wish stands, and is followed once an operator runs; who does not wait is told nothing of it."""
     (name,) = await failed(shop)
     said = await alice("retry", name, "--wait=0.5")
@@ -197,7 +155,7 @@ async def test_when_nobody_obeys_it_says_what_to_check(shop: Shop, alice: Alice)
         await shop.becomes(name, Phase.FULFILLED)
 
 
-async def test_one_that_is_missing_stops_none_of_the_others(shop: Shop, alice: Alice) -> None:
+async def test_one_that_is_missing_stops_none_of_the_others(shop: Shop, alice: Plugin) -> None:
     """Each is told of by itself, and the exit code says that it was not all."""
     (name,) = await failed(shop)
     said = await alice("retry", "cs-nobody", name, "--wait=0")
@@ -209,22 +167,22 @@ async def test_without_the_right_to_post_events_it_goes_on(shop: Shop) -> None:
     """One line says that there is no Event."""
     await shop.control_plane.grant(User.ALICE, shop.namespace, RULES[:1])
     (name,) = await failed(shop)
-    said = await Alice(shop)("retry", name, "--wait=0")
+    said = await Plugin(shop)("retry", name, "--wait=0")
     assert (said.code, said.output) == (0, f"{name} asked to retry\n")
     assert said.errors.startswith('without an Event about it: RBAC forbids it: events is forbidden: User "alice"')
     assert len(said.errors.splitlines()) == 1
-    shown = await Alice(shop)("show", name)
+    shown = await Plugin(shop)("show", name)
     assert (shown.code, shown.errors.splitlines()[0][:40]) == (0, "without Events: RBAC forbids it: events ")
 
 
 async def test_without_any_right_it_says_so(shop: Shop) -> None:
     """In one line, as whom it was refused."""
-    said = await Alice(shop, User.NOBODY)("list")
+    said = await Plugin(shop, User.NOBODY)("list")
     assert (said.code, said.output) == (os.EX_NOPERM, "")
     assert said.errors.startswith(f'Error: RBAC forbids it: {PLURAL}.{GROUP} is forbidden: User "nobody" cannot list')
 
 
-async def test_show_tells_the_whole_story(shop: Shop, alice: Alice) -> None:
+async def test_show_tells_the_whole_story(shop: Shop, alice: Plugin) -> None:
     """For people, and as JSON; by the Session's id, too."""
     (name,) = await failed(shop)
     request = await shop.requests.get(name)
@@ -237,7 +195,7 @@ async def test_show_tells_the_whole_story(shop: Shop, alice: Alice) -> None:
     assert {"at", "what", "detail"} == set(found["timeline"][0])
 
 
-async def test_list_prints_names_for_other_commands(shop: Shop, alice: Alice) -> None:
+async def test_list_prints_names_for_other_commands(shop: Shop, alice: Plugin) -> None:
     """Which take them as they are; and an empty namespace is said to be one."""
     sold = await failed(shop, 2)
     listed = (await alice("list", "-o", "name", "--reason=FulfillmentFailed")).output.split()
@@ -248,7 +206,7 @@ async def test_list_prints_names_for_other_commands(shop: Shop, alice: Alice) ->
     )
 
 
-async def test_open_prints_the_dashboards_address(shop: Shop, alice: Alice) -> None:
+async def test_open_prints_the_dashboards_address(shop: Shop, alice: Plugin) -> None:
     """Of the payment, if the event named it."""
     name = await shop.make("cs_test_open1", payment_intent="pi_1")
     assert await alice("open", name, "--print") == Said(0, "https://dashboard.stripe.com/test/payments/pi_1\n", "")
@@ -267,7 +225,7 @@ async def test_open_prints_the_dashboards_address(shop: Shop, alice: Alice) -> N
 )
 async def test_a_wrong_command_line_is_refused(shop: Shop, arguments: Sequence[str], expected: str) -> None:
     """In one line, before the cluster is asked for anything."""
-    said = await Alice(shop)(*arguments)
+    said = await Plugin(shop)(*arguments)
     assert (said.output, said.code in {2, os.EX_CONFIG}) == ("", True)
     assert said.errors.splitlines()[-1].startswith(expected)
 
@@ -275,6 +233,6 @@ async def test_a_wrong_command_line_is_refused(shop: Shop, arguments: Sequence[s
 async def test_the_namespace_is_the_contexts(shop: Shop) -> None:
     """As kubectl has it; -n may also stand before the command."""
     await shop.control_plane.grant(User.ALICE, "default", RULES)
-    assert (await Alice(shop)("list", namespace="")).errors == "No resources found in default namespace.\n"
-    said = await Alice(shop, User.ADMIN)("-n", shop.namespace, "list", namespace="")
+    assert (await Plugin(shop)("list", namespace="")).errors == "No resources found in default namespace.\n"
+    said = await Plugin(shop, User.ADMIN)("-n", shop.namespace, "list", namespace="")
     assert said.errors == f"No resources found in {shop.namespace} namespace.\n"

@@ -54,6 +54,7 @@ def failed() -> FulfillmentRequest:
 EVENTS = [
     PostedEvent(at(5), "FulfillmentFailed", "m"),
     PostedEvent(at(3), "BackendUnavailable", "the endpoint answered 503"),
+    PostedEvent(at(1), "ResumeAsked", "resumed by alice"),
 ]
 
 
@@ -63,6 +64,7 @@ def test_everything_that_happened_stands_in_its_order() -> None:
         (at(-5), "SessionCreated"),
         (at(0), "RequestCreated"),
         (at(0), "PaymentEvent"),
+        (at(1), "ResumeAsked"),
         (at(1), "HandedOver"),
         (at(1), "Paid=False"),
         (at(2), "Accepted"),

@@ -1,0 +1,81 @@
+"""docs/kubectl-plugin.md: every command does what it says, with no more rights than the page asks for."""
+
+import re
+import shlex
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.aio import client
+
+from builders import CREATED
+from fulfillment_api.names import PAUSED
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_cli.main import group
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from running_operator import Shop, open_shop
+from running_plugin import Plugin
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+PAGE = (Path(__file__).parents[2] / "docs/kubectl-plugin.md").read_text()
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) for line in block.splitlines()]
+(ROLE,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)\n```", PAGE, re.DOTALL))
+PAID = Condition(
+    type=ConditionType.PAID, status=ConditionStatus.TRUE, reason="Paid", message="", last_transition_time=CREATED
+)
+STATES = {
+    "pause": (Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING),
+    "resume": (Phase.AWAITING_PAYMENT, Reason.PAUSED),
+    "acknowledge": (Phase.FAILED, Reason.PAYMENT_FAILED),
+}
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    rules = [client.V1PolicyRule(**{_snake(name): value for name, value in rule.items()}) for rule in ROLE["rules"]]
+    await control_plane.grant(User.ALICE, namespace, rules)
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+def _snake(name: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.split(" #")[0].strip())
+async def test_every_command_works_with_the_least_rights(shop: Shop, command: str) -> None:
+    """On an order that is in the state in which a person asks for it; nothing is complained of."""
+    words = shlex.split(command, comments=True)
+    session = next((word for word in words if word.startswith("cs_test_")), "cs_test_1")
+    name = await shop.make(session)
+    state = "pause" if Phase.AWAITING_PAYMENT in words else words[2]
+    phase, reason = STATES.get(state, (Phase.FAILED, Reason.FULFILLMENT_FAILED))
+    status = Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[PAID])
+    request = await shop.requests.write_status(name, status)
+    if words[2] == "resume":
+        await shop.requests.annotate(request, {PAUSED: "a call"})
+    asks = ["--wait=0", "--yes"] if words[2] not in {"list", "show", "open"} else []
+    said = await Plugin(shop)(*(name if word == "NAME" else word for word in words[2:]), *asks)
+    assert (said.code, said.errors) == (0, "")
+    assert said.output
+
+
+def test_every_command_is_on_the_page() -> None:
+    """And each line of the page is one of the plugin's."""
+    assert {line.split()[2] for line in COMMANDS} == set(group.commands)
+    assert {tuple(line.split()[:2]) for line in COMMANDS} == {("kubectl", "fulfillment")}
+
+
+async def test_who_may_edit_may_post_and_list_events(control_plane: ControlPlane) -> None:
+    """Kubernetes' own roles allow it; the chart adds the requests to them."""
+    async with control_plane.connect() as api:
+        roles = client.RbacAuthorizationV1Api(api)
+        verbs: set[Any] = set()
+        for name in ("system:aggregate-to-view", "system:aggregate-to-edit"):
+            role = await roles.read_cluster_role(name)
+            verbs |= {verb for rule in role.rules or [] if "events" in (rule.resources or []) for verb in rule.verbs}
+    assert verbs >= {"create", "list"}

@@ -1,0 +1,49 @@
+"""`kubectl fulfillment`, as a person runs it."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from dataclasses import dataclass
+from pathlib import Path
+
+from fulfillment_local.credentials import User
+from running_operator import Shop
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the plugin said."""
+
+    code: int | None
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The plugin, run by kubectl as somebody."""
+
+    shop: Shop
+    user: User = User.ALICE
+
+    async def __call__(self, *arguments: str, stdin: str = "", namespace: str | None = None) -> Said:
+        """Run it in the shop's namespace; in the context's, when `namespace` is empty."""
+        where = ["-n", namespace or self.shop.namespace] if namespace != "" else []
+        environ = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "KUBECONFIG": str(self.shop.control_plane.kubeconfigs[self.user]),
+        }
+        process = await asyncio.create_subprocess_exec(
+            self.shop.control_plane.kubectl,
+            "fulfillment",
+            *arguments,
+            *where,
+            env=environ,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+        )
+        output, errors = await process.communicate(stdin.encode())
+        return Said(process.returncode, output.decode(), errors.decode())
