@@ -19,8 +19,10 @@ from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
 
 from fulfillment_api import names
+from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.dispatch import Dispatch
+from fulfillment_operator.endpoint_check import EndpointCheck, EndpointMetrics
 from fulfillment_operator.from_settings import backends_of, mail_of, pace_of, stripe_api, whole_seconds
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
@@ -39,6 +41,7 @@ from fulfillment_runtime.management import management_server
 from fulfillment_runtime.metrics import process_registry
 from fulfillment_runtime.reload import settings_changes
 from fulfillment_runtime.settings import load_settings
+from fulfillment_runtime.stripe_connection import stripe_client
 
 _log = structlog.get_logger(__name__)
 
@@ -47,6 +50,8 @@ _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 
 _LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
 _SWEEP_EVERY = timedelta(hours=6)  # a day more or less does not matter to what is kept for weeks
 _DELETIONS_PER_SECOND = 10.0  # the API server has more urgent things to do
+_FIRST_ENDPOINT_CHECK_AFTER = timedelta(seconds=30)  # the orders that wait are more urgent
+_ENDPOINT_CHECK_EVERY = timedelta(days=1)
 
 
 @click.command()
@@ -102,7 +107,7 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
     """
     registry = process_registry()
     metrics = OperatorMetrics(registry, *sorted(settings.routing.backends))
-    retention_metrics = RetentionMetrics(registry)
+    retention_metrics, endpoint_metrics = RetentionMetrics(registry), EndpointMetrics(registry)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=settings.workers * 2))
         kubernetes = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
@@ -124,7 +129,15 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
                 "operator.no_mail", message="customers are not told of failed payments: set FULFILLMENT_SMTP_HOST"
             )
         work = _Work(
-            settings, api, kubernetes, Dispatch(backends, settings.routing), mail, registry, metrics, retention_metrics
+            settings,
+            api,
+            kubernetes,
+            Dispatch(backends, settings.routing),
+            mail,
+            registry,
+            metrics,
+            retention_metrics,
+            endpoint_metrics,
         )
         await stack.enter_async_context(_in_background(work.lead(terms, _fail(ended)), _fail(ended)))
         yield RunningOperator(port, ended)
@@ -159,6 +172,7 @@ class _Work:
     registry: CollectorRegistry
     metrics: OperatorMetrics
     retention_metrics: RetentionMetrics
+    endpoint_metrics: EndpointMetrics
 
     async def lead(self, terms: Terms, ended: Callable[[UnavailableError], None]) -> None:
         """Wait for the Lease, then work until cancelled; finish what was begun, and free the Lease."""
@@ -193,6 +207,7 @@ class _Work:
                     ended=ended,
                 ),
                 self._sweeping(ended),
+                self._checking_endpoints(ended),
             ):
                 self.metrics.leader.set(1)
                 _log.info("operator.leading", livemode=settings.livemode)
@@ -213,6 +228,20 @@ class _Work:
             metrics=self.retention_metrics,
         )
         return _in_background(sweep.run(), ended)
+
+    @asynccontextmanager
+    async def _checking_endpoints(self, ended: Callable[[UnavailableError], None]) -> AsyncIterator[None]:
+        async with stripe_client(self.settings) as stripe:
+            check = EndpointCheck(
+                client=stripe,
+                livemode=self.settings.key_is_live,
+                first_after=_FIRST_ENDPOINT_CHECK_AFTER,
+                every=_ENDPOINT_CHECK_EVERY,
+                backoff=Backoff(timedelta(minutes=1), timedelta(hours=6), random.random),
+                metrics=self.endpoint_metrics,
+            )
+            async with _in_background(check.run(), ended):
+                yield
 
 
 @asynccontextmanager

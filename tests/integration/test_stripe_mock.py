@@ -14,6 +14,7 @@ from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.world import new_world
+from fulfillment_operator.endpoint_check import registered
 from fulfillment_operator.stripe_api import LINE_ITEMS_PAGE, StripeApi
 from fulfillment_runtime.exits import UnavailableError
 
@@ -98,7 +99,9 @@ async def _objects(client: stripe.StripeClient, session_id: str) -> dict[str, An
     session = await client.v1.checkout.sessions.retrieve_async(session_id, {"expand": ["line_items", "payment_intent"]})
     items = await client.v1.checkout.sessions.line_items.list_async(session_id)
     events = await client.v1.events.list_async({"limit": 1})
+    endpoints = await client.v1.webhook_endpoints.list_async({"limit": 1})
     return {
+        "endpoints": endpoints.to_dict(),
         "session": session.to_dict(),
         "items": items.to_dict(),
         "events": [{key: value for key, value in event.to_dict().items() if key != "data"} for event in events.data],
@@ -133,6 +136,7 @@ async def test_our_requests_are_as_stripe_publishes_them(mock: str, http_client:
     client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
     session = await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", "acct_1")
     assert session is not None
+    assert await registered(client)
     with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
         await client.v1.checkout.sessions.retrieve_async("cs_test_a1", {"no_such_parameter": "x"})  # type: ignore[arg-type] # the point
 

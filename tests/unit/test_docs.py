@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from fulfillment_operator.endpoint_check import EndpointMetrics
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.sweep import RetentionMetrics
 from fulfillment_runtime.settings import known_settings
@@ -31,6 +32,7 @@ def test_every_metric_is_documented() -> None:
     registry = CollectorRegistry()
     OperatorMetrics(registry, "log")
     RetentionMetrics(registry)
+    EndpointMetrics(registry)
     registry.register(RequestsCollector(list, lambda: 0))
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)

@@ -16,6 +16,7 @@ from fulfillment_local.stripe_world.objects import (
     snapshot_event_object,
 )
 from fulfillment_local.stripe_world.query import Page, Parameters, list_object
+from fulfillment_local.stripe_world.webhook_endpoints import webhook_endpoint_object
 from fulfillment_local.stripe_world.world import StripeWorld
 
 TEST_KEY = "sk_test_standin"
@@ -133,6 +134,19 @@ class StripeApi:
             id_of=lambda event: event.id,
             render=snapshot_event_object,
             wanted=wanted,
+        )
+
+    def list_webhook_endpoints(self, caller: Caller, parameters: Parameters) -> Json:
+        """`GET /v1/webhook_endpoints`."""
+        page = parameters.page()
+        parameters.finish()
+        return list_object(
+            "/v1/webhook_endpoints",
+            [each for each in self._world.webhook_endpoints if each.livemode is caller.livemode],
+            page,
+            kind="webhook_endpoint",
+            id_of=lambda endpoint: endpoint.id,
+            render=webhook_endpoint_object,
         )
 
     def _session(self, caller: Caller, session_id: str) -> Session:

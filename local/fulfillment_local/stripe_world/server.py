@@ -84,6 +84,7 @@ class _Site:
                 web.get("/v1/payment_intents/{id}", self._one(api.retrieve_payment_intent)),
                 web.get("/v1/events/{id}", self._one(api.retrieve_event)),
                 web.get("/v1/events", self._many(api.list_events)),
+                web.get("/v1/webhook_endpoints", self._many(api.list_webhook_endpoints)),
                 *ControlSurface(self._world, self.faults, self.traffic).routes(),
             ]
         )

@@ -30,6 +30,7 @@ from fulfillment_local.stripe_world.model import (
     Settlement,
 )
 from fulfillment_local.stripe_world.objects import delayed_payment_method
+from fulfillment_local.stripe_world.webhook_endpoints import usual_endpoints
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -66,6 +67,8 @@ class StripeWorld:
         self._sessions: dict[str, Session] = {}
         self._payment_intents: dict[str, PaymentIntent] = {}
         self._events: dict[str, Event] = {}
+        self.webhook_endpoints = usual_endpoints()
+        """Those that are registered, in both modes; others may take their place."""
 
     @property
     def sessions(self) -> Mapping[str, Session]:
