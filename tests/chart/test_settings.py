@@ -26,6 +26,8 @@ MOUNTED = {
     "smtp/username": "shop",
     "smtp/password": "secret",
     "mail-templates/payment_failed.txt": "Sorry.",
+    "backend/routes.yaml": "- {backend: log}",
+    "backend/job.yaml": "spec: {template: {spec: {containers: []}}}",
 }
 MOUNTED_AT = "/etc/checkout-fulfillment"
 
@@ -65,6 +67,8 @@ def containers(manifests: list[Manifest]) -> dict[str, Any]:
             if each["kind"] == "Pod":
                 yield each["spec"]
 
+            if each["kind"] == "CronJob":
+                yield each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return {container["name"]: container for spec in pod_specs() for container in spec["containers"]}
 
 

@@ -71,3 +71,13 @@ helm.sh/hook: test
 helm.sh/hook-weight: "-1"
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded,hook-failed
 {{- end -}}
+
+{{/* Whether an order may go to a backend: "true", or nothing. Takes (list $ backend). */}}
+{{- define "checkout-fulfillment.usesBackend" -}}
+{{- $root := index . 0 -}}
+{{- $names := list $root.Values.backend.name -}}
+{{- range $root.Values.backend.routes -}}
+{{- $names = append $names .backend -}}
+{{- end -}}
+{{- if has (index . 1) $names }}true{{ end -}}
+{{- end -}}

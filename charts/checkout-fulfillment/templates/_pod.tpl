@@ -76,21 +76,9 @@ imagePullSecrets:
 
 {{/* A workload's container, but for what it is told and its volumes. Takes (list $ component subcommand). */}}
 {{- define "checkout-fulfillment.container" -}}
-{{- $root := index . 0 -}}
-{{- $workload := index $root.Values (index . 1) -}}
-name: {{ index . 1 }}
-image: {{ include "checkout-fulfillment.image" $root | quote }}
-imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+{{ include "checkout-fulfillment.containerOfImage" . }}
 args:
   - {{ index . 2 }}
-{{- with $workload.securityContext }}
-securityContext:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $workload.resources }}
-resources:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
 # It answers as soon as it works; until then nothing is asked of it.
 startupProbe:
   httpGet:
@@ -114,6 +102,23 @@ readinessProbe:
   failureThreshold: 3
 {{- end -}}
 
+{{/* A container as whoever runs the image has it. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.containerOfImage" -}}
+{{- $root := index . 0 -}}
+{{- $workload := index $root.Values (index . 1) -}}
+name: {{ index . 1 }}
+image: {{ include "checkout-fulfillment.image" $root | quote }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+{{- with $workload.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $workload.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{/* What both workloads are told. */}}
 {{- define "checkout-fulfillment.commonEnv" -}}
 - name: FULFILLMENT_NAMESPACE
@@ -126,6 +131,18 @@ readinessProbe:
   value: {{ .Values.log.level }}
 - name: FULFILLMENT_RETENTION
   value: {{ .Values.retention }}
+{{- end -}}
+
+{{/* Which events count by their origin. */}}
+{{- define "checkout-fulfillment.originEnv" -}}
+{{- if ne .Values.stripe.livemode nil }}
+- name: STRIPE_LIVEMODE
+  value: {{ .Values.stripe.livemode | quote }}
+{{- end }}
+{{- with .Values.stripe.accounts }}
+- name: STRIPE_ACCOUNTS
+  value: {{ join "," . | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Which orders count, of several apps that share an account: what the webhook is told, and the test that sends it one. */}}
@@ -170,4 +187,14 @@ readinessProbe:
     items:
       - key: {{ .Values.stripe.apiKeyKey | quote }}
         path: api-key
+{{- end -}}
+
+{{/* The Standard Webhooks secret of the http backend. */}}
+{{- define "checkout-fulfillment.httpSecretVolume" -}}
+- name: http-secret
+  secret:
+    secretName: {{ .Values.backend.http.existingSecret | quote }}
+    items:
+      - key: {{ .Values.backend.http.secretKey | quote }}
+        path: secret
 {{- end -}}

@@ -21,8 +21,17 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq .Values.backend.name "http") (not .Values.backend.http.url) -}}
+{{- if and (include "checkout-fulfillment.usesBackend" (list $ "http")) (not .Values.backend.http.url) -}}
 {{- fail "\nbackend.http.url is not set: the http backend posts orders to it" -}}
+{{- end -}}
+{{- if and (include "checkout-fulfillment.usesBackend" (list $ "job")) (not .Values.backend.job.template) -}}
+{{- fail "\nbackend.job.template is empty: the job backend makes Jobs of it" -}}
+{{- end -}}
+{{- if and (eq .Values.backend.name "none") (not .Values.backend.routes) -}}
+{{- fail "\nbackend.name is none, and backend.routes is empty: no order could go anywhere" -}}
+{{- end -}}
+{{- if and .Values.webhook.callback.enabled (not .Values.backend.http.existingSecret) -}}
+{{- fail "\nbackend.http.existingSecret is empty: callbacks are signed with the secret in it" -}}
 {{- end -}}
 {{- if and .Values.mail.smtp.host (not .Values.mail.from) -}}
 {{- fail "\nmail.from is not set: mails need a sender" -}}

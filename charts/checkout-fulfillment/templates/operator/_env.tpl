@@ -18,6 +18,14 @@
 {{- define "checkout-fulfillment.backendEnv" -}}
 - name: FULFILLMENT_BACKEND
   value: {{ .Values.backend.name }}
+{{- if .Values.backend.routes }}
+- name: FULFILLMENT_ROUTES_FILE
+  value: /etc/checkout-fulfillment/backend/routes.yaml
+{{- end }}
+{{- if .Values.backend.job.template }}
+- name: FULFILLMENT_JOB_TEMPLATE_FILE
+  value: /etc/checkout-fulfillment/backend/job.yaml
+{{- end }}
 - name: FULFILLMENT_BACKEND_DEADLINE
   value: {{ .Values.backend.deadline }}
 - name: FULFILLMENT_BACKEND_RETRY_MAX
