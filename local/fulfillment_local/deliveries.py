@@ -14,7 +14,7 @@ import msgspec
 from fulfillment_local.signing import Flaw, webhook_headers
 from fulfillment_local.stripe_world.client import WorldClient
 from fulfillment_local.stripe_world.control import SentEvent
-from fulfillment_local.stripe_world.model import DeliveryState, Order, Settlement
+from fulfillment_local.stripe_world.model import AfterSale, DeliveryState, Order, Settlement
 from fulfillment_runtime.exits import UnavailableError
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
@@ -65,6 +65,8 @@ class Plan:
     order: Order = field(default_factory=Order)
     settlement: Settlement | None = None
     """How a delayed payment ends."""
+    after: AfterSale | None = None
+    """What comes after a paid order."""
     count: int = 1
     """How many Sessions."""
     duplicates: int = 0
@@ -154,23 +156,29 @@ class Webhook:
 async def carry_out(plan: Plan, world: WorldClient, webhook: Webhook) -> list[Answer]:
     """Make Sessions in the stand-in, send their events, and tell the stand-in which were acknowledged.
 
-    A delayed payment is settled once its first event was answered, or before anything is sent when all
-    requests are shuffled.
+    A delayed payment is settled, and what comes after a paid order comes, once its first event was answered, or
+    before anything is sent when all requests are shuffled.
 
     Raises:
         UnavailableError: the stand-in or the webhook cannot be reached.
     """
     played = await world.play(plan.order, count=plan.count)
     first = [each.event for each in played if each.event is not None]
-    if plan.settlement is None:
+    if plan.settlement is None and plan.after is None:
         return await send(first, plan, world, webhook)
     answers: list[Answer] = []
     if plan.shuffle is None and not plan.last_only:
         answers += await send(first, plan, world, webhook)
         first = []
-    settled = [await world.settle(each.session, plan.settlement) for each in played]
-    second = [event for event in settled if event is not None]
+    happened = [await _go_on(each.session, plan, world) for each in played]
+    second = [event for event in happened if event is not None]
     return answers + await send(second if plan.last_only else [*first, *second], plan, world, webhook)
+
+
+async def _go_on(session_id: str, plan: Plan, world: WorldClient) -> SentEvent | None:
+    if plan.settlement is not None:
+        return await world.settle(session_id, plan.settlement)
+    return await world.come_after(session_id, plan.after) if plan.after is not None else None
 
 
 async def send(events: Sequence[SentEvent], plan: Plan, world: WorldClient, webhook: Webhook) -> list[Answer]:

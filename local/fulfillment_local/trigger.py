@@ -13,7 +13,7 @@ import click
 from fulfillment_local.deliveries import Answer, Plan, Webhook, carry_out, delivery_of, send
 from fulfillment_local.signing import Flaw
 from fulfillment_local.stripe_world.client import WorldClient, WorldRefusedError
-from fulfillment_local.stripe_world.model import EventType, Mode, Order, Outcome, PaymentStatus, Settlement
+from fulfillment_local.stripe_world.model import AfterSale, EventType, Mode, Order, Outcome, PaymentStatus, Settlement
 
 SUMMARY_ABOVE = 20
 """Requests; more than so many get a summary."""
@@ -26,6 +26,7 @@ class Scenario:
     outcome: Outcome
     settlement: Settlement | None = None
     mode: Mode = Mode.PAYMENT
+    after: AfterSale | None = None
 
 
 SCENARIOS = {
@@ -35,6 +36,8 @@ SCENARIOS = {
     "async-succeeded": Scenario(Outcome.UNPAID, Settlement.SUCCEEDED),
     "async-failed": Scenario(Outcome.UNPAID, Settlement.FAILED),
     "expired": Scenario(Outcome.EXPIRED),
+    "refunded": Scenario(Outcome.PAID, after=AfterSale.REFUNDED),
+    "disputed": Scenario(Outcome.PAID, after=AfterSale.DISPUTED),
     "subscription": Scenario(Outcome.PAID, mode=Mode.SUBSCRIPTION),
     "setup": Scenario(Outcome.PAID, mode=Mode.SETUP),
 }
@@ -48,6 +51,8 @@ _OF_EVENT = {
     EventType.ASYNC_PAYMENT_SUCCEEDED: "async-succeeded",
     EventType.ASYNC_PAYMENT_FAILED: "async-failed",
     EventType.EXPIRED: "expired",
+    EventType.REFUNDED: "refunded",
+    EventType.DISPUTED: "disputed",
 }
 
 
@@ -65,7 +70,7 @@ _OF_EVENT = {
 )
 @click.option("--file", "event_file", type=click.File("rb"), help="Send this event instead, signed; - reads stdin.")
 @click.option("--session", "session_id", help="With async-…: settle the waiting payment of this Session.")
-@click.option("--last-only", is_flag=True, help="With async-…: send only the last event, as if the first was lost.")
+@click.option("--last-only", is_flag=True, help="Send only the last of two events, as if the first was lost.")
 @click.option("--thin", is_flag=True, help="Send thin events.")
 @click.option("--count", type=click.IntRange(1, 100_000), default=1, help="How many Sessions.")
 @click.option("--duplicates", type=click.IntRange(0), default=0, help="Send each event so many times more.")
@@ -135,8 +140,8 @@ def command(  # noqa: PLR0913 - the command line's options
 ) -> None:
     """Make Checkout Sessions in the stand-in for Stripe, and send their signed events to the webhook.
 
-    SCENARIO is one of: paid, unpaid, free, async-succeeded, async-failed, expired, subscription, setup; or one of
-    Stripe's own names: checkout.session.completed, checkout.session.async_payment_succeeded, ….
+    SCENARIO is one of: paid, unpaid, free, async-succeeded, async-failed, expired, refunded, disputed, subscription,
+    setup; or one of Stripe's own names: checkout.session.completed, checkout.session.async_payment_succeeded, ….
 
     Ends with exit code 1 unless each good event is answered with 2xx, and each bad one with 400.
     """
@@ -160,6 +165,7 @@ def command(  # noqa: PLR0913 - the command line's options
             account=account,
         ),
         settlement=played.settlement,
+        after=played.after,
         count=count,
         duplicates=duplicates,
         shuffle=random.Random(seed) if shuffle else None,  # noqa: S311 - an order of requests, no secret

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
 from fulfillment_local.stripe_world.client import WorldClient, WorldRefusedError
-from fulfillment_local.stripe_world.model import DeliveryState, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.model import AfterSale, DeliveryState, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.traffic import Drop, Hang, Refuse, Slow
 from fulfillment_local.stripe_world.world import new_world
@@ -270,6 +270,20 @@ async def test_an_open_page(control: WorldClient, outcome: str) -> None:
     assert event.type == ("checkout.session.completed" if outcome == "paid" else "checkout.session.expired")
     with pytest.raises(WorldRefusedError, match="only an open Session"):
         await control.leave_page(played.session, Outcome(outcome))
+
+
+async def test_what_comes_after_a_sale(ask: Ask, control: WorldClient) -> None:
+    """Another process can let an order be refunded; a PaymentIntent's charge shows it to who asks for it."""
+    (played,) = await control.play(Order())
+    event = await control.come_after(played.session, AfterSale.REFUNDED)
+    assert event.type == "charge.refunded"
+    with pytest.raises(WorldRefusedError, match="was refunded before"):
+        await control.come_after(played.session, AfterSale.REFUNDED)
+    sessions = ask().v1.checkout.sessions
+    found = await sessions.retrieve_async(played.session, {"expand": ["payment_intent.latest_charge"]})
+    assert found.to_dict()["payment_intent"]["latest_charge"]["refunded"] is True
+    found = await sessions.retrieve_async(played.session, {"expand": ["payment_intent"]})
+    assert found.to_dict()["payment_intent"]["latest_charge"].startswith("ch_")
 
 
 async def test_control_surface_refuses(server: StripeServer, control: WorldClient) -> None:

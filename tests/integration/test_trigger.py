@@ -126,6 +126,26 @@ async def test_payment_status(receiver: Receiver, server: StripeServer, status: 
     assert [outcome] == [event["data"]["object"]["payment_status"] for event in receiver.events]
 
 
+@pytest.mark.parametrize(
+    ("scenario", "kind"),
+    [
+        ("refunded", "charge.refunded"),
+        ("charge.refunded", "charge.refunded"),
+        ("disputed", "charge.dispute.created"),
+        ("charge.dispute.created", "charge.dispute.created"),
+    ],
+)
+async def test_what_comes_after_a_sale(receiver: Receiver, server: StripeServer, scenario: str, kind: str) -> None:
+    """The order's own event, then the one about its charge; or that one alone."""
+    result = await _trigger(receiver, server, scenario)
+    assert result.exit_code == 0
+    assert [event["type"] for event in receiver.events] == ["checkout.session.completed", kind]
+    sold, after = [event["data"]["object"] for event in receiver.events]
+    assert sold["payment_intent"] == after["payment_intent"]
+    await _trigger(receiver, server, scenario, "--last-only")
+    assert [event["type"] for event in receiver.events[2:]] == [kind]
+
+
 async def test_what_is_ordered(receiver: Receiver, server: StripeServer) -> None:
     """The options tell what the Session is about."""
     await _trigger(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from fulfillment_local.stripe_world import errors
+from fulfillment_local.stripe_world.charges import charge_object
 from fulfillment_local.stripe_world.model import Order, Session
 from fulfillment_local.stripe_world.objects import (
     Json,
@@ -94,15 +95,17 @@ class StripeApi:
 
     def retrieve_session(self, caller: Caller, session_id: str, parameters: Parameters) -> Json:
         """`GET /v1/checkout/sessions/{id}`."""
-        expand = parameters.expand(("line_items", "payment_intent"))
+        expand = parameters.expand(("line_items", "payment_intent", "payment_intent.latest_charge"))
         parameters.finish()
         session = self._session(caller, session_id)
         answer = session_object(session)
         if "line_items" in expand:
             answer["line_items"] = _line_items(session, Page())
-        if "payment_intent" in expand and session.payment_intent is not None:
+        if expand - {"line_items"} and session.payment_intent is not None:
             intent = self._world.payment_intents[session.payment_intent]
             answer["payment_intent"] = payment_intent_object(intent)
+            if "payment_intent.latest_charge" in expand:
+                answer["payment_intent"]["latest_charge"] = charge_object(intent)
         return answer
 
     def list_line_items(self, caller: Caller, session_id: str, parameters: Parameters) -> Json:

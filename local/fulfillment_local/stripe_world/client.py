@@ -8,8 +8,8 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from fulfillment_local.stripe_world.control import LeavePage, Played, PlayOrders, SentEvent, SettlePayment
-from fulfillment_local.stripe_world.model import DeliveryState, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.control import ComeAfter, LeavePage, Played, PlayOrders, SentEvent, SettlePayment
+from fulfillment_local.stripe_world.model import AfterSale, DeliveryState, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.traffic import Fault, Traffic
 from fulfillment_runtime.exits import UnavailableError
 
@@ -56,6 +56,10 @@ class WorldClient:
         """End a delayed payment; return the event that Checkout sends, if it does."""
         asked = SettlePayment(settlement=settlement)
         return (await self._ask("POST", f"sessions/{session_id}/payment", Played, asked)).event
+
+    async def come_after(self, session_id: str, after: AfterSale) -> SentEvent:
+        """Let a paid order be refunded or disputed."""
+        return await self._ask("POST", f"sessions/{session_id}/after", SentEvent, ComeAfter(after=after))
 
     async def events(self, *, session_id: str | None = None) -> list[SentEvent]:
         """List the events of all Sessions, or of one, oldest first."""

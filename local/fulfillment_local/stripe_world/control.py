@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from fulfillment_local.stripe_world.model import (
+    AfterSale,
     DeliveryState,
     Event,
     EventType,
@@ -61,6 +62,12 @@ class SettlePayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     settlement: Settlement
 
 
+class ComeAfter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`POST /_world/sessions/{id}/after`: a paid order is refunded or disputed."""
+
+    after: AfterSale
+
+
 class LeavePage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /_world/sessions/{id}/outcome`: the buyer of an open Session goes on."""
 
@@ -97,6 +104,7 @@ class ControlSurface:
             web.post("/_world/orders", _answering(self._play)),
             web.post("/_world/sessions/{id}/payment", _answering(self._settle)),
             web.post("/_world/sessions/{id}/outcome", _answering(self._leave_page)),
+            web.post("/_world/sessions/{id}/after", _answering(self._come_after)),
             web.get("/_world/events", _answering(self._events)),
             web.post("/_world/deliveries", _answering(self._mark)),
             web.put("/_world/faults", _answering(self._set_faults)),
@@ -112,6 +120,10 @@ class ControlSurface:
     async def _settle(self, request: web.Request) -> Played:
         asked, session_id = await _decoded(request, SettlePayment), request.match_info["id"]
         return _played(session_id, self._world.settle(session_id, asked.settlement))
+
+    async def _come_after(self, request: web.Request) -> SentEvent:
+        asked, session_id = await _decoded(request, ComeAfter), request.match_info["id"]
+        return sent_event(self._world.come_after(session_id, asked.after))
 
     async def _leave_page(self, request: web.Request) -> SentEvent:
         asked, session_id = await _decoded(request, LeavePage), request.match_info["id"]

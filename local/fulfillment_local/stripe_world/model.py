@@ -53,12 +53,14 @@ class PaymentIntentStatus(StrEnum):
 
 @unique
 class EventType(StrEnum):
-    """The events that Checkout sends."""
+    """The events that Checkout sends, and those of what comes after the sale."""
 
     COMPLETED = "checkout.session.completed"
     ASYNC_PAYMENT_SUCCEEDED = "checkout.session.async_payment_succeeded"
     ASYNC_PAYMENT_FAILED = "checkout.session.async_payment_failed"
     EXPIRED = "checkout.session.expired"
+    REFUNDED = "charge.refunded"
+    DISPUTED = "charge.dispute.created"
 
 
 @unique
@@ -94,6 +96,18 @@ class Settlement(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     """The seller canceled the PaymentIntent. Checkout sends no event for it."""
+
+
+@unique
+class AfterSale(StrEnum):
+    """What comes after a paid order."""
+
+    REFUNDED = "refunded"
+    """The seller gave all of the payment back."""
+    PARTLY_REFUNDED = "partly-refunded"
+    """The seller gave a part of it back."""
+    DISPUTED = "disputed"
+    """The buyer asked their bank for it back."""
 
 
 Metadata: TypeAlias = dict[str, str]
@@ -198,11 +212,19 @@ class PaymentIntent:
     """The payment method's type, such as `card` or `sepa_debit`."""
     charge: str
     status: PaymentIntentStatus
+    amount_refunded: int = 0
+    dispute: str | None = None
+    """The dispute's id, once there is one."""
+
+    @property
+    def refunded(self) -> bool:
+        """Whether all of it was given back."""
+        return self.amount_refunded == self.amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """An event, with the Session as it was then."""
+    """An event, with the Session as it was then, and with its payment when it is about that."""
 
     id: str
     thin_id: str
@@ -210,6 +232,7 @@ class Event:
     type: EventType
     created: float
     session: Session
+    payment: PaymentIntent | None = None
     delivery: DeliveryState = DeliveryState.PENDING
 
     @property

@@ -9,10 +9,12 @@ import string
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from fulfillment_local.stripe_world.charges import charge_object, dispute_object
 from fulfillment_local.stripe_world.model import (
     API_VERSION,
     DeliveryState,
     Event,
+    EventType,
     LineItem,
     Mode,
     Order,
@@ -241,7 +243,7 @@ def _payment_method(intent: PaymentIntent) -> Json:
 
 
 def snapshot_event_object(event: Event) -> Json:
-    """Render an `event`, which holds the Session as it was then."""
+    """Render an `event`, which holds what it is about as it was then."""
     account = event.order.account
     return {
         "id": event.id,
@@ -249,7 +251,7 @@ def snapshot_event_object(event: Event) -> Json:
         **({} if account is None else {"account": account}),
         "api_version": API_VERSION,
         "created": int(event.created),
-        "data": {"object": session_object(event.session)},
+        "data": {"object": _about(event)},
         "livemode": event.order.livemode,
         "pending_webhooks": 1 if event.delivery is DeliveryState.PENDING else 0,
         "request": {"id": None, "idempotency_key": None},
@@ -258,10 +260,12 @@ def snapshot_event_object(event: Event) -> Json:
 
 
 def thin_event_object(event: Event) -> Json:
-    """Render a `v2.core.event`, which only names the Session.
+    """Render a `v2.core.event`, which only names what it is about.
 
     Source: https://docs.stripe.com/event-destinations#thin-payload.
     """
+    about = _about(event)
+    path = {"checkout.session": "checkout/sessions", "charge": "charges", "dispute": "disputes"}[about["object"]]
     moment = datetime.fromtimestamp(event.created, tz=UTC)
     return {
         "id": event.thin_id,
@@ -272,11 +276,19 @@ def thin_event_object(event: Event) -> Json:
         "context": event.order.account,
         "reason": None,
         "related_object": {
-            "id": event.session.id,
-            "type": "checkout.session",
-            "url": f"/v1/checkout/sessions/{event.session.id}",
+            "id": about["id"],
+            "type": about["object"],
+            "url": f"/v1/{path}/{about['id']}",
         },
     }
+
+
+def _about(event: Event) -> Json:
+    if event.payment is None:
+        return session_object(event.session)
+    if event.type is EventType.DISPUTED:
+        return dispute_object(event.payment, created=int(event.created))
+    return charge_object(event.payment)
 
 
 def delayed_payment_method(currency: str) -> str:

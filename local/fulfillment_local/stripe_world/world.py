@@ -14,6 +14,7 @@ from typing import assert_never
 
 from fulfillment_local.stripe_world.catalogue import BUYERS, SUBSCRIPTION, choose_products
 from fulfillment_local.stripe_world.model import (
+    AfterSale,
     DeliveryState,
     Event,
     EventType,
@@ -195,6 +196,29 @@ class StripeWorld:
             case Settlement.CANCELED:
                 return None
 
+    def come_after(self, session_id: str, after: AfterSale) -> Event:
+        """Let a paid order be refunded or disputed.
+
+        Raises:
+            TransitionError: no payment of the Session succeeded, or it was refunded or disputed before.
+        """
+        session = self._session(session_id)
+        intent = self._payment_intents.get(session.payment_intent or "")
+        if intent is None or intent.status is not PaymentIntentStatus.SUCCEEDED:
+            raise TransitionError(f"no payment of {session.id} succeeded")
+        match after:
+            case AfterSale.DISPUTED if intent.dispute is None:
+                intent = replace(intent, dispute=self._id("du_1", 23))
+            case AfterSale.REFUNDED if not intent.refunded:
+                intent = replace(intent, amount_refunded=intent.amount)
+            case AfterSale.PARTLY_REFUNDED if intent.amount_refunded == 0 and intent.amount > 1:
+                intent = replace(intent, amount_refunded=intent.amount // 2)
+            case _:
+                raise TransitionError(f"{intent.charge} of {session.id} was {after} before")
+        self._payment_intents[intent.id] = intent
+        told = EventType.DISPUTED if after is AfterSale.DISPUTED else EventType.REFUNDED
+        return self._tell(session, told, intent)
+
     def mark(self, event_id: str, delivery: DeliveryState) -> None:
         """Note what became of an event's delivery.
 
@@ -247,12 +271,16 @@ class StripeWorld:
 
     def _change(self, session: Session, event_type: EventType) -> Event:
         self._sessions[session.id] = session
+        return self._tell(session, event_type)
+
+    def _tell(self, session: Session, event_type: EventType, payment: PaymentIntent | None = None) -> Event:
         event = Event(
             id=self._id("evt_1", 23),
             thin_id=self._id(f"evt_{'live' if session.order.livemode else 'test'}_65", 44),
             type=event_type,
             created=self._clock(),
             session=session,
+            payment=payment,
         )
         self._events[event.id] = event
         return event
