@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from fulfillment_api import names
 from fulfillment_api.spec import Spec
-from fulfillment_api.status import Phase, Status
+from fulfillment_api.status import Phase, Reason, Status
 
 
 class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,15 +47,15 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether a person has dealt with the failure that the request is in.
+        """Whether a person has dealt with the failure that the request is in, or the dispute after it was fulfilled.
 
         An acknowledgement is of one reason: should the request fail for another later, such as a failed payment that
         is paid after all and then refused by the backend, nobody has dealt with that.
         """
-        if self.status is None or self.status.phase is not Phase.FAILED:
+        if self.status is None or self.status.phase not in {Phase.FAILED, Phase.FULFILLED}:
             return False
         reason, _, _ = self.metadata.annotations.acknowledged.partition(":")
-        return reason.strip() == self.status.reason
+        return reason.strip() == (self.status.reason if self.status.phase is Phase.FAILED else Reason.DISPUTED)
 
     @property
     def last_changed_at(self) -> datetime:
@@ -63,6 +63,8 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         said = [self.metadata.creation_timestamp, self.spec.payment.observed_at]
         if self.spec.callback is not None:
             said.append(self.spec.callback.observed_at)
+        if self.spec.sale is not None:
+            said.append(self.spec.sale.observed_at)
         if self.status is not None:
             said += [condition.last_transition_time for condition in self.status.conditions]
             if self.status.fulfillment is not None:

@@ -63,3 +63,7 @@ class CheckoutSession(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = field(default_factory=dict)
     payment_methods: tuple[str, ...] = ()
     """`payment_method_types`: with which the buyer could pay."""
+    refunded: bool = False
+    """Whether all of the payment was given back, if Stripe was asked of the charge."""
+    disputed: bool = False
+    """Whether the buyer disputes, or disputed, the payment, if Stripe was asked of the charge."""

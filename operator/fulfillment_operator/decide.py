@@ -159,13 +159,26 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None, now: da
         return AwaitPayment(session, overdue)
     match session.payment:
         case SessionPayment.PAID | SessionPayment.NO_PAYMENT_REQUIRED:
-            return Fulfill(session)
+            return _stopped(session) or Fulfill(session)
         case SessionPayment.FAILED:
             return FailPayment(session, notify=not _was_notified(request.status))
         case SessionPayment.UNPAID if request.spec.payment.status is PaymentStatus.FAILED:
             return FailPayment(session, notify=not _was_notified(request.status))
         case SessionPayment.UNPAID:
             return AwaitPayment(session, overdue)
+
+
+def _stopped(session: CheckoutSession) -> Refuse | None:
+    """Stop what was undone before it was fulfilled. Should a person ask for another try, this is decided again."""
+    if session.refunded:
+        return Refuse(Reason.REFUNDED, "the payment was refunded before the order was fulfilled", session)
+    if session.disputed:
+        return Refuse(
+            Reason.DISPUTED,
+            "the buyer disputed the payment before the order was fulfilled: answer the dispute in the Stripe Dashboard",
+            session,
+        )
+    return None
 
 
 def _was_notified(status: Status | None) -> bool:

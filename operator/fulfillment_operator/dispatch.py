@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fulfillment_api.status import Fulfillment, Reason
-from fulfillment_operator.backends.interface import Backend, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.interface import Backend, Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
 from fulfillment_operator.decide import Refuse
+from fulfillment_operator.metrics import BackendResult
 from fulfillment_operator.routes import Routing, facts_of
 
 
@@ -53,3 +54,16 @@ class _Missing:
             f"the backend {self.name} has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
             "FULFILLMENT_ROUTES, or ask for another try by another one"
         )
+
+
+def result_of(outcome: Outcome) -> BackendResult:
+    """Call what a backend said by the word that metrics have for it."""
+    match outcome:
+        case Done():
+            return BackendResult.DONE
+        case InProgress():
+            return BackendResult.IN_PROGRESS
+        case TryAgain():
+            return BackendResult.TRY_AGAIN
+        case Refused():
+            return BackendResult.REFUSED

@@ -12,7 +12,7 @@ from kubernetes.aio import client
 from fulfillment_operator.backends.installed import installed_backends
 from fulfillment_operator.backends.interface import Backend, BackendContext, MakeBackend
 from fulfillment_operator.backoff import Backoff
-from fulfillment_operator.mail import Mailer, NoMailer, PaymentFailedMail, Shop, SmtpServer
+from fulfillment_operator.mail import Composer, Mailer, NoMailer, Shop, SmtpServer
 from fulfillment_operator.reconcile import CustomerMail, Pace
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.stripe_api import StripeApi
@@ -61,11 +61,16 @@ async def backends_of(
         http = await stack.enter_async_context(aiohttp.ClientSession())
         context = BackendContext(settings, environ, http, kubernetes, whole_seconds)
         yield {
-            name: await stack.enter_async_context(_loaded(name)(context)) for name in sorted(settings.routing.backends)
+            name: await stack.enter_async_context(loaded(name)(context)) for name in sorted(settings.routing.backends)
         }
 
 
-def _loaded(name: str) -> MakeBackend:
+def loaded(name: str) -> MakeBackend:
+    """Load what makes a backend.
+
+    Raises:
+        SettingsError: it cannot be loaded.
+    """
     entry = installed_backends()[name]
     try:
         make: MakeBackend = entry.load()
@@ -92,4 +97,4 @@ def mail_of(settings: OperatorSettings) -> CustomerMail:
         timeout=settings.smtp_timeout,
         trust=ssl.create_default_context(),
     )
-    return Mailer(PaymentFailedMail(shop, settings.mail_templates), server, whole_seconds)
+    return Mailer(Composer(shop, settings.mail_templates), server, whole_seconds, receipts=settings.receipts)

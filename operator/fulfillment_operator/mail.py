@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
+from enum import StrEnum, unique
 from http import HTTPStatus
 
 import aiosmtplib
@@ -49,15 +50,32 @@ class SmtpServer:
     """Which certificates are believed."""
 
 
-class PaymentFailedMail:
-    """Composes the mail that asks a customer for a new order after a failed payment."""
+@unique
+class Occasion(StrEnum):
+    """What a customer is told. The value is the name of its templates."""
+
+    PAYMENT_FAILED = "payment_failed"
+    """The payment failed: the customer is asked for a new order."""
+    FULFILLED = "fulfilled"
+    """The order is fulfilled: a receipt."""
+
+
+_TOLD = {
+    Occasion.PAYMENT_FAILED: "the customer was asked to place a new order",
+    Occasion.FULFILLED: "the customer was sent a receipt",
+}
+
+
+class Composer:
+    """Composes the mails to a customer."""
 
     def __init__(self, shop: Shop, templates: str | None) -> None:
         """Load the templates, and try them once.
 
         Args:
             shop: who the mail is from.
-            templates: a folder whose `payment_failed.subject.txt`, `.txt` and `.html` replace ours.
+            templates: a folder whose `payment_failed.subject.txt`, `.txt` and `.html`, and those of the other
+                occasions, replace ours.
 
         Raises:
             SettingsError: the sender is no address, or a template does not render.
@@ -76,15 +94,20 @@ class PaymentFailedMail:
             keep_trailing_newline=True,
         )
         try:
-            self.compose("try", _EXAMPLE, Address("A", "a", "shop.example"), datetime.min.replace(tzinfo=UTC))
+            for occasion in Occasion:
+                to, now = Address("A", "a", "shop.example"), datetime.min.replace(tzinfo=UTC)
+                self.compose(occasion, "try", _EXAMPLE, to, now)
         except jinja2.TemplateError as error:
             where = f"{error.name}, line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
             raise SettingsError(f"a mail template does not render: {where}{error.message}") from error
 
-    def compose(self, key: str, session: CheckoutSession, to: Address, now: datetime) -> EmailMessage:
-        """Write the mail.
+    def compose(
+        self, occasion: Occasion, key: str, session: CheckoutSession, to: Address, now: datetime
+    ) -> EmailMessage:
+        """Write a mail.
 
         Args:
+            occasion: what it is about.
             key: the order's idempotency key. It makes the Message-ID, so a second copy, after a crash between
                 sending and writing that down, can be known as one.
             session: the order.
@@ -99,36 +122,55 @@ class PaymentFailedMail:
             "line_items": session.line_items,
         }
         message = EmailMessage()
-        message["Subject"] = " ".join(self._render("subject.txt", facts).split())
+        message["Subject"] = " ".join(self._render(occasion, "subject.txt", facts).split())
         message["From"] = self._sender
         message["To"] = to
         message["Date"] = format_datetime(now)
-        message["Message-ID"] = f"<{key}.payment-failed@{self._sender.domain}>"
+        message["Message-ID"] = f"<{key}.{occasion.replace('_', '-')}@{self._sender.domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
-        message.set_content(self._render("txt", facts))
-        message.add_alternative(self._render("html", facts), subtype="html")
+        message.set_content(self._render(occasion, "txt", facts))
+        message.add_alternative(self._render(occasion, "html", facts), subtype="html")
         return message
 
-    def _render(self, kind: str, facts: dict[str, object]) -> str:
-        return self._templates.get_template(f"payment_failed.{kind}").render(facts)
+    def _render(self, occasion: Occasion, kind: str, facts: dict[str, object]) -> str:
+        template = self._templates.get_template(f"{occasion}.{kind}")
+        try:
+            return template.render(facts)
+        except jinja2.TemplateError:
+            raise
+        except Exception as error:  # a template can do anything; the error's words may quote the customer
+            raise jinja2.TemplateRuntimeError(f"{template.name} fails with {type(error).__name__}") from error
 
 
 class Mailer:
-    """Tells customers that their payment failed."""
+    """Tells customers how their orders ended."""
 
-    def __init__(self, mail: PaymentFailedMail, server: SmtpServer, clock: Callable[[], datetime]) -> None:
-        self._mail = mail
+    def __init__(
+        self, composer: Composer, server: SmtpServer, clock: Callable[[], datetime], *, receipts: bool = False
+    ) -> None:
+        """Make it; `receipts` says whether a customer is told of a fulfilled order, too."""
+        self._composer = composer
         self._server = server
         self._clock = clock
+        self._receipts = receipts
 
     async def tell_payment_failed(self, key: str, session: CheckoutSession) -> MailOutcome:
         """Ask the customer for a new order."""
+        return await self._tell(Occasion.PAYMENT_FAILED, key, session, afterwards="; tried again")
+
+    async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:
+        """Tell the customer that the order is fulfilled, once; None: receipts are off."""
+        if not self._receipts:
+            return None
+        return await self._tell(Occasion.FULFILLED, key, session, afterwards="; a receipt is not tried again")
+
+    async def _tell(self, occasion: Occasion, key: str, session: CheckoutSession, *, afterwards: str) -> MailOutcome:
         customer = session.customer
         if customer is None or not customer.email:
             return MailOutcome(Reason.NO_EMAIL_ADDRESS, "Stripe has no e-mail address of the customer")
         try:
             to = Address(display_name=" ".join((customer.name or "").split()), addr_spec=customer.email)
-            message = self._mail.compose(key, session, to, self._clock())
+            message = self._composer.compose(occasion, key, session, to, self._clock())
         except (ValueError, IndexError):
             return MailOutcome(Reason.NO_EMAIL_ADDRESS, "what Stripe has as the customer's e-mail address is none")
         except jinja2.TemplateError as error:
@@ -143,16 +185,16 @@ class Mailer:
                 f"the mail server refused the login with {error.code}: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            return _refusal(max(each.code for each in error.recipients), "the customer's address")
+            return _refusal(max(each.code for each in error.recipients), "the customer's address", afterwards)
         except aiosmtplib.SMTPDataError as error:
-            return _refusal(error.code, "the mail")
+            return _refusal(error.code, "the mail", afterwards)
         except aiosmtplib.SMTPResponseException as error:
             return MailOutcome(Reason.MAIL_UNAVAILABLE, f"the mail server answered {error.code}")
         except (aiosmtplib.SMTPException, OSError) as error:
             return MailOutcome(
-                Reason.MAIL_UNAVAILABLE, f"the mail server cannot be reached ({type(error).__name__}); tried again"
+                Reason.MAIL_UNAVAILABLE, f"the mail server cannot be reached ({type(error).__name__}){afterwards}"
             )
-        return MailOutcome(Reason.MAIL_SENT, "the customer was asked to place a new order")
+        return MailOutcome(Reason.MAIL_SENT, _TOLD[occasion])
 
     async def _send(self, message: EmailMessage) -> None:
         server = self._server
@@ -176,11 +218,15 @@ class NoMailer:
         """Say so."""
         return MailOutcome(Reason.MAIL_NOT_CONFIGURED, "the customer was not told: FULFILLMENT_SMTP_HOST is not set")
 
+    async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:  # noqa: ARG002 - likewise
+        """Send none."""
+        return None
 
-def _refusal(code: int, what: str) -> MailOutcome:
+
+def _refusal(code: int, what: str, afterwards: str) -> MailOutcome:
     if code >= _PERMANENT:
         return MailOutcome(Reason.MAIL_REFUSED, f"the mail server refused {what} with {code}")
-    return MailOutcome(Reason.MAIL_UNAVAILABLE, f"the mail server put {what} off with {code}; tried again")
+    return MailOutcome(Reason.MAIL_UNAVAILABLE, f"the mail server put {what} off with {code}{afterwards}")
 
 
 _EXAMPLE = CheckoutSession(

@@ -19,6 +19,7 @@ from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
 
 from fulfillment_api import names
+from fulfillment_operator.aftercare import Aftercare
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.dispatch import Dispatch
@@ -27,6 +28,7 @@ from fulfillment_operator.from_settings import backends_of, mail_of, pace_of, st
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.settings import OperatorSettings
+from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.sweep import RetentionMetrics, Sweep
 from fulfillment_operator.watch import watching
 from fulfillment_runtime import kubernetes_jobs
@@ -207,11 +209,26 @@ class _Work:
                     ended=ended,
                 ),
                 self._sweeping(ended),
+                _in_background(self._aftercare(stripe).run(), ended),
                 self._checking_endpoints(ended),
             ):
                 self.metrics.leader.set(1)
                 _log.info("operator.leading", livemode=settings.livemode)
                 await asyncio.Event().wait()
+
+    def _aftercare(self, stripe: StripeApi) -> Aftercare:
+        return Aftercare(
+            api=self.api,
+            kubernetes=self.kubernetes,
+            namespace=self.settings.namespace,
+            stripe=stripe,
+            dispatch=self.dispatch,
+            every=self.settings.after_sale_interval,
+            deadline=self.settings.backend_deadline,
+            clock=whole_seconds,
+            metrics=self.metrics,
+            reporter=socket.gethostname(),
+        )
 
     def _sweeping(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
         if not self.settings.retention:

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
+from fulfillment_operator.after_sale import CONDITIONS
 
 _REASONS: dict[Phase, tuple[Reason, ...]] = {
     Phase.AWAITING_PAYMENT: (
@@ -27,6 +28,8 @@ _REASONS: dict[Phase, tuple[Reason, ...]] = {
     ),
     Phase.FULFILLED: (Reason.FULFILLED, Reason.COMPLETED_BY_HAND),
     Phase.FAILED: (
+        Reason.REFUNDED,
+        Reason.DISPUTED,
         Reason.PAYMENT_FAILED,
         Reason.FULFILLMENT_FAILED,
         Reason.FAILED_BY_HAND,
@@ -116,7 +119,7 @@ class OperatorMetrics:
         )
         self.mails = Counter(
             "fulfillment_mails_total",
-            "Mails about failed payments, by what came of them.",
+            "Mails to customers, by what came of them.",
             ["reason"],
             registry=registry,
         )
@@ -134,6 +137,19 @@ class OperatorMetrics:
         self.leader = Gauge(
             "fulfillment_leader", "Whether this operator holds the Lease, and works: 1 or 0.", registry=registry
         )
+        self.after_sale = Counter(
+            "fulfillment_after_sale_total",
+            "Fulfilled orders that were refunded or disputed afterwards.",
+            ["kind"],
+            registry=registry,
+        )
+        self.after_sale_requests = Gauge(
+            "fulfillment_after_sale_requests",
+            "Fulfilled requests in the cluster whose payment was refunded or is disputed; 0 on a standby. "
+            "One is acknowledged when a person has said that it is dealt with.",
+            ["kind", "acknowledged"],
+            registry=registry,
+        )
         self._start_at_zero(backends)
 
     def _start_at_zero(self, backends: Iterable[str]) -> None:
@@ -148,6 +164,8 @@ class OperatorMetrics:
                 self.backend_attempts.labels(backend, result)
         for reason in _MAIL_REASONS:
             self.mails.labels(reason)
+        for kind in CONDITIONS:
+            self.after_sale.labels(kind)
 
 
 class RequestsCollector(Collector):

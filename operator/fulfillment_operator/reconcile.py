@@ -13,7 +13,9 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
-from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_operator.after_sale import charge_matters, news
+from fulfillment_operator.aftercare import tell_backend
+from fulfillment_operator.backends.interface import Done, InProgress, PaidOrder, Refused, TryAgain
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.decide import (
@@ -29,9 +31,9 @@ from fulfillment_operator.decide import (
     refuse_unseen,
     when_to_look,
 )
-from fulfillment_operator.dispatch import Dispatch
+from fulfillment_operator.dispatch import Dispatch, result_of
 from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction, newest_retry
-from fulfillment_operator.metrics import BackendResult, OperatorMetrics, Trouble
+from fulfillment_operator.metrics import OperatorMetrics, Trouble
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.transition import MailOutcome, Retries
 from fulfillment_runtime.kubernetes_api import (
@@ -57,10 +59,13 @@ _TROUBLES = {
 
 
 class CustomerMail(Protocol):
-    """Tells a customer that the payment failed."""
+    """Tells customers how their orders ended."""
 
     async def tell_payment_failed(self, key: str, session: CheckoutSession) -> MailOutcome:
         """Ask the customer for a new order, once."""
+
+    async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:
+        """Tell the customer that the order is fulfilled; None: that is not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,9 @@ class Reconciler:
 
     async def _retrieve(self, request: FulfillmentRequest) -> CheckoutSession | None:
         with self._metrics.stripe_seconds.time():
-            return await self._stripe.retrieve(request.spec.session.id, request.spec.session.account)
+            return await self._stripe.retrieve(
+                request.spec.session.id, request.spec.session.account, with_charge=charge_matters(request)
+            )
 
     async def _take(self, step: Step, request: FulfillmentRequest) -> _Taken:
         match step:
@@ -177,42 +184,56 @@ class Reconciler:
                 mail = await self._tell(request, session) if notify else None
                 return _Taken(transition.payment_failed(request, session, mail, self._clock()))
             case Refuse():
-                return _Taken(transition.refused(request, step, self._clock()))
+                return await self._refuse(request, step)
             case Fulfill(session):
                 return await self._hand_over(request, session)
             case _:
                 assert_never(step)
 
     async def _tell(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome:
-        outcome = await self._mail.tell_payment_failed(_key(request), session)
+        return self._told(await self._mail.tell_payment_failed(_key(request), session))
+
+    async def _send_receipt(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome | None:
+        outcome = await self._mail.send_receipt(_key(request), session)
+        return self._told(outcome) if outcome else None
+
+    def _told(self, outcome: MailOutcome) -> MailOutcome:
         self._metrics.mails.labels(outcome.reason).inc()
         _log.info("reconcile.customer_told", reason=outcome.reason, message=outcome.message)
         return outcome
 
+    def _retries(self, before: Fulfillment | None) -> Retries:
+        delay = self._pace.backend.delay((before.attempts if before else 0) + 1)
+        return Retries(delay=delay, deadline=self._pace.backend_deadline)
+
+    async def _refuse(self, request: FulfillmentRequest, refusal: Refuse) -> _Taken:
+        """End it as failed; a backend that has it is told first, when what came after the sale is why."""
+        before, session = transition.tries_before(request), refusal.session
+        kinds = news(request, session) if session and before else ()
+        if before is None or session is None or not kinds:
+            return _Taken(transition.refused(request, refusal, self._clock()))
+        order = _order(request, session, before)
+        match await tell_backend(self._dispatch, self._metrics, order, before.backend, kinds):
+            case TryAgain(error, after):
+                untold = TryAgain(f"{refusal.message}, and the backend does not know: {error}", after)
+                now, retries = self._clock(), self._retries(before)
+                return _Taken(transition.handed_over(request, session, untold, before.backend, retries, now))
+            case Refused(error):
+                refusal = replace(refusal, message=f"{refusal.message}; the backend does not know: {error}")
+        return _Taken(transition.refused(request, refusal, self._clock()))
+
     async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
         before = transition.tries_before(request)
-        order = PaidOrder(
-            _key(request),
-            request.metadata.namespace,
-            request.spec.session,
-            session,
-            in_progress=before is not None and before.accepted_at is not None,
-            callback=_callback_since(request, before),
-            uid=request.metadata.uid,
-            retry=newest_retry(request),
-        )
+        order = _order(request, session, before)
         backend = self._dispatch.backend_of(order, before)
         if isinstance(backend, Refuse):
             return _Taken(transition.refused(request, backend, self._clock()))
         with self._metrics.backend_seconds.labels(backend.name).time():
             outcome = await backend.fulfill(order)
-        self._metrics.backend_attempts.labels(backend.name, _result(outcome)).inc()
-        retries = Retries(
-            delay=self._pace.backend.delay((before.attempts if before else 0) + 1),
-            deadline=self._pace.backend_deadline,
-        )
-        now = self._clock()
-        status = transition.handed_over(request, session, outcome, backend.name, retries, now)
+        self._metrics.backend_attempts.labels(backend.name, result_of(outcome)).inc()
+        receipt = await self._send_receipt(request, session) if isinstance(outcome, Done) else None
+        retries, now = self._retries(before), self._clock()
+        status = transition.handed_over(request, session, outcome, backend.name, retries, now, receipt)
         if not isinstance(outcome, InProgress) or status.fulfillment is None:
             return _Taken(status)
         left = status.fulfillment.started_at + retries.deadline - now
@@ -308,6 +329,19 @@ class Reconciler:
             _log.warning("reconcile.event_not_posted", message=str(error))
 
 
+def _order(request: FulfillmentRequest, session: CheckoutSession, before: Fulfillment | None) -> PaidOrder:
+    return PaidOrder(
+        _key(request),
+        request.metadata.namespace,
+        request.spec.session,
+        session,
+        in_progress=before is not None and before.accepted_at is not None,
+        callback=_callback_since(request, before),
+        uid=request.metadata.uid,
+        retry=newest_retry(request),
+    )
+
+
 def _callback_since(request: FulfillmentRequest, before: Fulfillment | None) -> Callback | None:
     """Return the backend's callback, unless it is about an earlier try."""
     callback = request.spec.callback
@@ -319,15 +353,3 @@ def _callback_since(request: FulfillmentRequest, before: Fulfillment | None) -> 
 def _key(request: FulfillmentRequest) -> str:
     """The order's idempotency key: its only possible name, so it is the same wherever the order is handled."""
     return request.metadata.name
-
-
-def _result(outcome: Outcome) -> BackendResult:
-    match outcome:
-        case Done():
-            return BackendResult.DONE
-        case InProgress():
-            return BackendResult.IN_PROGRESS
-        case TryAgain():
-            return BackendResult.TRY_AGAIN
-        case Refused():
-            return BackendResult.REFUSED

@@ -8,7 +8,7 @@ from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason
 FINISHED = (Phase.FULFILLED, Phase.FAILED)
 
 # A person decided it, or nothing was bought.
-_NOBODY_IS_NEEDED = {Reason.FAILED_BY_HAND, Reason.SESSION_EXPIRED, Reason.NOTHING_TO_FULFILL}
+_NOBODY_IS_NEEDED = {Reason.FAILED_BY_HAND, Reason.REFUNDED, Reason.SESSION_EXPIRED, Reason.NOTHING_TO_FULFILL}
 
 
 def may_go(request: FulfillmentRequest, now: datetime, retention: timedelta) -> bool:

@@ -72,6 +72,10 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     recheck_interval: Annotated[
         timedelta, Meta(description="how often an unpaid order is asked of Stripe again, such as 6h")
     ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")
+    after_sale_interval: Annotated[
+        timedelta,
+        Meta(description="how often it is looked whether fulfilled orders were refunded or disputed, such as 30s"),
+    ] = field(default=timedelta(seconds=30), name="FULFILLMENT_AFTER_SALE_INTERVAL")
     workers: Annotated[int, Meta(ge=1, le=1000, description="how many orders are worked on at once")] = field(
         default=32, name="FULFILLMENT_WORKERS"
     )
@@ -135,6 +139,9 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     mail_templates: (
         Annotated[str, Meta(description="a folder whose Jinja templates replace those of the same name")] | None
     ) = field(default=None, name="FULFILLMENT_MAIL_TEMPLATES")
+    receipts: Annotated[bool, Meta(description="true mails the customer when an order is fulfilled")] = field(
+        default=False, name="FULFILLMENT_RECEIPTS"
+    )
     shop_name: Annotated[str, Meta(description="what mails call the shop")] = field(
         default="our shop", name="FULFILLMENT_SHOP_NAME"
     )
@@ -153,6 +160,8 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
             parse_template(self.job_template)
         if self.smtp_host is not None and self.mail_from is None:
             raise ValueError("FULFILLMENT_MAIL_FROM is not set: mails need a sender")
+        if self.receipts and self.smtp_host is None:
+            raise ValueError("FULFILLMENT_SMTP_HOST is not set: FULFILLMENT_RECEIPTS mails receipts by it")
         if (self.smtp_username is None) != (self.smtp_password is None):
             raise ValueError("FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none")
         if self.mail_templates is not None and not Path(self.mail_templates).is_dir():

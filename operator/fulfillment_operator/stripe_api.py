@@ -22,6 +22,7 @@ LINE_ITEMS_PAGE = 100
 """The most that Stripe lists at once."""
 
 _RIGHT = "to read Checkout Sessions and PaymentIntents: give the restricted key both read permissions"
+_RIGHTS = "to read Checkout Sessions, PaymentIntents and Charges: give the restricted key all three read permissions"
 
 
 class StripeApi:
@@ -32,12 +33,15 @@ class StripeApi:
         self._rate = rate_limiter(per_second)
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def retrieve(self, session_id: str, account: str | None) -> CheckoutSession | None:
+    async def retrieve(
+        self, session_id: str, account: str | None, *, with_charge: bool = False
+    ) -> CheckoutSession | None:
         """Retrieve a Session with its PaymentIntent and all its line items.
 
         Args:
             session_id: cs_….
             account: the connected account that owns it, acct_…; None for the key's own.
+            with_charge: whether to ask for the charge, too, which tells of a refund and a dispute.
 
         Returns:
             The Session; None when Stripe knows none of this id.
@@ -47,11 +51,10 @@ class StripeApi:
             StripeMisconfiguredError: the API key is wrong or lacks a permission.
         """
         options: stripe.RequestOptions = {"stripe_account": account} if account else {}
+        payment = "payment_intent.latest_charge" if with_charge else "payment_intent"
         try:
             async with self._turn():
-                session = await self._sessions.retrieve_async(
-                    session_id, {"expand": ["line_items", "payment_intent"]}, options
-                )
+                session = await self._sessions.retrieve_async(session_id, {"expand": ["line_items", payment]}, options)
             raw = msgspec.convert(session.to_dict(), _Session)
             items = [*raw.line_items.data]
             more = raw.line_items.has_more
@@ -66,7 +69,7 @@ class StripeApi:
         except stripe.StripeError as error:
             if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
                 return None
-            raise translate_error(error, right=_RIGHT) from error
+            raise translate_error(error, right=_RIGHTS if with_charge else _RIGHT) from error
         except msgspec.ValidationError as error:
             raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
         return _checkout_session(raw, items)
@@ -96,9 +99,15 @@ class _LineItems(msgspec.Struct):
     has_more: bool = False
 
 
+class _Charge(msgspec.Struct):
+    refunded: bool = False
+    disputed: bool = False
+
+
 class _PaymentIntent(msgspec.Struct):
     status: str | None = None
     last_payment_error: Any = None
+    latest_charge: _Charge | str | None = None
 
     @property
     def failed(self) -> bool:
@@ -132,11 +141,9 @@ class _Session(msgspec.Struct):
 
 def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
     payment = raw.payment_status
-    if (
-        payment is SessionPayment.UNPAID
-        and isinstance(raw.payment_intent, _PaymentIntent)
-        and raw.payment_intent.failed
-    ):
+    intent = raw.payment_intent if isinstance(raw.payment_intent, _PaymentIntent) else _PaymentIntent()
+    charge = intent.latest_charge if isinstance(intent.latest_charge, _Charge) else _Charge()
+    if payment is SessionPayment.UNPAID and intent.failed:
         payment = SessionPayment.FAILED
     amount = None
     if raw.amount_total is not None and raw.currency is not None:
@@ -155,6 +162,8 @@ def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
         payment_link=raw.payment_link if isinstance(raw.payment_link, str) else None,
         metadata=raw.metadata or {},
         payment_methods=tuple(raw.payment_method_types or ()),
+        refunded=charge.refunded,
+        disputed=charge.disputed,
     )
 
 

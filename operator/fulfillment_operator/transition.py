@@ -1,6 +1,6 @@
 """The status that follows from a step and what came of it. Pure: nothing is written here."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import (
-    Condition,
     ConditionStatus,
     ConditionType,
     Fulfillment,
@@ -20,8 +19,10 @@ from fulfillment_api.status import (
     Reason,
     Status,
 )
+from fulfillment_operator.after_sale import aspects_of
 from fulfillment_operator.backends.interface import Done, InProgress, Outcome, Refused, TryAgain
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment
+from fulfillment_operator.conditions import Aspect, merged, truth
 from fulfillment_operator.decide import Refuse
 from fulfillment_operator.instructions import (
     Complete,
@@ -35,6 +36,7 @@ from fulfillment_operator.instructions import (
 _PAID = (ConditionStatus.TRUE, Reason.PAID, "Stripe has the payment")
 _FREE = (ConditionStatus.TRUE, Reason.NO_PAYMENT_REQUIRED, "the order costs nothing")
 _PROCESSING = (ConditionStatus.FALSE, Reason.PAYMENT_PROCESSING, "Stripe awaits the payment")
+_REFUSED_WHEN_PAID = {Reason.NO_ROUTE, Reason.REFUNDED, Reason.DISPUTED}
 _DECLINED = (ConditionStatus.FALSE, Reason.PAYMENT_FAILED, "the payment failed")
 
 
@@ -79,7 +81,6 @@ def payment_failed(
     request: FulfillmentRequest, session: CheckoutSession, mail: MailOutcome | None, now: datetime
 ) -> Status:
     """The payment failed; `mail` is what came of telling the customer, None when that was settled before."""
-    notified = (_truth(mail.reason is Reason.MAIL_SENT), mail.reason, mail.message) if mail else None
     message = f"the payment failed; {mail.message}" if mail else "the payment failed; the customer was told before"
     return _status(
         request,
@@ -89,7 +90,7 @@ def payment_failed(
         message=message,
         session=session,
         paid=_DECLINED,
-        notified=notified,
+        mail=mail,
     )
 
 
@@ -103,8 +104,9 @@ def refused(request: FulfillmentRequest, refusal: Refuse, now: datetime) -> Stat
         message=refusal.message,
         session=refusal.session,
         paid=_paid_by(refusal.session)
-        if refusal.session and refusal.reason is Reason.NO_ROUTE
+        if refusal.session and refusal.reason in _REFUSED_WHEN_PAID
         else (ConditionStatus.UNKNOWN, refusal.reason, refusal.message),
+        sale=aspects_of(refusal.session) if refusal.session else None,
     )
 
 
@@ -115,8 +117,9 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
     backend: str,
     retries: Retries,
     now: datetime,
+    receipt: MailOutcome | None = None,
 ) -> Status:
-    """The order was handed to the backend, which answered `outcome`."""
+    """The order was handed to the backend, which answered `outcome`; `receipt` is what came of the mail about that."""
     before = tries_before(request)
     started = before.started_at if before else now
     this = Fulfillment(
@@ -159,11 +162,12 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
         message=message,
         session=session,
         paid=_paid_by(session),
+        mail=receipt,
         fulfillment=this,
     )
 
 
-def _paid_by(session: CheckoutSession) -> "_Aspect":
+def _paid_by(session: CheckoutSession) -> Aspect:
     return _FREE if session.payment is SessionPayment.NO_PAYMENT_REQUIRED else _PAID
 
 
@@ -241,9 +245,6 @@ def _is_hinted_paid(request: FulfillmentRequest) -> bool:
     return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
 
 
-_Aspect = tuple[ConditionStatus, Reason, str]
-
-
 def _status(  # noqa: PLR0913 - a status has these parts
     request: FulfillmentRequest,
     now: datetime,
@@ -252,55 +253,31 @@ def _status(  # noqa: PLR0913 - a status has these parts
     reason: Reason,
     message: str,
     session: CheckoutSession | None,
-    paid: _Aspect | None,
-    notified: _Aspect | None = None,
+    paid: Aspect | None,
+    mail: MailOutcome | None = None,
+    sale: Mapping[ConditionType, Aspect] | None = None,
     fulfillment: Fulfillment | None = None,
     obeyed: Obeyed | None = None,
 ) -> Status:
     before = request.status
-    aspects: dict[ConditionType, _Aspect] = {
-        ConditionType.FULFILLED: (_truth(phase is Phase.FULFILLED), reason, message),
-        ConditionType.READY: (_truth(phase is Phase.FULFILLED), reason, message),
-        ConditionType.STALLED: (_truth(phase is Phase.FAILED), reason, message),
+    aspects: dict[ConditionType, Aspect] = {
+        **(sale or {}),
+        ConditionType.FULFILLED: (truth(phase is Phase.FULFILLED), reason, message),
+        ConditionType.READY: (truth(phase is Phase.FULFILLED), reason, message),
+        ConditionType.STALLED: (truth(phase is Phase.FAILED), reason, message),
     }
     if paid is not None:
         aspects[ConditionType.PAID] = paid
-    if notified is not None:
-        aspects[ConditionType.CUSTOMER_NOTIFIED] = notified
+    if mail is not None:
+        aspects[ConditionType.CUSTOMER_NOTIFIED] = (truth(mail.reason is Reason.MAIL_SENT), mail.reason, mail.message)
     order = Order(line_items=list(session.line_items), amount=session.amount) if session else None
     return Status(
         phase=phase,
         reason=reason,
         message=message,
         observed_generation=request.metadata.generation,
-        conditions=_conditions(before, aspects, request.metadata.generation, now),
+        conditions=merged(before, aspects, request.metadata.generation, now),
         order=order or (before.order if before else None),
         fulfillment=fulfillment or (before.fulfillment if before else None),
         obeyed=obeyed or obeyed_by_looking(request),
     )
-
-
-def _truth(holds: bool) -> ConditionStatus:  # noqa: FBT001 - the fact itself
-    return ConditionStatus.TRUE if holds else ConditionStatus.FALSE
-
-
-def _conditions(
-    before: Status | None, aspects: dict[ConditionType, _Aspect], generation: int, now: datetime
-) -> list[Condition]:
-    """Merge what is decided into what stands: an aspect not spoken of stays, a status unchanged keeps its time."""
-    merged: dict[str, Condition] = {each.type: each for each in _standing(before)}
-    for kind, (status, reason, message) in aspects.items():
-        old = merged.get(kind)
-        merged[kind] = Condition(
-            type=kind,
-            status=status,
-            reason=reason,
-            message=message,
-            last_transition_time=old.last_transition_time if old and old.status is status else now,
-            observed_generation=generation,
-        )
-    return list(merged.values())
-
-
-def _standing(before: Status | None) -> Iterable[Condition]:
-    return before.conditions if before else ()

@@ -29,8 +29,14 @@ class Listed:
     """The same, typed; None when it was made by hand and makes no sense."""
 
 
-async def pages(
-    api: client.ApiClient, namespace: str, *, phase: Phase | None, patience: float, limit: int = PAGE
+async def pages(  # noqa: PLR0913 - where, which, and how patiently
+    api: client.ApiClient,
+    namespace: str,
+    *,
+    phase: Phase | None,
+    also: str | None = None,
+    patience: float,
+    limit: int = PAGE,
 ) -> AsyncIterator[list[Listed]]:
     """List the requests of a namespace in the order of their names.
 
@@ -41,6 +47,7 @@ async def pages(
         api: as whom.
         namespace: where.
         phase: only those in this phase; None for all.
+        also: a further field selector; None for all.
         patience: seconds that one page may take.
         limit: how many a page holds at most.
 
@@ -48,8 +55,9 @@ async def pages(
         KubernetesError: as `KubernetesApi`'s methods do.
     """
     options: dict[str, Any] = {"limit": limit, "_request_timeout": patience}
-    if phase is not None:
-        options["field_selector"] = f"status.phase={phase}"
+    selectors = [*([f"status.phase={phase}"] if phase is not None else []), *([also] if also is not None else [])]
+    if selectors:
+        options["field_selector"] = ",".join(selectors)
     further = ""
     while True:
         page = await _page(api, namespace, options | ({"_continue": further} if further else {}))

@@ -14,7 +14,7 @@ from fulfillment_api.status import Reason
 from fulfillment_local.credentials import make_credentials
 from fulfillment_local.mailbox import Mailbox, Tls, mailbox
 from fulfillment_operator.checkout import Customer, SessionPayment
-from fulfillment_operator.mail import Mailer, PaymentFailedMail, Shop, SmtpServer
+from fulfillment_operator.mail import Composer, Mailer, Shop, SmtpServer
 from fulfillment_operator.settings import SmtpTls
 from fulfillment_operator.transition import MailOutcome
 from fulfillment_runtime.exits import SettingsError
@@ -25,7 +25,9 @@ NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 KEY = "cs-aaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 
-def mailer(box: Mailbox, *, timeout: float = 10, templates: str | None = None, **server: Any) -> Mailer:
+def mailer(
+    box: Mailbox, *, timeout: float = 10, templates: str | None = None, receipts: bool = False, **server: Any
+) -> Mailer:
     facts: dict[str, Any] = {
         "host": box.host,
         "port": box.port,
@@ -36,7 +38,7 @@ def mailer(box: Mailbox, *, timeout: float = 10, templates: str | None = None, *
         "trust": ssl.create_default_context(),
     }
     smtp = SmtpServer(**{**facts, **server})
-    return Mailer(PaymentFailedMail(SHOP, templates), smtp, lambda: NOW)
+    return Mailer(Composer(SHOP, templates), smtp, lambda: NOW, receipts=receipts)
 
 
 async def test_the_mail_asks_for_a_new_order() -> None:
@@ -55,6 +57,36 @@ async def test_the_mail_asks_for_a_new_order() -> None:
         assert part is not None
         for fact in ("Jenny Rosen", "10.99 USD", "Cotton T-shirt, navy, M", "https://shop.example", "Harbour Goods"):
             assert fact in part
+
+
+async def test_a_receipt_tells_what_was_ordered() -> None:
+    """Text and HTML, as the other mail, under a Message-ID of its own."""
+    async with mailbox() as box:
+        outcome = await mailer(box, receipts=True).send_receipt(KEY, make_session())
+        (mail,) = box.mails
+    assert outcome == MailOutcome(Reason.MAIL_SENT, "the customer was sent a receipt")
+    assert mail.subject == "Your order at Harbour Goods is complete"
+    assert dict(mail.headers)["Message-ID"] == f"<{KEY}.fulfilled@shop.example>"
+    for part in (mail.text, mail.html):
+        assert part is not None
+        for fact in ("Jenny Rosen", "10.99 USD", "Cotton T-shirt, navy, M", "https://shop.example"):
+            assert fact in part
+
+
+async def test_receipts_are_off_unless_asked_for() -> None:
+    """Stripe can send its own."""
+    async with mailbox() as box:
+        assert await mailer(box).send_receipt(KEY, make_session()) is None
+        assert box.mails == ()
+
+
+async def test_a_receipt_that_cannot_be_sent_is_not_promised_again() -> None:
+    """Unlike the mail about a failed payment."""
+    async with mailbox() as box:
+        box.trouble.deferrals = 1
+        assert await mailer(box, receipts=True).send_receipt(KEY, make_session()) == MailOutcome(
+            Reason.MAIL_UNAVAILABLE, "the mail server put the mail off with 451; a receipt is not tried again"
+        )
 
 
 async def test_what_the_customer_entered_is_text_in_html() -> None:
@@ -201,7 +233,7 @@ def test_a_template_that_does_not_render_is_found_at_start(tmp_path: Path, templ
     """One clear line, before any customer is waiting."""
     (tmp_path / "payment_failed.txt").write_text(template)
     with pytest.raises(SettingsError) as caught:
-        PaymentFailedMail(SHOP, str(tmp_path))
+        Composer(SHOP, str(tmp_path))
     assert caught.value.message == f"a mail template does not render: {message}"
 
 
@@ -216,7 +248,21 @@ async def test_a_template_that_fails_for_one_order_waits_for_a_person(tmp_path: 
         assert box.mails == ()
 
 
+async def test_whatever_a_template_does_holds_no_order(tmp_path: Path) -> None:
+    """It can raise anything, and its words could quote the customer: only the kind of failure is told."""
+    (tmp_path / "fulfilled.txt").write_text("{% if customer_name %}{{ 7 + customer_name[1:] }}{% endif %}")
+    async with mailbox() as box:
+        with pytest.raises(SettingsError, match="fails with TypeError"):  # found at the start
+            mailer(box, templates=str(tmp_path))
+        (tmp_path / "fulfilled.txt").write_text('{% if customer_name != "A" %}{{ 7 + customer_name }}{% endif %}')
+        sent = await mailer(box, templates=str(tmp_path), receipts=True).send_receipt(KEY, make_session())
+    assert sent == MailOutcome(
+        Reason.MAIL_UNAVAILABLE,
+        "a mail template does not render for this order: fulfilled.txt fails with TypeError",
+    )
+
+
 def test_a_sender_that_is_no_address_is_found_at_start() -> None:
     """One clear line."""
     with pytest.raises(SettingsError, match="FULFILLMENT_MAIL_FROM 'Harbour Goods' is no mail address"):
-        PaymentFailedMail(Shop(name=SHOP.name, url=SHOP.url, sender="Harbour Goods"), None)
+        Composer(Shop(name=SHOP.name, url=SHOP.url, sender="Harbour Goods"), None)

@@ -10,7 +10,7 @@ import pytest
 import stripe
 
 from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
-from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.traffic import Drop, Fault, Hang, Refuse, Slow
 from fulfillment_local.stripe_world.world import new_world
@@ -96,6 +96,38 @@ async def test_what_stripe_says_of_each_session(
         server.world.settle(session.id, settlement)
     found = await retrieve(make_api(), session.id)
     assert (found.status, found.payment) == (status, payment)
+
+
+@pytest.mark.parametrize(
+    ("after", "with_charge", "expected"),
+    [
+        (None, True, (False, False)),
+        (AfterSale.REFUNDED, True, (True, False)),
+        (AfterSale.DISPUTED, True, (False, True)),
+        (AfterSale.PARTLY_REFUNDED, True, (False, False)),
+        (AfterSale.REFUNDED, False, (False, False)),
+    ],
+)
+async def test_what_came_after_the_sale_is_asked_for_only_on_demand(
+    server: StripeServer,
+    make_api: MakeApi,
+    after: AfterSale | None,
+    with_charge: bool,
+    expected: tuple[bool, bool],
+) -> None:
+    """It stands in the charge, which a restricted key need not be allowed to read."""
+    session, _ = server.world.play(Order())
+    if after is not None:
+        server.world.come_after(session.id, after)
+    found = await make_api().retrieve(session.id, None, with_charge=with_charge)
+    assert found is not None
+    assert (found.refunded, found.disputed) == expected
+
+
+async def test_a_charge_that_the_key_may_not_read_waits_for_a_person(make_api: MakeApi) -> None:
+    """The message names the third right."""
+    with pytest.raises(StripeMisconfiguredError, match="to read Checkout Sessions, PaymentIntents and Charges"):
+        await make_api(POWERLESS_KEY).retrieve("cs_test_a1", None, with_charge=True)
 
 
 async def test_a_session_that_does_not_exist(make_api: MakeApi) -> None:

@@ -11,7 +11,8 @@ import stripe
 from fulfillment_local.programs import find_stripe_mock
 from fulfillment_local.stripe_mock import stripe_mock
 from fulfillment_local.stripe_world.api import TEST_KEY
-from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.charges import charge_object, dispute_object
+from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.world import new_world
 from fulfillment_operator.endpoint_check import registered
@@ -67,6 +68,19 @@ async def test_same_shape(
         for url in (server.url, mock)
     ]
     assert _unknown(ours, theirs) == []
+
+
+async def test_a_charge_and_a_dispute_have_the_same_shape(mock: str, http_client: stripe.AIOHTTPClient) -> None:
+    """Every key of the stand-in's objects exists in Stripe's."""
+    world = new_world(seed=5)
+    session, _ = world.play(Order())
+    world.come_after(session.id, AfterSale.DISPUTED)
+    intent = world.payment_intents[session.payment_intent or ""]
+    theirs = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock})
+    charge = (await theirs.v1.charges.retrieve_async(intent.charge)).to_dict()
+    dispute = (await theirs.v1.disputes.retrieve_async(intent.dispute or "")).to_dict()
+    assert _unknown(charge_object(intent), charge) == []
+    assert _unknown(dispute_object(intent, created=0), dispute) == []
 
 
 async def test_the_mock_validates(mock: str, http_client: stripe.AIOHTTPClient) -> None:
@@ -136,6 +150,7 @@ async def test_our_requests_are_as_stripe_publishes_them(mock: str, http_client:
     client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
     session = await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", "acct_1")
     assert session is not None
+    assert await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", None, with_charge=True)
     assert await registered(client)
     with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
         await client.v1.checkout.sessions.retrieve_async("cs_test_a1", {"no_such_parameter": "x"})  # type: ignore[arg-type] # the point

@@ -27,6 +27,7 @@ CASES = [
     Case("with a space too many", Phase.FAILED, Reason.PAYMENT_FAILED, " PaymentFailed : told", acknowledged=True),
     Case("no reason", Phase.FAILED, Reason.PAYMENT_FAILED, "called them", acknowledged=False),
     Case("the failure before", Phase.FAILED, Reason.FULFILLMENT_FAILED, "PaymentFailed: told", acknowledged=False),
+    Case("stopped by a dispute", Phase.FAILED, Reason.DISPUTED, "Disputed: accepted", acknowledged=True),
     Case("no failure", Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, "BackendUnavailable", acknowledged=False),
 ]
 
@@ -41,6 +42,13 @@ def acknowledged(case: Case) -> FulfillmentRequest:
 def test_an_acknowledgement_is_of_one_reason(case: Case) -> None:
     """Another failure of the same order is news, and free text without the reason counts for nothing."""
     assert acknowledged(case).is_acknowledged == case.acknowledged
+
+
+@pytest.mark.parametrize(("annotation", "expected"), [("Disputed: evidence sent", True), ("Fulfilled", False)])
+def test_a_dispute_after_the_fulfillment_is_acknowledged_by_its_name(annotation: str, expected: bool) -> None:
+    """Its reason is the condition's, not that of the phase."""
+    case = Case("", Phase.FULFILLED, Reason.FULFILLED, annotation, acknowledged=expected)
+    assert acknowledged(case).is_acknowledged is expected
 
 
 def test_before_the_first_look_nothing_is_acknowledged() -> None:

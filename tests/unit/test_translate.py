@@ -14,7 +14,7 @@ from fulfillment_api.names import request_name
 from fulfillment_api.spec import Amount, Mode, Payment, PaymentStatus, Session, Spec
 from fulfillment_service.event import SessionObject, decode_event
 from fulfillment_service.refusals import Refusal, RefusedError
-from fulfillment_service.translate import AfterSale, Desired, EventType, Filters, Ignored, translate
+from fulfillment_service.translate import AfterSale, Desired, EventType, Filters, Ignored, Wanted, translate
 from stripe_events import NOW, SESSION, snapshot, thin
 
 OBSERVED = datetime(2026, 11, 2, 12, 53, 21, 250_000, tzinfo=UTC)
@@ -25,7 +25,7 @@ KEPT = Filters(retention=timedelta(days=45))
 PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads"
 
 
-def decide(event: dict[str, Any], filters: Filters | None = None) -> Desired | Ignored:
+def decide(event: dict[str, Any], filters: Filters | None = None) -> Wanted | Ignored:
     return translate(decode_event(json.dumps(event)), filters or Filters(), observed_at=OBSERVED)
 
 

@@ -18,7 +18,7 @@ from cloudevents.core.v1.event import CloudEvent
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_api.spec import Callback, CallbackResult, SaleKind
 from fulfillment_operator.backends.document import order_document
 from fulfillment_operator.backends.interface import (
     Backend,
@@ -32,7 +32,8 @@ from fulfillment_operator.backends.interface import (
 )
 from fulfillment_runtime.exits import SettingsError
 
-EVENT_TYPE = "dev.checkout-fulfillment.order.paid"
+_EVENT_TYPES = "dev.checkout-fulfillment.order."
+EVENT_TYPE = f"{_EVENT_TYPES}paid"
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _ANSWER_BYTES = 64 * 1024
 _AWAITED = "the endpoint took the order, and is to call back when it is done"
@@ -77,12 +78,19 @@ class HttpBackend:
         """POST the order, once it is taken only wait for the callback."""
         if order.in_progress:
             return _said_since(order.callback)
+        return await self._post(order, order.key, EVENT_TYPE)
+
+    async def after_sale(self, order: PaidOrder, kind: SaleKind) -> Outcome:
+        """POST the order again, as another event with a key of its own."""
+        return await self._post(order, f"{order.key}.{kind}", f"{_EVENT_TYPES}{kind}")
+
+    async def _post(self, order: PaidOrder, key: str, event_type: str) -> Outcome:
         now = self._clock()
-        message = cloud_event(order, now)
-        headers = {**message.headers, "Idempotency-Key": f'"{order.key}"', "webhook-id": order.key}
+        message = cloud_event(order, now, key=key, event_type=event_type)
+        headers = {**message.headers, "Idempotency-Key": f'"{key}"', "webhook-id": key}
         if self._webhook:
             headers["webhook-timestamp"] = str(int(now.timestamp()))
-            headers["webhook-signature"] = self._webhook.sign(order.key, now, message.body.decode())
+            headers["webhook-signature"] = self._webhook.sign(key, now, message.body.decode())
         try:
             async with self._client.post(
                 self._url, data=message.body, headers=headers, timeout=self._timeout, allow_redirects=False
@@ -119,13 +127,13 @@ async def http_backend(context: BackendContext) -> AsyncIterator[Backend]:
     yield backend
 
 
-def cloud_event(order: PaidOrder, now: datetime) -> HTTPMessage:
+def cloud_event(order: PaidOrder, now: datetime, *, key: str, event_type: str) -> HTTPMessage:
     """Write an order as a CloudEvent in structured mode: headers, and a JSON body."""
     event = CloudEvent(
         attributes={
-            "id": order.key,
+            "id": key,
             "source": f"/namespaces/{order.namespace}/fulfillmentrequests",
-            "type": EVENT_TYPE,
+            "type": event_type,
             "subject": order.reference.id,
             "time": now,
             "datacontenttype": "application/json",

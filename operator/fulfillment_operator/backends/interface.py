@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import aiohttp
 from kubernetes.aio import client
 
-from fulfillment_api.spec import Callback, Session
+from fulfillment_api.spec import Callback, SaleKind, Session
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.settings import OperatorSettings
 
@@ -93,6 +93,17 @@ class Backend(Protocol):
 
     async def fulfill(self, order: PaidOrder) -> Outcome:
         """Fulfill an order, or say why not. It raises nothing for the faults it can foresee."""
+
+
+@runtime_checkable
+class HearsAfterSale(Protocol):
+    """What a backend may do beside fulfilling: hear what became of an order that it has, or had."""
+
+    async def after_sale(self, order: PaidOrder, kind: SaleKind) -> Outcome:
+        """Take in that an order was refunded or disputed; `Refused` is for good.
+
+        It comes again after `TryAgain` and after a restart: with the same key and kind it must have one effect.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from fulfillment_api.spec import SaleKind
 from fulfillment_operator.backends.interface import Backend, BackendContext, Done, Outcome, PaidOrder
 
 _log = structlog.get_logger(__name__)
@@ -24,6 +25,11 @@ class LogBackend:
             amount=amount.display if amount else None,
             line_items=[f"{item.quantity or 1} x {item.description or item.id}" for item in order.session.line_items],
         )
+        return Done()
+
+    async def after_sale(self, order: PaidOrder, kind: SaleKind) -> Outcome:
+        """Print what became of the order."""
+        _log.info("backend.log.after_sale", key=order.key, kind=kind)
         return Done()
 
 
