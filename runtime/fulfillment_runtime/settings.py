@@ -118,15 +118,32 @@ def load_settings(settings: type[S], environ: Mapping[str, str]) -> S:
     hints = get_type_hints(settings, include_extras=True)
     values: dict[str, Any] = {}
     for each in msgspec.structs.fields(settings):
-        text = _read(each.encode_name, environ, several=_is_several(hints[each.name]))
-        if text is not None:
-            values[each.name] = _convert(each.encode_name, text, hints[each.name])
-        elif each.required:
-            raise SettingsError(f"{each.encode_name} is not set: {_description(hints[each.name])}")
+        values |= _value(each, hints[each.name], environ)
     try:
         return settings(**values)
     except ValueError as error:  # a struct's own check of how its settings go together
         raise SettingsError(str(error)) from error
+
+
+def mistakes_in(settings: type[Struct], environ: Mapping[str, str]) -> list[str]:
+    """Return all that is wrong with the settings, where `load_settings` tells the first: a message each.
+
+    How the settings go together is checked when each of them alone is right.
+    """
+    found: list[str] = []
+    hints = get_type_hints(settings, include_extras=True)
+    for each in msgspec.structs.fields(settings):
+        try:
+            _value(each, hints[each.name], environ)
+        except SettingsError as error:
+            found.append(error.message)
+    try:
+        if not found:
+            load_settings(settings, environ)
+        _refuse_unknown(environ)
+    except SettingsError as error:
+        found.append(error.message)
+    return found
 
 
 def known_settings() -> dict[str, str]:
@@ -147,6 +164,16 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             close = difflib.get_close_matches(setting, known, n=1)
             hint = f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
             raise SettingsError(f"{name} is no setting{hint}")
+
+
+def _value(each: msgspec.structs.FieldInfo, hint: Any, environ: Mapping[str, str]) -> dict[str, Any]:  # noqa: ANN401 - any settings type
+    """Read one setting; nothing when its default holds."""
+    text = _read(each.encode_name, environ, several=_is_several(hint))
+    if text is not None:
+        return {each.name: _convert(each.encode_name, text, hint)}
+    if each.required:
+        raise SettingsError(f"{each.encode_name} is not set: {_description(hint)}")
+    return {}
 
 
 def _read(name: str, environ: Mapping[str, str], *, several: bool) -> str | None:

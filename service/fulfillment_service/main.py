@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 _CONNECTIONS = 64  # to the API server: more do not make it any faster
 _YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
 _LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
-_RULES = (Rule("create", PLURAL), Rule("get", PLURAL), Rule("list", PLURAL), Rule("patch", PLURAL))
+RULES = (Rule("create", PLURAL), Rule("get", PLURAL), Rule("list", PLURAL), Rule("patch", PLURAL))
 
 
 @click.command()
@@ -93,7 +93,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=_CONNECTIONS))
         # Half of the deadline leaves time for a second try, perhaps at another API server.
         kubernetes = KubernetesApi(api, settings.namespace, timeout=deadline / 2)
-        await check_access(api, settings.namespace, _RULES, patience=deadline / 2)
+        await check_access(api, settings.namespace, RULES, patience=deadline / 2)
         turns = asyncio.Semaphore(_CONNECTIONS)
         webhook = Webhook(
             requests=kubernetes,

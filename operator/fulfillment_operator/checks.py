@@ -1,0 +1,106 @@
+"""What `fulfillment check-config` checks of the operator."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+
+import aiohttp
+import stripe
+from kubernetes.aio import client
+
+from fulfillment_operator.backends.interface import BackendContext
+from fulfillment_operator.endpoint_check import EndpointsUnreadableError, registered
+from fulfillment_operator.endpoints import judge
+from fulfillment_operator.from_settings import backends_of, loaded, mail_of, stripe_api, whole_seconds
+from fulfillment_operator.main import rules_of
+from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.check_config import Finding, Verdict, check_cluster, findings
+from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
+from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.settings import load_settings, mistakes_in
+from fulfillment_runtime.stripe_connection import StripeError, stripe_client
+
+_NEED_NO_CLUSTER = {"http", "log", "manual"}
+_UNKNOWN_SESSION = "cs_{}_checkconfig"
+
+
+async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
+    """Check the settings, with the routes and the Job's template, the mail templates, and the backends.
+
+    Online, also what the operator may do, the backends at work, and Stripe.
+    """
+    mistakes = mistakes_in(OperatorSettings, environ)
+    for finding in findings("the settings are right", mistakes):
+        yield finding
+    if mistakes:
+        return
+    settings = load_settings(OperatorSettings, environ)
+    yield _mail(settings)
+    if not online:
+        yield await _backends_offline(settings, environ)
+        return
+    access = await check_cluster(settings, rules_of(settings))
+    yield access
+    if access.verdict is Verdict.OK:
+        yield await _backends_online(settings, environ)
+    async for finding in _stripe(settings):
+        yield finding
+
+
+def _mail(settings: OperatorSettings) -> Finding:
+    if settings.smtp_host is None:
+        return Finding(Verdict.NOTE, "FULFILLMENT_SMTP_HOST is not set: customers are not told of failed payments")
+    try:
+        mail_of(settings)
+    except SettingsError as error:
+        return Finding(Verdict.WRONG, error.message)
+    return Finding(Verdict.OK, "the mail templates render")
+
+
+async def _backends_offline(settings: OperatorSettings, environ: Mapping[str, str]) -> Finding:
+    """Load every backend that an order may go to, and make those that need nothing but their settings."""
+    names = sorted(settings.routing.backends)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        nowhere = await stack.enter_async_context(client.ApiClient(client.Configuration()))
+        for name in names:
+            try:
+                make = loaded(name)
+                if name in _NEED_NO_CLUSTER:
+                    context = BackendContext(settings, environ, http, nowhere, whole_seconds)
+                    await stack.enter_async_context(make(context))
+            except SettingsError as error:
+                return Finding(Verdict.WRONG, error.message)
+    return Finding(Verdict.OK, f"the backends can be loaded: {', '.join(names) or 'none'}")
+
+
+async def _backends_online(settings: OperatorSettings, environ: Mapping[str, str]) -> Finding:
+    """Make every backend that an order may go to, as the operator does at its start."""
+    try:
+        async with (
+            connect(settings.kubeconfig, connections=1) as api,
+            backends_of(settings, api, environ) as backends,
+        ):
+            return Finding(Verdict.OK, f"the backends are ready: {', '.join(sorted(backends)) or 'none'}")
+    except (AccessDeniedError, SettingsError, UnavailableError) as error:
+        return Finding(Verdict.WRONG, error.message)
+
+
+async def _stripe(settings: OperatorSettings) -> AsyncIterator[Finding]:
+    mode = "live" if settings.livemode else "test"
+    try:
+        async with stripe_api(settings) as api:
+            await api.retrieve(_UNKNOWN_SESSION.format(mode), None)
+    except StripeError as error:
+        yield Finding(Verdict.WRONG, str(error))
+        return
+    yield Finding(Verdict.OK, f"Stripe knows the API key, in {mode} mode, and lets it read Checkout Sessions")
+    try:
+        async with stripe_client(settings) as asked:
+            found = judge(await registered(asked), livemode=settings.livemode, api_version=stripe.api_version)
+    except (EndpointsUnreadableError, StripeError) as error:
+        yield Finding(Verdict.NOTE, f"the registered webhook endpoints are not looked at: {error}")
+        return
+    for each in found:
+        yield Finding(Verdict.NOTE, each.message)
+    if not found:
+        yield Finding(Verdict.OK, "a webhook endpoint is registered at Stripe, and is sent every event")

@@ -1,0 +1,166 @@
+"""`fulfillment check-config`, as a process: offline, and with a real API server and the stand-in for Stripe."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.stripe_world.api import POWERLESS_KEY, TEST_KEY
+from running_operator import Shop, open_shop
+from running_webhook import RULES as SERVICE_RULES
+
+RIGHT = {"STRIPE_API_KEY": TEST_KEY, "STRIPE_WEBHOOK_SECRETS": "whsec_1", "STRIPE_LIVEMODE": "false"}
+MAIL = {"FULFILLMENT_SMTP_HOST": "localhost", "FULFILLMENT_MAIL_FROM": "orders@shop.example"}
+
+
+async def check(environ: dict[str, str], *arguments: str) -> tuple[int | None, list[str], str]:
+    """Run it: exit code, lines, standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "from fulfillment_runtime.check_config import command; command()",
+        *arguments,
+        env={"PATH": os.environ["PATH"], **environ},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode().splitlines(), errors.decode()
+
+
+async def test_what_is_right() -> None:
+    """One line for each finding, and exit code 0."""
+    assert await check(RIGHT | MAIL) == (
+        0,
+        [
+            "ok    operator: the settings are right",
+            "ok    operator: the mail templates render",
+            "ok    operator: the backends can be loaded: log",
+            "ok    recover: the settings are right",
+            "ok    service: the settings are right",
+        ],
+        "",
+    )
+
+
+async def test_one_workload_alone() -> None:
+    """A pod has the settings of one."""
+    assert await check({"STRIPE_WEBHOOK_SECRETS": "whsec_1"}, "--settings", "service") == (
+        0,
+        [
+            "ok    service: the settings are right",
+            "note  service: STRIPE_LIVEMODE is not set: test events and live events both count",
+        ],
+        "",
+    )
+
+
+async def test_all_that_is_wrong_is_told_at_once() -> None:
+    """Where a start ends at the first mistake; what concerns several workloads is told once."""
+    wrong = {"STRIPE_API_KEY": TEST_KEY, "STRIPE_TIMEOUT": "soon", "FULFILLMENT_WORKERS": "0", "STRIPE_TYPO": "1"}
+    code, lines, errors = await check(wrong)
+    assert [line.split(":")[1].split()[0] for line in lines] == [
+        "STRIPE_TIMEOUT",
+        "FULFILLMENT_WORKERS",
+        "STRIPE_TYPO",
+        "STRIPE_WEBHOOK_SECRETS",
+    ]
+    assert {line.split()[0] for line in lines} == {"wrong"}
+    assert (code, errors) == (78, "Error: the configuration is wrong: 4 to mend\n")
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        (
+            {"FULFILLMENT_RETENTION": "24h"},
+            "FULFILLMENT_RETENTION must be at least 744h (31 days), or 0s to keep every order: ",
+        ),
+        (
+            {"FULFILLMENT_BACKEND": "pigeon"},
+            "there is no backend 'pigeon', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: there are http, ",
+        ),
+        (
+            {"FULFILLMENT_BACKEND": "http"},
+            "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it",
+        ),
+        ({**MAIL, "FULFILLMENT_MAIL_FROM": "the shop"}, "FULFILLMENT_MAIL_FROM 'the shop' is no mail address"),
+        (
+            {
+                "FULFILLMENT_BACKEND": "http",
+                "FULFILLMENT_HTTP_URL": "http://localhost/",
+                "FULFILLMENT_HTTP_SECRET": "whsec_é",
+            },
+            "FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: ",
+        ),
+        ({"FULFILLMENT_JOB_TEMPLATE": "a"}, "FULFILLMENT_JOB_TEMPLATE"),
+    ],
+)
+async def test_what_is_wrong_beyond_one_setting(environ: dict[str, str], line: str) -> None:
+    """How settings go together, backends, routes, templates and secrets."""
+    code, lines, _ = await check(RIGHT | environ)
+    assert code == 78
+    wrong = [each for each in lines if each.startswith("wrong")]
+    assert wrong
+    assert wrong[0].partition(": ")[2].startswith(line)
+
+
+async def test_a_mail_template_that_does_not_render(tmp_path: Path) -> None:
+    """It names the template and the line."""
+    (tmp_path / "payment_failed.txt").write_text("Dear {{ customer_name,\n")
+    code, lines, _ = await check(RIGHT | MAIL | {"FULFILLMENT_MAIL_TEMPLATES": str(tmp_path)})
+    assert code == 78
+    assert "wrong operator: a mail template does not render: payment_failed.txt, line 1: " in "\n".join(lines)
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str, crd: None) -> AsyncIterator[Shop]:  # noqa: ARG001 - it must be there
+    async with open_shop(control_plane, namespace) as shop:
+        yield shop
+
+
+def online(shop: Shop, user: User, **more: str) -> dict[str, str]:
+    where = {"KUBECONFIG": str(shop.control_plane.kubeconfigs[user]), "FULFILLMENT_NAMESPACE": shop.namespace}
+    return RIGHT | MAIL | where | {"STRIPE_API_BASE": shop.stripe.url} | more
+
+
+async def test_online_the_cluster_and_stripe_are_asked(shop: Shop) -> None:
+    """With the rights of the chart's Roles all is well."""
+    await shop.control_plane.grant(User.SERVICE, shop.namespace, [SERVICE_RULES])
+    code, lines, _ = await check(online(shop, User.OPERATOR), "--online", "--settings=operator")
+    assert (code, lines[2:]) == (
+        0,
+        [
+            f"ok    operator: the API server allows it all in the namespace {shop.namespace}",
+            "ok    operator: the backends are ready: log",
+            "ok    operator: Stripe knows the API key, in test mode, and lets it read Checkout Sessions",
+            *lines[5:],
+        ],
+    )
+    assert len(lines) == 6
+    code, lines, _ = await check(online(shop, User.SERVICE), "--online", "--settings=service")
+    assert (code, lines[1:]) == (0, [f"ok    service: the API server allows it all in the namespace {shop.namespace}"])
+
+
+async def test_online_a_missing_right_is_told(shop: Shop) -> None:
+    """At the API server, and at Stripe; and so is an endpoint that is not registered."""
+    shop.stripe.world.webhook_endpoints = []
+    code, lines, _ = await check(online(shop, User.OPERATOR), "--online", "--settings=operator")
+    assert code == 0
+    assert lines[-1].startswith("note  operator: Stripe has no enabled webhook endpoint in test mode")
+    code, lines, _ = await check(
+        online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY), "--online", "--settings=operator"
+    )
+    assert code == 78
+    assert lines[2] == (
+        "wrong operator: RBAC does not allow this process to get fulfillmentrequests in the namespace "
+        f"{shop.namespace}: give its service account the Role of the chart"
+    )
+    assert lines[3].startswith("wrong operator: Stripe does not allow this API key to read Checkout Sessions")
+    assert len(lines) == 4
