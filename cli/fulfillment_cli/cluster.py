@@ -17,7 +17,7 @@ from fulfillment_runtime.kubernetes_listing import pages
 
 PATIENCE = 30.0
 """Seconds that one answer of the API server may take."""
-_AT_ONCE = 16
+AT_ONCE = 16
 """Requests under way: enough to be quick, few enough for the API server's fairness."""
 
 A = TypeVar("A")
@@ -61,7 +61,7 @@ async def cluster_at_hand(where: Where) -> AsyncIterator[Cluster]:
         SettingsError: the kubeconfig is wrong, or there is none.
     """
     namespace = where.namespace or namespace_at_hand(where.kubeconfig, where.context)
-    async with connect(where.kubeconfig, connections=_AT_ONCE, context=where.context) as api:
+    async with connect(where.kubeconfig, connections=AT_ONCE, context=where.context) as api:
         yield Cluster(api, namespace, KubernetesApi(api, namespace, timeout=PATIENCE))
 
 
@@ -79,7 +79,7 @@ async def of_each(
     items: Iterable[A], do: Callable[[A], Coroutine[Any, Any, B]], *expected: type[Exception]
 ) -> list[B | Exception]:
     """Do something with each, some at once; return in their order what came of it, or which expected failure."""
-    turns = asyncio.Semaphore(_AT_ONCE)
+    turns = asyncio.Semaphore(AT_ONCE)
 
     async def one(item: A) -> B | Exception:
         async with turns:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ import click
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_cli.asking import Asked, Asking, RefusedError, whom_to_look_for
-from fulfillment_cli.cluster import PATIENCE, Cluster, Where, cluster_at_hand, named, of_each
+from fulfillment_cli.cluster import AT_ONCE, PATIENCE, Cluster, Where, cluster_at_hand, named, of_each
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.wishes import LONGEST_REFERENCE, LONGEST_WORD, PAST, Asker, Verb, Wish, doubt, refusal
 from fulfillment_runtime.kubernetes_api import (
@@ -236,21 +237,32 @@ async def _wait(asking: Asking, asked: Sequence[Asked], namespace: str, seconds:
         for each in asked:
             click.echo(f"{each.request.metadata.name} asked to {each.verb}")
         return len(asked)
-    deadline = asyncio.get_running_loop().time() + seconds
-    outcomes = await of_each(asked, lambda each: asking.obeyed(each, deadline), *_OF_ONE)
-    for each, outcome in zip(asked, outcomes, strict=True):
-        name = each.request.metadata.name
-        match outcome:
-            case FulfillmentRequest(status=status):
-                state = f": {status.phase} ({status.reason}): {status.message}" if status else ""
-                click.echo(f"{name} {PAST[each.verb]}{state}")
-            case None:
-                click.echo(f"{name} asked to {each.verb}, and not obeyed yet")
-            case _:
-                _complain(name, outcome)
-    if None in outcomes:
-        click.echo(f"nobody obeyed within {seconds:g} s: {whom_to_look_for(namespace)}", err=True)
-    return sum(isinstance(each, FulfillmentRequest) for each in outcomes)
+    answered, left, waits = 0, 0, seconds
+    for start in range(0, len(asked), AT_ONCE):
+        some = asked[start : start + AT_ONCE]
+        deadline = asyncio.get_running_loop().time() + waits
+        outcomes = await of_each(some, partial(asking.obeyed, deadline=deadline), *_OF_ONE)
+        for each, outcome in zip(some, outcomes, strict=True):
+            _tell(each, outcome)
+        obeyed = sum(isinstance(each, FulfillmentRequest) for each in outcomes)
+        answered, left = answered + obeyed, left + outcomes.count(None)
+        waits = seconds if obeyed else 0  # where nobody obeys, the next are only looked at
+    if left:
+        what = f"{left} were not obeyed" if answered else "nobody obeyed"
+        click.echo(f"{what} within {seconds:g} s: {whom_to_look_for(namespace)}", err=True)
+    return answered
+
+
+def _tell(asked: Asked, outcome: FulfillmentRequest | Exception | None) -> None:
+    name = asked.request.metadata.name
+    match outcome:
+        case FulfillmentRequest(status=status):
+            state = f": {status.phase} ({status.reason}): {status.message}" if status else ""
+            click.echo(f"{name} {PAST[asked.verb]}{state}")
+        case None:
+            click.echo(f"{name} asked to {asked.verb}, and not obeyed yet")
+        case _:
+            _complain(name, outcome)
 
 
 def _complain(name: str, error: Exception) -> None:
