@@ -81,16 +81,7 @@ class Outage:
         return event
 
     def settings(self, **changes: Any) -> RecoverSettings:
-        settings: dict[str, Any] = {
-            "stripe_api_key": Secret(TEST_KEY),
-            "stripe_api_base": self.stripe.url,
-            "stripe_requests_per_second": 1000.0,
-            "stripe_timeout": timedelta(seconds=2),
-            "kubeconfig": str(self.control_plane.kubeconfigs[User.SERVICE]),
-            "namespace": self.namespace,
-            "management_port": 0,
-        }
-        return RecoverSettings(**(settings | changes))
+        return recover_settings(self.control_plane, self.namespace, self.stripe, **changes)
 
     @property
     def environ(self) -> dict[str, str]:
@@ -129,6 +120,21 @@ class Outage:
         """Tell where each stretch of time begins that Stripe was asked for."""
         queries = (parse_qs(request.query) for request in self.stripe.traffic.at("/v1/events"))
         return [int(query["created[gte]"][0]) for query in queries]
+
+
+def recover_settings(
+    control_plane: ControlPlane, namespace: str, stripe: StripeServer, **changes: Any
+) -> RecoverSettings:
+    settings: dict[str, Any] = {
+        "stripe_api_key": Secret(TEST_KEY),
+        "stripe_api_base": stripe.url,
+        "stripe_requests_per_second": 1000.0,
+        "stripe_timeout": timedelta(seconds=2),
+        "kubeconfig": str(control_plane.kubeconfigs[User.SERVICE]),
+        "namespace": namespace,
+        "management_port": 0,
+    }
+    return RecoverSettings(**(settings | changes))
 
 
 def plain(tally: Tally) -> dict[str, int]:

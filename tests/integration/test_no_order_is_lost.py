@@ -1,0 +1,173 @@
+"""Five hundred orders whose events are lost, duplicated and shuffled: a recovery and the slow look find every one."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from kubernetes.aio import client
+
+from fulfillment_api.names import request_name
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.deliveries import Delivery, delivery_of
+from fulfillment_local.stripe_world.control import sent_event
+from fulfillment_local.stripe_world.model import (
+    DeliveryState,
+    Event,
+    Mode,
+    Order,
+    Outcome,
+    PaymentIntentStatus,
+    PaymentStatus,
+    Session,
+    SessionStatus,
+    Settlement,
+)
+from fulfillment_local.stripe_world.world import StripeWorld
+from fulfillment_service.recover import recover
+from fulfillment_service.recovery_run import Wish
+from fulfillment_service.translate import Filters
+from running_business import Business, open_business
+from running_operator import ADDRESS
+from running_recovery import RULES, recover_settings
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+ORDERS = 500
+RECHECK = timedelta(seconds=3)
+WITHIN = 60.0  # seconds
+STATES = {Phase.AWAITING_PAYMENT: "waiting", Phase.FULFILLED: "fulfilled", Phase.FAILED: "failed"}
+
+
+@dataclass
+class Fate:
+    """Decides by a seed what becomes of each order, and of each event on its way."""
+
+    world: StripeWorld
+    chance: random.Random
+    late: list[Delivery] = field(default_factory=list)
+    """What is delivered in the second round only."""
+    lost: int = 0
+    swallowed: int = 0
+
+    def order(self) -> Order:
+        """Choose what is bought, and how it comes out on Checkout's page."""
+        kinds = {
+            Outcome.PAID: 10,
+            Outcome.FREE: 2,
+            Outcome.UNPAID: 10,
+            Outcome.EXPIRED: 1,
+        }
+        outcome = self.chance.choices([*kinds], [*kinds.values()])[0]
+        modes = [Mode.PAYMENT, Mode.SUBSCRIPTION, Mode.SETUP] if outcome is Outcome.PAID else [Mode.PAYMENT]
+        return Order(outcome=outcome, mode=self.chance.choices(modes, [8, 2, 1][: len(modes)])[0])
+
+    def deliveries(self, event: Event, *, swallow: bool = False) -> list[Delivery]:
+        """Lose an event, or let it arrive up to three times, some of them late.
+
+        Args:
+            event: the event.
+            swallow: whether it may also be lost though Stripe believes that it arrived: no recovery finds it.
+        """
+        lot = self.chance.random()
+        if swallow and lot < 0.15:
+            self.swallowed += 1
+            self.world.mark(event.id, DeliveryState.SUCCEEDED)
+            return []
+        if lot < 0.4:
+            self.lost += 1
+            self.world.mark(event.id, DeliveryState.FAILED)
+            return []
+        self.world.mark(event.id, DeliveryState.SUCCEEDED)
+        sent = sent_event(event)
+        # A thin event does not say that a Session was in setup mode: it makes a request, which then fails.
+        thin = event.order.mode is not Mode.SETUP and self.chance.random() < 0.2
+        copies = [delivery_of(bytes(sent.thin if thin else sent.snapshot))] * self.chance.randint(1, 3)
+        late = self.chance.randint(0, len(copies))
+        self.late += copies[:late]
+        return copies[late:]
+
+    def shuffled(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        mixed = [*deliveries]
+        self.chance.shuffle(mixed)
+        return mixed
+
+
+def end_by_the_books(world: StripeWorld, session: Session) -> str | None:
+    """Tell how an order must end: from the stand-in's own state, and from no event."""
+    if session.status is not SessionStatus.COMPLETE or session.order.mode is Mode.SETUP:
+        return None  # nothing was sold
+    if session.payment_status is not PaymentStatus.UNPAID:
+        return "fulfilled"
+    intent = world.payment_intents[session.payment_intent or ""]
+    return "waiting" if intent.status is PaymentIntentStatus.PROCESSING else "failed"
+
+
+async def ends(business: Business) -> dict[str, str]:
+    """Tell how each order stands in the cluster."""
+    shop = business.shop
+    objects = client.CustomObjectsApi(shop.api)
+    found: Any = await objects.list_namespaced_custom_object(**ADDRESS, namespace=shop.namespace)
+    requests = msgspec.convert(found["items"], list[FulfillmentRequest])
+    return {each.metadata.name: STATES.get(each.status.phase, "") if each.status else "" for each in requests}
+
+
+async def send(business: Business, deliveries: list[Delivery]) -> None:
+    answers = await business.webhook.post(deliveries, concurrency=16)
+    assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.parametrize("seed", [5])
+async def test_no_order_is_lost(control_plane: ControlPlane, namespace: str, seed: int) -> None:
+    """Every order is in the state that Stripe's books say it has, and each that is paid was fulfilled exactly once."""
+    await control_plane.grant(User.SERVICE, namespace, RULES)
+    async with open_business(control_plane, namespace, recheck=RECHECK) as business:
+        world = business.shop.stripe.world
+        fate = Fate(world, random.Random(seed))
+
+        first = []
+        for _ in range(ORDERS):
+            _, event = world.play(fate.order())
+            assert event is not None
+            first += fate.deliveries(event)
+        await send(business, fate.shuffled(first))
+
+        second = []
+        for session in [*world.sessions.values()]:
+            if session.order.outcome is Outcome.UNPAID and fate.chance.random() < 0.8:
+                event = world.settle(session.id, fate.chance.choice([*Settlement]))
+                second += fate.deliveries(event, swallow=True) if event else []
+        await send(business, fate.shuffled([*second, *fate.late]))
+
+        newest = max(event.created for event in world.events.values())
+        while time.time() < int(newest) + 1:  # noqa: ASYNC110 - a recovery sees to whole seconds that are over
+            await asyncio.sleep(0.01)
+        settings = recover_settings(control_plane, namespace, business.shop.stripe)
+        tally = await recover(settings, Filters(), Wish())
+        assert tally is not None
+        assert (tally.found, tally.failed) == (fate.lost, 0)
+
+        books = {
+            request_name(session.id): end
+            for session in world.sessions.values()
+            if (end := end_by_the_books(world, session)) is not None
+        }
+        until = time.monotonic() + WITHIN
+        while (found := await ends(business)) != books and time.monotonic() < until:  # noqa: ASYNC110 - it is at work
+            await asyncio.sleep(0.2)
+        assert found == books
+        fulfilled = Counter(name for name, end in books.items() if end == "fulfilled")
+        assert business.fulfilled == fulfilled
+        assert len(business.shop.mailbox.mails) == sum(end == "failed" for end in books.values())
+        assert min(Counter(books.values()).values()) > 20
+        assert fate.lost > 100
+        assert fate.swallowed > 10
