@@ -107,8 +107,10 @@ def test_a_single_value_does_not_stand_in_a_folder(tmp_path: Path) -> None:
         ),
         (
             KEY | {"FULFILLMENT_BACKEND": "smoke"},
-            "there is no backend 'smoke', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: "
-            "there are http, job, log, manual",
+            (
+                "there is no backend 'smoke', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: "
+                "there are http, job, log, manual"
+            ),
         ),
         (KEY | {"FULFILLMENT_BACKEND": "http"}, "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it"),
         (
