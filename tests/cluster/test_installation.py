@@ -9,7 +9,7 @@ import yaml
 from fulfillment_api.names import GROUP, PLURAL
 from live_cluster import RELEASE, LiveCluster
 
-pytestmark = pytest.mark.usefixtures("shop")
+pytestmark = pytest.mark.usefixtures("shop", "prometheus")  # which looks at it from its first moment on
 
 
 @pytest.mark.parametrize(("component", "count"), [("webhook", 2), ("operator", 1)])
