@@ -94,6 +94,17 @@ async def test_an_installation_that_works(shop: Shop) -> None:
     assert await left(shop) == []
 
 
+async def test_its_event_passes_the_filters(shop: Shop) -> None:
+    """Of several apps that share an account it is this one's."""
+    filters = {"payment_links": ("plink_1", "plink_2"), "metadata": ("app=shop",)}
+    settings = service_settings(shop.control_plane, shop.namespace, **filters)
+    async with running_webhook(shop.control_plane, shop.namespace, settings) as webhook, at_work(shop):
+        with pytest.raises(SelfTestError, match=r"the webhook ignored the event \(payment-link\): mend its filters"):
+            await self_test(shop, webhook.port).run()
+        await self_test(shop, webhook.port, payment_link="plink_1", metadata={"app": "shop"}).run()
+    assert await left(shop) == []
+
+
 @pytest.mark.parametrize(
     ("service", "operator", "changes", "message"),
     [
