@@ -84,6 +84,10 @@ SECRET = "sk_live_that_must_not_be_repeated"
             {"operator": {"extraEnv": [{"name": "STRIPE_API_KEY", "value": SECRET}]}},
             "operator.extraEnv: STRIPE_API_KEY is a secret, which never stands in values",
         ),
+        (
+            {"recovery": {"extraEnv": [{"name": "STRIPE_API_KEY", "value": SECRET}]}},
+            "recovery.extraEnv: STRIPE_API_KEY is a secret, which never stands in values",
+        ),
         ({"backend": {"name": "http"}}, "backend.http.url is not set: the http backend posts orders to it"),
         (
             {"backend": {"routes": [{"backend": "http"}]}},

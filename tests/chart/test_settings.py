@@ -13,7 +13,10 @@ from chart_values import get, leaves, put
 from fulfillment_local.programs import ChartPrograms
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.settings import LogFormat, known_settings, load_settings
-from fulfillment_service.settings import ServiceSettings
+from fulfillment_service.filters import filters_of
+from fulfillment_service.recover import command as recover_command
+from fulfillment_service.settings import EventSettings, RecoverSettings, ServiceSettings
+from fulfillment_service.translate import Filters
 
 S = TypeVar("S", bound=msgspec.Struct)
 Environ = dict[str, str]
@@ -64,11 +67,11 @@ def containers(manifests: list[Manifest]) -> dict[str, Any]:
         for each in manifests:
             if each["kind"] == "Deployment":
                 yield each["spec"]["template"]["spec"]
+            if each["kind"] == "CronJob":
+                yield each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
             if each["kind"] == "Pod":
                 yield each["spec"]
 
-            if each["kind"] == "CronJob":
-                yield each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     return {container["name"]: container for spec in pod_specs() for container in spec["containers"]}
 
 
@@ -97,6 +100,29 @@ def test_the_programs_take_what_the_pods_tell_them(
     assert (service.namespace, operator.namespace) == ("shop", "shop")
     assert load_settings(ServiceSettings, tested).webhook_secrets == service.webhook_secrets == ("whsec_1",)
     assert load_settings(OperatorSettings, tested).stripe_api_key == operator.stripe_api_key == "sk_test_1"
+
+
+def test_the_recovery_is_told_what_both_workloads_are(
+    programs: ChartPrograms, environ: Callable[[list[Manifest], str], Environ]
+) -> None:
+    """It asks Stripe as the operator does, and takes the events that the webhook takes."""
+    manifests = render(programs.helm, VALUES["everything"])
+    told = environ(manifests, "recovery")
+
+    recovery, events = load_settings(RecoverSettings, told), load_settings(EventSettings, told)
+    operator = load_settings(OperatorSettings, environ(manifests, "operator"))
+    service = load_settings(ServiceSettings, environ(manifests, "webhook"))
+
+    assert recovery.recovery_name == "shop-fulfillment-recovery"
+    assert (recovery.stripe_api_base, recovery.stripe_timeout) == (operator.stripe_api_base, operator.stripe_timeout)
+    assert filters_of(events) == filters_of(service) != Filters()
+    arguments = containers(manifests)["recovery"]["args"]
+    assert arguments == ["recover", "--since", "168h", "--all"]
+    assert recover_command.make_context("recover", arguments[1:]).params == {
+        "since": timedelta(hours=168),
+        "every": True,
+        "dry_run": False,
+    }
 
 
 def test_the_charts_defaults_are_the_programs(

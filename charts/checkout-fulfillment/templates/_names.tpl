@@ -50,6 +50,11 @@ app.kubernetes.io/component: {{ . }}
 {{- end -}}
 {{- end -}}
 
+{{/* The name of what belongs to the recovery: a CronJob's is no longer than 52, for the names of its Jobs. */}}
+{{- define "checkout-fulfillment.recoveryName" -}}
+{{- include "checkout-fulfillment.fullname" . | trunc 43 | trimSuffix "-" -}}-recovery
+{{- end -}}
+
 {{/* The image's reference. */}}
 {{- define "checkout-fulfillment.image" -}}
 {{- $registry := default .Values.image.registry .Values.global.imageRegistry -}}

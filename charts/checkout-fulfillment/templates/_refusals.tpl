@@ -14,7 +14,7 @@
 {{- if or (hasKey .Values.mail.smtp "password") (hasKey .Values.mail.smtp "username") -}}
 {{- fail "\nmail.smtp.username and mail.smtp.password: secrets never stand in values. Put both into a Secret, and name that in mail.smtp.existingSecret" -}}
 {{- end -}}
-{{- range $component := list "webhook" "operator" -}}
+{{- range $component := list "webhook" "operator" "recovery" -}}
 {{- range (index $.Values $component).extraEnv -}}
 {{- if and (regexMatch "^(STRIPE_API_KEY|STRIPE_WEBHOOK_SECRETS|FULFILLMENT_HTTP_SECRET|FULFILLMENT_SMTP_PASSWORD)$" .name) (hasKey . "value") -}}
 {{- fail (printf "\n%s.extraEnv: %s is a secret, which never stands in values: name a Secret that holds it, in stripe, backend.http or mail.smtp" $component .name) -}}
