@@ -26,11 +26,11 @@ MOUNTED = {
     "webhook-secrets": "whsec_1",
     "stripe/api-key": "sk_test_1",
     "http/secret": "whsec_c2VjcmV0",
+    "backend/routes.yaml": "- {backend: log}",
+    "backend/job.yaml": "spec: {template: {spec: {containers: []}}}",
     "smtp/username": "shop",
     "smtp/password": "secret",
     "mail-templates/payment_failed.txt": "Sorry.",
-    "backend/routes.yaml": "- {backend: log}",
-    "backend/job.yaml": "spec: {template: {spec: {containers: []}}}",
 }
 MOUNTED_AT = "/etc/checkout-fulfillment"
 
