@@ -216,7 +216,7 @@ async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[st
     """JSON lines with one dotted name; ids of the order on each that concerns one; no payload, secret or person."""
     events = [
         snapshot(session={"metadata": {"note": "sesame"}}),
-        snapshot("checkout.session.expired"),
+        snapshot("checkout.session.expired", session={"id": "cs_test_another"}),
         snapshot("invoice.paid"),
         {"fake": "unsigned"},
     ]
