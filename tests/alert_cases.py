@@ -25,6 +25,7 @@ class Case:
     """What is not there of what is healthy."""
 
 
+DISPUTED = 'fulfillment_after_sale_requests{kind="disputed",acknowledged="false",pod="a"}'
 OVERDUE = 'fulfillment_requests{phase="awaiting-payment",reason="PaymentOverdue",acknowledged="false",pod="a"}'
 
 
@@ -50,6 +51,7 @@ FAILURES = (
     Failure("CheckoutPaymentFailed", "PaymentFailed"),
     Failure("CheckoutFulfillmentFailed", "FulfillmentFailed"),
     Failure("CheckoutOrderRefused", "SessionNotFound", hold=10),
+    Failure("CheckoutOrderDisputed", "Disputed"),
 )
 
 
@@ -236,6 +238,26 @@ OTHERS = (
         "two replicas, and the other takes the lead while a payment is overdue",
         {OVERDUE: "0x9 1x10 _x100", OVERDUE.replace('pod="a"', 'pod="b"'): "_x21 1x100"},
         {9: set(), **{minute: {"CheckoutPaymentOverdue"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "a dispute of a fulfilled order, until it is acknowledged",
+        {DISPUTED: "0x9 1x49 0x100"},
+        {9: set(), 10: {"CheckoutOrderDisputed"}, 60: {"CheckoutOrderDisputed"}, 70: set()},
+    ),
+    Case(
+        "a dispute, and the operator restarts",
+        {DISPUTED: "0x9 1x20 _x1 0x0 1x100"},
+        {9: set(), **{minute: {"CheckoutOrderDisputed"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "a dispute, and the other replica takes the lead",
+        {DISPUTED: "0x9 1x10 _x100", DISPUTED.replace('pod="a"', 'pod="b"'): "0x21 1x100"},
+        {9: set(), **{minute: {"CheckoutOrderDisputed"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "an order that a refund stopped is no news: the shop gave the money back",
+        {requests("Refunded"): "0x9 1x200", transitions("Refunded"): "0x9 1x200"},
+        {10: set(), 60: set()},
     ),
     Case(
         "an order that a person gave up is no news",

@@ -63,6 +63,13 @@ def _age_of_oldest(phase: str) -> str:
     return f"time() - min by (namespace) (min_over_time({oldest}[5m]))"
 
 
+def _disputed() -> str:
+    after = _in("fulfillment_after_sale_requests", 'kind="disputed"', 'acknowledged="false"')
+    before = _in("fulfillment_requests", 'phase="failed"', 'reason="Disputed"', 'acknowledged="false"')
+    levels = (f"max by (namespace) (max_over_time({each}[5m])) > 0" for each in (after, before))
+    return " or ".join(levels)
+
+
 _EVENTS = "fulfillment_webhook_events_total"
 _ERRORS = "fulfillment_reconcile_errors_total"
 _LEADER = _in("fulfillment_leader")
@@ -88,12 +95,21 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutOrderRefused",
-        expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed|FailedByHand"'),
+        expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed|FailedByHand|Refunded|Disputed"'),
         hold="10m",  # what `helm test` makes is refused, and deleted within seconds
         severity=Severity.WARNING,
         summary="A request failed for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="Within the last day a request ended as failed for a reason that is neither the payment's nor the "
         "backend's, and nobody has acknowledged it.",
+    ),
+    Alert(
+        name="CheckoutOrderDisputed",
+        expression=_disputed(),
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="A payment is disputed in {{ .Labels.namespace }}",
+        description="A buyer disputes the payment of an order, and Stripe awaits an answer within days. It stops when "
+        "all such orders are acknowledged.",
     ),
     Alert(
         name="CheckoutOrderStuck",
@@ -171,7 +187,7 @@ ALERTS = (
         hold="0s",
         severity=Severity.WARNING,
         summary="Mail to customers fails for {{ .Labels.reason }} in {{ .Labels.namespace }}",
-        description="A customer whose payment failed was not told.",
+        description="A customer whose payment failed was not told, or did not get a receipt.",
     ),
     Alert(
         name="CheckoutReconcileErrors",

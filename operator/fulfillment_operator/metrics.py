@@ -166,6 +166,8 @@ class OperatorMetrics:
             self.mails.labels(reason)
         for kind in CONDITIONS:
             self.after_sale.labels(kind)
+            for acknowledged in ("false", "true"):
+                self.after_sale_requests.labels(kind, acknowledged)
 
 
 class RequestsCollector(Collector):
