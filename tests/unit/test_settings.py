@@ -114,6 +114,10 @@ def test_a_single_value_does_not_stand_in_a_folder(tmp_path: Path) -> None:
         ),
         (KEY | {"FULFILLMENT_BACKEND": "http"}, "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it"),
         (
+            KEY | {"FULFILLMENT_RECEIPTS": "true"},
+            "FULFILLMENT_SMTP_HOST is not set: FULFILLMENT_RECEIPTS mails receipts by it",
+        ),
+        (
             KEY | {"FULFILLMENT_SMTP_HOST": "mail.example"},
             "FULFILLMENT_MAIL_FROM is not set: mails need a sender",
         ),
