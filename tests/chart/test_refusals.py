@@ -103,6 +103,7 @@ SECRET = "sk_live_that_must_not_be_repeated"
             "backend.http.existingSecret is empty: callbacks are signed with the secret in it",
         ),
         ({"mail": {"smtp": {"host": "mail.example"}}}, "mail.from is not set: mails need a sender"),
+        ({"mail": {"receipts": True}}, "mail.smtp.host is not set: mail.receipts mails receipts by it"),
         ({"webhook": {"ingress": {"enabled": True}}}, "webhook.ingress.hosts is empty: name the hosts"),
         ({"webhook": {"httpRoute": {"enabled": True}}}, "webhook.httpRoute.parentRefs is empty: name the Gateway"),
         (

@@ -33,6 +33,9 @@
 {{- if and .Values.webhook.callback.enabled (not .Values.backend.http.existingSecret) -}}
 {{- fail "\nbackend.http.existingSecret is empty: callbacks are signed with the secret in it" -}}
 {{- end -}}
+{{- if and .Values.mail.receipts (not .Values.mail.smtp.host) -}}
+{{- fail "\nmail.smtp.host is not set: mail.receipts mails receipts by it" -}}
+{{- end -}}
 {{- if and .Values.mail.smtp.host (not .Values.mail.from) -}}
 {{- fail "\nmail.from is not set: mails need a sender" -}}
 {{- end -}}

@@ -58,6 +58,10 @@
 - name: FULFILLMENT_MAIL_TEMPLATES
   value: /etc/checkout-fulfillment/mail-templates
 {{- end }}
+{{- if .Values.mail.receipts }}
+- name: FULFILLMENT_RECEIPTS
+  value: "true"
+{{- end }}
 {{- with .Values.mail.smtp }}
 {{- if .host }}
 - name: FULFILLMENT_SMTP_HOST
