@@ -167,6 +167,24 @@ def test_a_backend_that_takes_its_time_is_no_fault() -> None:
     assert late.message == "the Job runs; it did not come to an end until the deadline, so a person is needed"
 
 
+def test_what_a_backend_took_stays_taken() -> None:
+    """Over its refusal and the deadline, so that a late word counts; only hand-overs count as attempts."""
+    session, later = make_session(), NOW + timedelta(minutes=5)
+    taken = handed_over(make_request(), session, InProgress("it waits", "job-7"), "http", RETRIES, NOW)
+    for outcome in (Refused("no"), TryAgain("away"), InProgress("it waits"), Done()):
+        status = handed_over(make_request(status=taken), session, outcome, "http", RETRIES, later)
+        assert status.fulfillment is not None
+        assert (status.fulfillment.attempts, status.fulfillment.accepted_at) == (1, NOW)
+        assert status.fulfillment.reference == "job-7"
+
+
+def test_no_route_leaves_it_paid() -> None:
+    """What is refused for want of a route was asked of Stripe before."""
+    session = make_session(SessionPayment.NO_PAYMENT_REQUIRED)
+    status = refused(make_request(), Refuse(Reason.NO_ROUTE, "no route takes it", session), NOW)
+    assert conditions(status)["Paid"] == ("True", "NoPaymentRequired")
+
+
 def test_saying_the_same_again_changes_nothing() -> None:
     """A second look with the same result gives an equal status, so it is not written again."""
     session = make_session(SessionPayment.UNPAID)
