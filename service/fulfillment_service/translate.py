@@ -2,32 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum, unique
-from itertools import islice
-from typing import Any, Literal, get_type_hints
+from typing import Literal
 
-import msgspec
-
-from fulfillment_api.money import display_amount
 from fulfillment_api.names import request_name
-from fulfillment_api.spec import (
-    Amount,
-    Currency,
-    Metadata,
-    Payment,
-    PaymentStatus,
-    Sale,
-    SaleKind,
-    Session,
-    Spec,
-)
+from fulfillment_api.spec import Payment, PaymentStatus, Sale, SaleKind, Session, Spec
 from fulfillment_service.event import Event, SessionObject
 from fulfillment_service.refusals import Refusal, RefusedError
+from fulfillment_service.told import account_of, amount_of, happened_at, id_of, livemode_of, session_id_of, session_of
 
-_BOUNDS = get_type_hints(Session, include_extras=True) | get_type_hints(Payment, include_extras=True)
-_MOST_METADATA = 50  # Stripe's bound, and the contract's
-_INTEGER_BITS = 63  # beside the sign: the contract's integers are int64
 _SETUP = "setup"  # a mode that sells nothing
 
 
@@ -107,7 +91,7 @@ class Filters:
             return Ignored.LIVEMODE
         if self.accounts is not None and account is not None and account not in self.accounts:
             return Ignored.ACCOUNT
-        if self.retention is not None and _happened_at(event, now) < now - self.retention:
+        if self.retention is not None and happened_at(event, now) < now - self.retention:
             return Ignored.OLDER_THAN_RETENTION
         return None
 
@@ -194,19 +178,19 @@ def translate(event: Event, filters: Filters, *, observed_at: datetime) -> Wante
             return Ignored.EVENT_TYPE
         case EventType.EXPIRED | EventType.REFUNDED | EventType.DISPUTED:
             return _after_sale(kind, event, filters, observed_at)
-    session = _session(event)
+    session = session_of(event)
     if unwanted := filters.against(event, session, now=observed_at):
         return unwanted
     if event.session.mode == _SETUP:
         return Ignored.SETUP_MODE
     payment = Payment(
         status=_payment_status(kind, event.session),
-        event=_id("event", event.id),
+        event=id_of("event", event.id),
         observed_at=observed_at.replace(microsecond=0),
     )
     return Desired(
         request_name(session.id, session.account),
-        Spec(session=session, payment=payment, amount=_amount(event.session)),
+        Spec(session=session, payment=payment, amount=amount_of(event.session)),
     )
 
 
@@ -220,17 +204,17 @@ _AFTER_SALE = {
 
 def _after_sale(kind: EventType, event: Event, filters: Filters, observed_at: datetime) -> AfterSale | Ignored:
     happened, otherwise = _AFTER_SALE[kind]
-    session = _session_id(event) if kind is EventType.EXPIRED else None
-    livemode, account = _livemode(event, session or ""), _account(event)
+    session = session_id_of(event) if kind is EventType.EXPIRED else None
+    livemode, account = livemode_of(event, session or ""), account_of(event)
     if unwanted := filters.against_origin(event, livemode=livemode, account=account, now=observed_at):
         return unwanted
-    payment_intent = _id("payment_intent", event.session.payment_intent)
+    payment_intent = id_of("payment_intent", event.session.payment_intent)
     if kind is EventType.REFUNDED and event.session.refunded is False:
         return Ignored.PARTIAL_REFUND
     if session is None and payment_intent is None:
         return Ignored.NO_PAYMENT_INTENT
     return AfterSale(
-        sale=Sale(kind=happened, event=_id("event", event.id), observed_at=observed_at.replace(microsecond=0)),
+        sale=Sale(kind=happened, event=id_of("event", event.id), observed_at=observed_at.replace(microsecond=0)),
         livemode=livemode,
         account=account,
         session=session,
@@ -252,90 +236,3 @@ def _payment_status(
             return PaymentStatus(session.payment_status)
         case EventType.COMPLETED:  # unpaid, or an API version that does not say: a hint, and Stripe is asked
             return PaymentStatus.UNPAID
-
-
-def _session(event: Event) -> Session:
-    told = event.session
-    session_id = _session_id(event)
-    return Session(
-        id=session_id,
-        account=_account(event),
-        livemode=_livemode(event, session_id),
-        mode=_fitting(told.mode, _BOUNDS["mode"]),
-        created_at=_time(told.created),
-        payment_intent=_id("payment_intent", told.payment_intent),
-        subscription=_id("subscription", told.subscription),
-        payment_link=_id("payment_link", told.payment_link),
-        customer=_id("customer", told.customer),
-        client_reference_id=_fitting(told.client_reference_id or None, _BOUNDS["client_reference_id"]),
-        metadata=_metadata(told.metadata),
-    )
-
-
-def _session_id(event: Event) -> str:
-    session_id = _id("id", event.session.id)
-    if session_id is None:
-        raise RefusedError(Refusal.NO_SESSION_ID, "the event does not say which Checkout Session it is about: cs_…")
-    return str(session_id)
-
-
-def _account(event: Event) -> str | None:
-    account: str | None = _id("account", event.account or None)
-    if event.account and account is None:
-        raise RefusedError(Refusal.ODD_ACCOUNT, "the event comes from an account whose id is none: acct_…")
-    return account
-
-
-def _happened_at(event: Event, now: datetime) -> datetime:
-    """Read when an event happened; one that does not say so is news."""
-    if not isinstance(event.created, str):
-        return _time(event.created) or now
-    try:
-        told = datetime.fromisoformat(event.created)
-    except ValueError:
-        return now
-    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
-
-
-def _livemode(event: Event, session_id: str) -> bool:
-    for told in (event.livemode, event.session.livemode):
-        if isinstance(told, bool):
-            return told
-    return session_id.startswith("cs_live_")
-
-
-def _amount(session: SessionObject) -> Amount | None:
-    total = session.amount_total
-    currency = _fitting(session.currency.strip().lower(), Currency) if isinstance(session.currency, str) else None
-    if currency is None or type(total) is not int or total.bit_length() > _INTEGER_BITS:
-        return None
-    return Amount(total=total, currency=currency, display=display_amount(total, currency))
-
-
-def _metadata(told: object) -> dict[str, str]:
-    if not isinstance(told, dict):
-        return {}
-    entries = ((key, value) for key, value in told.items() if _fitting({key: value}, Metadata))
-    return dict(islice(entries, _MOST_METADATA))
-
-
-def _time(told: object) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(told, UTC) if type(told) is int else None
-    except (OverflowError, ValueError, OSError):  # beyond what a date can be
-        return None
-
-
-def _id(field: str, told: object) -> Any:  # noqa: ANN401 - as the contract types the field
-    """Read an id, or that of an expanded object, within the contract's bounds of a field."""
-    value = told.get("id") if isinstance(told, dict) else told
-    if isinstance(value, str) and value.endswith("\n"):  # which Python's "$" lets pass, and the API server's does not
-        return None
-    return _fitting(value, _BOUNDS[field])
-
-
-def _fitting(value: object, bounds: Any) -> Any:  # noqa: ANN401 - as the contract types it
-    try:
-        return msgspec.convert(value, bounds)
-    except msgspec.ValidationError:
-        return None
