@@ -16,6 +16,7 @@ from fulfillment_api.spec import PaymentStatus, Sale, SaleKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome
+from order_endpoint import order_endpoint
 from running_operator import ADDRESS, WITHIN, AtWork, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -49,14 +50,8 @@ class Endpoint:
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
     endpoint = Endpoint()
-    app = web.Application()
-    app.router.add_post("/orders", endpoint.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
-    yield endpoint
-    await runner.cleanup()
+    async with order_endpoint(endpoint.answer) as endpoint.url:
+        yield endpoint
 
 
 def by_http(endpoint: Endpoint, **changes: Any) -> dict[str, Any]:

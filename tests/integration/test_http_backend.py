@@ -15,6 +15,7 @@ from builders import SESSION_ID, make_request, make_session
 from fulfillment_api.names import request_name
 from fulfillment_operator.backends.http import HttpBackend
 from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Refused, TryAgain
+from order_endpoint import order_endpoint
 
 LONG_AGO = "Mon, 02 Jan 2006 15:04:05 GMT"
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -42,16 +43,10 @@ class Endpoint:
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
     endpoint = Endpoint()
-    app = web.Application()
-    app.router.add_post("/orders", endpoint.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
-    yield endpoint
-    if endpoint.hang is not None:
-        endpoint.hang.set()
-    await runner.cleanup()
+    async with order_endpoint(endpoint.answer) as endpoint.url:
+        yield endpoint
+        if endpoint.hang is not None:
+            endpoint.hang.set()
 
 
 MakeBackend = Callable[..., HttpBackend]

@@ -13,6 +13,7 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order, Outcome
+from order_endpoint import order_endpoint
 from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -40,14 +41,8 @@ class Endpoint:
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
     endpoint = Endpoint()
-    app = web.Application()
-    app.router.add_post("/orders", endpoint.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
-    yield endpoint
-    await runner.cleanup()
+    async with order_endpoint(endpoint.answer) as endpoint.url:
+        yield endpoint
 
 
 async def annotate(shop: Shop, name: str, **annotations: str | None) -> None:

@@ -19,6 +19,7 @@ from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
 from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Order
+from order_endpoint import order_endpoint
 from running_operator import Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -56,15 +57,9 @@ class Endpoint:
 async def endpoint() -> AsyncIterator[Endpoint]:
     endpoint = Endpoint([200])
     endpoint.release.set()
-    app = web.Application()
-    app.router.add_post("/orders", endpoint.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
-    yield endpoint
-    endpoint.release.set()
-    await runner.cleanup()
+    async with order_endpoint(endpoint.answer) as endpoint.url:
+        yield endpoint
+        endpoint.release.set()
 
 
 async def test_the_backends_reference_is_kept(shop: Shop, endpoint: Endpoint) -> None:
