@@ -9,8 +9,9 @@ from kubernetes.aio import client
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_cli.wishes import EVENT_REASONS, Asker, Verb, Wish, annotations, event_note, is_obeyed, refusal
-from fulfillment_runtime.kubernetes_api import ApiDeniedError, KubernetesApi, RequestChangedError
+from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_changes import changes
+from fulfillment_runtime.kubernetes_errors import ApiDeniedError, RequestChangedError
 
 _TRIES = 5
 _REPORTER = "kubectl-fulfillment"

@@ -15,7 +15,7 @@ from fulfillment_cli.asking import Asked, Asking, RefusedError, whom_to_look_for
 from fulfillment_cli.cluster import AT_ONCE, PATIENCE, Cluster, Where, cluster_at_hand, named, of_each
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.wishes import LONGEST_REFERENCE, LONGEST_WORD, PAST, Asker, Verb, Wish, doubt, refusal
-from fulfillment_runtime.kubernetes_api import (
+from fulfillment_runtime.kubernetes_errors import (
     RequestChangedError,
     RequestGoneError,
     RequestRefusedError,

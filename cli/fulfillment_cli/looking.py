@@ -14,7 +14,7 @@ from fulfillment_cli.dashboard import dashboard_url
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.tables import request_page, requests_table
 from fulfillment_cli.timeline import Entry, timeline
-from fulfillment_runtime.kubernetes_api import ApiDeniedError
+from fulfillment_runtime.kubernetes_errors import ApiDeniedError
 from fulfillment_runtime.kubernetes_events import PostedEvent, events_about
 
 _account = click.option("--account", help="The connected account (acct_…) of a Session that is named by its id.")

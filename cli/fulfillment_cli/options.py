@@ -11,7 +11,7 @@ import click
 
 from fulfillment_cli.cluster import Where
 from fulfillment_runtime.exits import AccessDeniedError, UnavailableError
-from fulfillment_runtime.kubernetes_api import ApiDeniedError, ApiUnavailableError, KubernetesError
+from fulfillment_runtime.kubernetes_errors import ApiDeniedError, ApiUnavailableError, KubernetesError
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])

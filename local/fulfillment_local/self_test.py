@@ -23,8 +23,9 @@ from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.signing import webhook_headers
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.kubernetes_access import Rule, check_access
-from fulfillment_runtime.kubernetes_api import KubernetesApi, KubernetesError, RequestGoneError
+from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.kubernetes_errors import KubernetesError, RequestGoneError
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.settings import ServiceSettings
 

@@ -13,11 +13,14 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import SaleKind
 from fulfillment_api.status import Phase, Status
 from fulfillment_operator.after_sale import CONDITIONS, is_due, news, noted, shown
+from fulfillment_operator.announcements import Announcement
+from fulfillment_operator.announcer import Announcer
 from fulfillment_operator.backends.interface import HearsAfterSale, PaidOrder, Refused, TryAgain
 from fulfillment_operator.dispatch import Dispatch, result_of
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
 from fulfillment_operator.stripe_api import StripeApi
-from fulfillment_runtime.kubernetes_api import KubernetesApi, KubernetesError, RequestGoneError
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import KubernetesError, RequestGoneError
 from fulfillment_runtime.kubernetes_listing import pages
 from fulfillment_runtime.stripe_connection import StripeError, StripeUnavailableError
 
@@ -74,8 +77,8 @@ class Aftercare:
     clock: Callable[[], datetime]
     """Tells the time, with its zone, in whole seconds."""
     metrics: OperatorMetrics
-    reporter: str
-    """The name of this process, on Events."""
+    announcer: Announcer
+    """Tells people."""
 
     async def run(self) -> None:
         """See to what came after the sale, for ever. What fails is logged, counted, and done at the next look."""
@@ -161,16 +164,5 @@ class Aftercare:
             if condition is None:
                 continue
             self.metrics.after_sale.labels(kind).inc()
-            _log.info("aftercare.noted", kind=kind, message=condition.message)
-            try:
-                await self.kubernetes.post_event(
-                    written,
-                    kind="Warning" if kind is SaleKind.DISPUTED else "Normal",
-                    reason=condition.reason,
-                    action="Reconcile",
-                    note=condition.message,
-                    at=self.clock(),
-                    reporter=self.reporter,
-                )
-            except KubernetesError as error:  # an Event is told to people; the status has the fact
-                _log.warning("aftercare.event_not_posted", message=str(error))
+            told = Announcement(condition.reason, condition.message, warning=kind is SaleKind.DISPUTED)
+            await self.announcer.post(written, told)

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import structlog
 
@@ -15,6 +15,7 @@ from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
 from fulfillment_operator.after_sale import charge_matters, news
 from fulfillment_operator.aftercare import tell_backend
+from fulfillment_operator.announcer import Announcer
 from fulfillment_operator.backends.interface import Done, InProgress, PaidOrder, Refused, TryAgain
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.checkout import CheckoutSession
@@ -34,12 +35,13 @@ from fulfillment_operator.decide import (
 from fulfillment_operator.dispatch import Dispatch, result_of
 from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction, newest_retry
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
+from fulfillment_operator.remarks import remarked
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.transition import MailOutcome, Retries
-from fulfillment_runtime.kubernetes_api import (
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import (
     ApiDeniedError,
     ApiUnavailableError,
-    KubernetesApi,
     KubernetesError,
     NotInstalledError,
     RequestGoneError,
@@ -50,12 +52,6 @@ _log = structlog.get_logger(__name__)
 
 # A blip of Stripe's leaves no trace on an order; what lasts longer is shown.
 _FAILURES_BEFORE_SHOWN = 3
-_TROUBLES = {
-    Reason.BACKEND_UNAVAILABLE,
-    Reason.PAYMENT_OVERDUE,
-    Reason.STRIPE_MISCONFIGURED,
-    Reason.STRIPE_UNAVAILABLE,
-}
 
 
 class CustomerMail(Protocol):
@@ -119,7 +115,7 @@ class Reconciler:
         livemode: bool,
         clock: Callable[[], datetime],
         metrics: OperatorMetrics,
-        reporter: str,
+        announcer: Announcer,
     ) -> None:
         """Make a reconciler.
 
@@ -127,12 +123,12 @@ class Reconciler:
             stripe: tells what an order is.
             dispatch: gives it the backend that fulfills it.
             mail: tells the customer when the payment failed.
-            kubernetes: takes the status and the Events.
+            kubernetes: takes the status.
             pace: how often things are tried again.
             livemode: whether the Stripe key is a live one.
             clock: tells the time, with its zone, in whole seconds.
             metrics: counts.
-            reporter: the name of this process, on Events.
+            announcer: tells people.
         """
         self._stripe = stripe
         self._dispatch = dispatch
@@ -142,7 +138,7 @@ class Reconciler:
         self._livemode = livemode
         self._clock = clock
         self._metrics = metrics
-        self._reporter = reporter
+        self._announcer = announcer
 
     async def look(self, request: FulfillmentRequest, failures: int) -> Looked:
         """Look at a request that is due.
@@ -152,6 +148,9 @@ class Reconciler:
             failures: how many looks in a row were kept from their end before this one.
         """
         with self._metrics.reconcile_seconds.time():
+            with_remarks = remarked(request, self._clock())
+            if with_remarks is not None:
+                return await self._write(request, with_remarks, failures)
             match instruction(request):
                 case Hold() as hold:
                     return await self._write(request, transition.held(request, hold, self._clock()), failures)
@@ -265,17 +264,26 @@ class Reconciler:
             written = await self._write_until_done(request, status)
             if written is None:
                 return Looked(None, None)
-            await self._tell_cluster(request, written, status)
+            await self._announcer.tell(request.status, written, status)
             request = written
         match when_to_look(request, self._clock(), self._pace.recheck):
             case Settled():
                 return Looked(request, None)
             case LookAt(at):
                 return Looked(request, at - self._clock())
-            case LookNow() if status.observed_generation != request.metadata.generation:  # news came meanwhile
+            case LookNow() if self._is_news(request):
                 return Looked(request, timedelta(0))
             case LookNow():  # something is still to do, and was just tried
                 return Looked(request, self._pace.trouble.delay(failures + 1), failures + 1)
+
+    def _is_news(self, request: FulfillmentRequest) -> bool:
+        """Tell whether something is to be seen to that was not just tried."""
+        status = request.status
+        return (
+            status is None
+            or status.observed_generation != request.metadata.generation  # news came meanwhile
+            or remarked(request, self._clock()) is not None
+        )
 
     async def _write_until_done(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
         """Write the status, however long the API server is away: what was done must not be done again."""
@@ -291,42 +299,6 @@ class Reconciler:
                 _log.warning("reconcile.status_not_written", message=str(error), again_after=delay)
                 await asyncio.sleep(delay)
         raise AssertionError("the count never ends")  # pragma: no cover
-
-    async def _tell_cluster(self, before: FulfillmentRequest, request: FulfillmentRequest, status: Status) -> None:
-        """Log, count and post the transition, if there was one."""
-        old = before.status
-        if old is not None and (old.phase, old.reason) == (status.phase, status.reason):
-            return
-        warning = status.phase is Phase.FAILED or status.reason in _TROUBLES
-        self._metrics.transitions.labels(status.phase, status.reason).inc()
-        if status.phase is Phase.FULFILLED:
-            age = self._clock() - request.metadata.creation_timestamp
-            self._metrics.seconds_to_fulfill.observe(max(age.total_seconds(), 0))
-        log = _log.warning if warning else _log.info
-        log("reconcile.transition", phase=status.phase, reason=status.reason, message=status.message)
-        await self._post("Warning" if warning else "Normal", request, status.reason, status.message)
-
-    async def complain(self, request: FulfillmentRequest, message: str) -> None:
-        """Log, count and post that an annotation is not understood."""
-        self._metrics.troubles.labels(Trouble.ODD_ANNOTATION).inc()
-        _log.warning("reconcile.odd_annotation", request=request.metadata.name, message=message)
-        await self._post("Warning", request, "OddAnnotation", message)
-
-    async def _post(
-        self, kind: Literal["Normal", "Warning"], request: FulfillmentRequest, reason: str, message: str
-    ) -> None:
-        try:
-            await self._kubernetes.post_event(
-                request,
-                kind=kind,
-                reason=reason,
-                action="Reconcile",
-                note=message,
-                at=self._clock(),
-                reporter=self._reporter,
-            )
-        except KubernetesError as error:  # an Event is told to people; the status has the fact
-            _log.warning("reconcile.event_not_posted", message=str(error))
 
 
 def _order(request: FulfillmentRequest, session: CheckoutSession, before: Fulfillment | None) -> PaidOrder:

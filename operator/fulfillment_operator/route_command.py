@@ -13,8 +13,9 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_operator.routes import Choice, OrderFacts
 from fulfillment_operator.settings import RoutingSettings
 from fulfillment_runtime.exits import SettingsError
-from fulfillment_runtime.kubernetes_api import KubernetesApi, KubernetesError
+from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.kubernetes_errors import KubernetesError
 from fulfillment_runtime.settings import load_settings
 
 _TIMEOUT = 10.0  # seconds, of one request to the API server

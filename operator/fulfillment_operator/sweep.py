@@ -13,12 +13,8 @@ from prometheus_client import CollectorRegistry, Counter
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_operator.retention import FINISHED, may_go
-from fulfillment_runtime.kubernetes_api import (
-    KubernetesApi,
-    KubernetesError,
-    RequestChangedError,
-    RequestGoneError,
-)
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import KubernetesError, RequestChangedError, RequestGoneError
 from fulfillment_runtime.kubernetes_listing import pages
 
 _log = structlog.get_logger(__name__)

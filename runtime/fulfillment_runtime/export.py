@@ -15,8 +15,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from fulfillment_api.status import Phase
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
-from fulfillment_runtime.kubernetes_api import ApiDeniedError, KubernetesError, NotInstalledError
 from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.kubernetes_errors import ApiDeniedError, KubernetesError, NotInstalledError
 from fulfillment_runtime.kubernetes_listing import Listed, pages
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
 

@@ -8,10 +8,10 @@ from kubernetes.aio import client
 
 from fulfillment_api import names
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
-from fulfillment_runtime.kubernetes_api import (
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import (
     ApiDeniedError,
     ApiUnavailableError,
-    KubernetesApi,
     NotInstalledError,
     RequestGoneError,
     translated_errors,

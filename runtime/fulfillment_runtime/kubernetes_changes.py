@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_runtime.kubernetes_api import ApiUnavailableError, RequestGoneError, translated_errors
+from fulfillment_runtime.kubernetes_errors import ApiUnavailableError, RequestGoneError, translated_errors
 
 _PATIENCE = 5.0  # seconds that the API server may be late in ending the watch
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from kubernetes.aio import client
 
-from fulfillment_runtime.kubernetes_api import RequestExistsError, RequestGoneError, translated_errors
+from fulfillment_runtime.kubernetes_errors import RequestExistsError, RequestGoneError, translated_errors
 
 
 class ConfigMapApi:

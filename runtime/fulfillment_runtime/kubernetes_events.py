@@ -6,7 +6,7 @@ from datetime import datetime
 from kubernetes.aio import client
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_runtime.kubernetes_api import translated_errors
+from fulfillment_runtime.kubernetes_errors import translated_errors
 
 
 @dataclass(frozen=True, slots=True)

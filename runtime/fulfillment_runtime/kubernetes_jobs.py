@@ -12,7 +12,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from msgspec import Struct, field
 
 from fulfillment_runtime.kubernetes_access import Rule
-from fulfillment_runtime.kubernetes_api import RequestExistsError, RequestGoneError, translated_errors
+from fulfillment_runtime.kubernetes_errors import RequestExistsError, RequestGoneError, translated_errors
 
 RULES = (
     Rule("create", "jobs"),

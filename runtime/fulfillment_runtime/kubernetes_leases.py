@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from kubernetes.aio import client
 
-from fulfillment_runtime.kubernetes_api import RequestExistsError, RequestGoneError, translated_errors
+from fulfillment_runtime.kubernetes_errors import RequestExistsError, RequestGoneError, translated_errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from msgspec import Raw, Struct, field
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
-from fulfillment_runtime.kubernetes_api import translated_errors
+from fulfillment_runtime.kubernetes_errors import translated_errors
 
 PAGE = 500
 """Requests at once: some megabytes."""

@@ -2,7 +2,7 @@
 
 from kubernetes.aio import client
 
-from fulfillment_runtime.kubernetes_api import KubernetesError, translated_errors
+from fulfillment_runtime.kubernetes_errors import KubernetesError, translated_errors
 
 
 async def user_name(api: client.ApiClient, *, patience: float) -> str | None:

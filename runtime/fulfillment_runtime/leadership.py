@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from fulfillment_runtime.exits import UnavailableError
-from fulfillment_runtime.kubernetes_api import KubernetesError
+from fulfillment_runtime.kubernetes_errors import KubernetesError
 from fulfillment_runtime.kubernetes_leases import Lease, LeaseApi
 
 _log = structlog.get_logger(__name__)

@@ -8,7 +8,8 @@ from http import HTTPStatus
 
 import structlog
 
-from fulfillment_runtime.kubernetes_api import KubernetesApi, RequestChangedError, RequestGoneError
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import RequestChangedError, RequestGoneError
 from fulfillment_runtime.settings import Secret
 from fulfillment_service.callback_word import CallbackError, CallbackOutcome, Word, news_in, read_word
 from fulfillment_service.metrics import CallbackMetrics

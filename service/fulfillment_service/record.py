@@ -9,9 +9,9 @@ from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import SaleKind
 from fulfillment_api.status import Phase
-from fulfillment_runtime.kubernetes_api import (
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import (
     ApiUnavailableError,
-    KubernetesApi,
     KubernetesError,
     RequestChangedError,
     RequestExistsError,

@@ -10,7 +10,7 @@ import pytest
 from fulfillment_api.names import request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_runtime.kubernetes_api import RequestGoneError
+from fulfillment_runtime.kubernetes_errors import RequestGoneError
 from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 from stripe_events import snapshot, thin
 

@@ -14,7 +14,8 @@ from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Ph
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_operator.sweep import RetentionMetrics, Sweep
-from fulfillment_runtime.kubernetes_api import KubernetesApi, RequestChangedError, RequestGoneError
+from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_errors import RequestChangedError, RequestGoneError
 from fulfillment_runtime.kubernetes_listing import pages
 from running_operator import ADDRESS, RULES, Shop, open_shop
 

@@ -29,7 +29,7 @@ from fulfillment_operator.backends.job_manifest import (
     parse_template,
 )
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
-from fulfillment_runtime.kubernetes_api import (
+from fulfillment_runtime.kubernetes_errors import (
     ApiDeniedError,
     ApiUnavailableError,
     KubernetesError,
