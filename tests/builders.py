@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import Annotations, FulfillmentRequest, ObjectMeta
 from fulfillment_api.spec import Amount, Callback, Mode, Payment, PaymentStatus, Session, Spec
@@ -34,7 +36,7 @@ def make_request(
             generation=generation,
             creation_timestamp=CREATED,
             deletion_timestamp=CREATED if deleted else None,
-            annotations=annotations,
+            annotations=msgspec.to_builtins(annotations),
         ),
         spec=Spec(
             session=Session(id=session_id, livemode=livemode, mode=Mode.PAYMENT, metadata={"cart": "c-17"}),

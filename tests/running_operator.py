@@ -12,10 +12,11 @@ import msgspec
 from kubernetes.aio import client, watch
 from prometheus_client.parser import text_string_to_metric_families
 
+from fulfillment_api import names
 from fulfillment_api.names import GROUP, PLURAL, VERSION, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
-from fulfillment_api.status import Phase
+from fulfillment_api.status import Condition, ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.mailbox import Mailbox, mailbox
@@ -102,6 +103,23 @@ class Shop:
                     return request
                 last = request
         raise AssertionError(f"the watch of {name} ended; it was {last}")
+
+    async def says(self, name: str, kind: ConditionType, message: str) -> tuple[str, str]:
+        """Wait until a condition has this message, and return its status and its reason."""
+        last: Condition | None = None
+        async with asyncio.timeout(WITHIN), self.watching(name) as changes:
+            async for request in changes:
+                last = request.status.condition(kind) if request.status else None
+                if last and last.message == message:
+                    return last.status, last.reason
+        raise AssertionError(f"the watch of {name} ended; {kind} was {last}")
+
+    async def annotate(self, name: str, **annotations: str | None) -> None:
+        """Write annotations of ours, as `kubectl annotate` does; None takes one away."""
+        body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
+        await client.CustomObjectsApi(self.api).patch_namespaced_custom_object(
+            **ADDRESS, namespace=self.namespace, name=name, body=body, _content_type="application/merge-patch+json"
+        )
 
     @asynccontextmanager
     async def watching(self, name: str) -> AsyncIterator[AsyncIterator[FulfillmentRequest]]:

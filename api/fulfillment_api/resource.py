@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import msgspec
 from msgspec import Struct, field
 
 from fulfillment_api import names
@@ -35,7 +36,8 @@ class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     generation: int
     creation_timestamp: datetime
     deletion_timestamp: datetime | None = None
-    annotations: Annotations = Annotations()
+    annotations: dict[str, str] = {}
+    """All of them; `FulfillmentRequest.annotations` are those that this product reads."""
 
 
 class FulfillmentRequest(Struct, frozen=True, kw_only=True):
@@ -46,6 +48,11 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
     status: Status | None = None
 
     @property
+    def annotations(self) -> Annotations:
+        """What people wrote onto it for this product to read."""
+        return msgspec.convert(self.metadata.annotations, Annotations)
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether a person has dealt with the failure that the request is in, or the dispute after it was fulfilled.
 
@@ -54,7 +61,7 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         """
         if self.status is None or self.status.phase not in {Phase.FAILED, Phase.FULFILLED}:
             return False
-        reason, _, _ = self.metadata.annotations.acknowledged.partition(":")
+        reason, _, _ = self.annotations.acknowledged.partition(":")
         return reason.strip() == (self.status.reason if self.status.phase is Phase.FAILED else Reason.DISPUTED)
 
     @property

@@ -120,6 +120,13 @@ class Callback(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     observed_at: Annotated[Timestamp, Meta(description="When the callback came.")] | None = None
 
 
+class RefusedCallback(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A callback about the order that was not believed: the first one since it was handed over."""
+
+    message: Annotated[str, Meta(max_length=1024, description="Why not, for a person; nothing of what it said.")]
+    observed_at: Annotated[Timestamp, Meta(description="When it came.")]
+
+
 @unique
 class SaleKind(StrEnum):
     """What can happen to an order after Checkout."""
@@ -147,4 +154,5 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     payment: Payment
     amount: Amount | None = None
     callback: Callback | None = None
+    refused_callback: RefusedCallback | None = None
     sale: Sale | None = None

@@ -76,6 +76,12 @@ class Reason(StrEnum):
     MAIL_NOT_CONFIGURED = "MailNotConfigured"
     NO_EMAIL_ADDRESS = "NoEmailAddress"
     """Stripe has no e-mail address of this customer."""
+    ODD_ANNOTATION = "OddAnnotation"
+    """A person wrote an annotation that means nothing."""
+    UNDERSTOOD = "Understood"
+    CALLBACK_REFUSED = "CallbackRefused"
+    """A callback about the order was not the backend's, or not understood."""
+    CALLBACK_ACCEPTED = "CallbackAccepted"
 
 
 @unique
@@ -87,6 +93,8 @@ class ConditionType(StrEnum):
     CUSTOMER_NOTIFIED = "CustomerNotified"
     REFUNDED = "Refunded"
     DISPUTED = "Disputed"
+    ANNOTATIONS_UNDERSTOOD = "AnnotationsUnderstood"
+    CALLBACK_ACCEPTED = "CallbackAccepted"
     READY = "Ready"
     STALLED = "Stalled"
 

@@ -8,12 +8,14 @@ from fulfillment_api.status import Fulfillment, Order
 from fulfillment_cli.timeline import Entry
 
 _HEAD = ("NAME", "PHASE", "REASON", "AMOUNT", "ATTEMPTS", "AGE", "HAND")
+_WIDE = ("BACKEND", "REFERENCE", "SESSION", "MESSAGE")
 _ITEMS_SHOWN = 10
 
 
-def requests_table(requests: Iterable[FulfillmentRequest], now: datetime) -> str:
-    """Show requests, one a line."""
-    return aligned([_HEAD, *(_row(each, now) for each in requests)])
+def requests_table(requests: Iterable[FulfillmentRequest], now: datetime, *, wide: bool = False) -> str:
+    """Show requests, one a line; a wide one tells all that the others leave to `show`."""
+    rows = [(_HEAD, _WIDE), *((_row(each, now), _wide(each)) for each in requests)]
+    return aligned([(*row, *more) if wide else row for row, more in rows])
 
 
 def request_page(request: FulfillmentRequest, entries: Sequence[Entry], now: datetime) -> str:
@@ -52,7 +54,18 @@ def _row(request: FulfillmentRequest, now: datetime) -> tuple[str, ...]:
         _amount(request),
         str(tries.attempts) if tries else "",
         age(now - meta.creation_timestamp),
-        "paused" if meta.annotations.paused else "acknowledged" if request.is_acknowledged else "",
+        "paused" if request.annotations.paused else "acknowledged" if request.is_acknowledged else "",
+    )
+
+
+def _wide(request: FulfillmentRequest) -> tuple[str, ...]:
+    status = request.status
+    tries = status.fulfillment if status else None
+    return (
+        tries.backend if tries else "",
+        (tries.reference if tries else None) or "",
+        request.spec.session.id,
+        status.message if status else "",
     )
 
 
@@ -78,8 +91,8 @@ def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
         ("Amount:", _amount(request)),
         ("Phase:", f"{status.phase} ({status.reason})" if status else "not looked at yet"),
         ("Message:", status.message if status else None),
-        ("Paused:", meta.annotations.paused),
-        ("Acknowledged:", meta.annotations.acknowledged if request.is_acknowledged else None),
+        ("Paused:", request.annotations.paused),
+        ("Acknowledged:", request.annotations.acknowledged if request.is_acknowledged else None),
         *_backend(status.fulfillment if status else None),
         *(("Item:", item) for item in _items(status.order if status else None)),
     ]

@@ -63,7 +63,7 @@ def _origin(request: FulfillmentRequest) -> Iterator[Entry]:
 
 def _asked_for(request: FulfillmentRequest) -> Iterator[Entry]:
     """Find what a person asked for by `kubectl fulfillment`, which writes the time into the value."""
-    asked = request.metadata.annotations
+    asked = request.annotations
     for verb, value in (
         (Verb.PAUSE, asked.paused),
         (Verb.RETRY, asked.retry),

@@ -75,7 +75,7 @@ class Asker:
 
 def refusal(verb: Verb, request: FulfillmentRequest) -> str | None:
     """Tell why this cannot be asked of the request as it stands; None when it can."""
-    status, paused = request.status, request.metadata.annotations.paused
+    status, paused = request.status, request.annotations.paused
     if verb is Verb.RESUME:
         return None if paused else "is not paused"
     if status is None:

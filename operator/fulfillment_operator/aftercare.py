@@ -18,6 +18,7 @@ from fulfillment_operator.announcer import Announcer
 from fulfillment_operator.backends.interface import HearsAfterSale, PaidOrder, Refused, TryAgain
 from fulfillment_operator.dispatch import Dispatch, result_of
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
+from fulfillment_operator.orders import order_of
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_errors import KubernetesError, RequestGoneError
@@ -142,8 +143,7 @@ class Aftercare:
         problem: TryAgain | Refused | None = None
         if session is not None:
             kinds = news(request, session)
-            meta = request.metadata
-            order = PaidOrder(meta.name, meta.namespace, reference, session, uid=meta.uid)
+            order = order_of(request, session, status.fulfillment)
             backend = status.fulfillment.backend if status.fulfillment else ""
             problem = await tell_backend(self.dispatch, self.metrics, order, backend, kinds)
         now = self.clock()

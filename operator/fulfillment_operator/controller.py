@@ -1,7 +1,7 @@
 """Keeps what the watch brings, and lets workers look at what is due: each request by one worker at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -32,8 +32,6 @@ class Controller:
         self._metrics = metrics
         self._requests: dict[str, FulfillmentRequest] = {}
         self._failures: dict[str, int] = {}
-        self._complaints: dict[str, frozenset[str]] = {}
-        self._telling: set[asyncio.Task[None]] = set()
         self._queue = WorkQueue()
 
     def requests(self) -> Iterable[FulfillmentRequest]:
@@ -44,10 +42,9 @@ class Controller:
         """Count the requests that wait for a worker."""
         return len(self._queue)
 
-    def observe(self, request: FulfillmentRequest, odd: Sequence[str] = ()) -> None:
-        """Take in a request as the watch brought it, and what is odd about its annotations."""
+    def observe(self, request: FulfillmentRequest) -> None:
+        """Take in a request as the watch brought it."""
         name = request.metadata.name
-        self._complain(request, odd)
         known = self._requests.get(name)
         if known is not None and _version(known) >= _version(request):
             return
@@ -55,24 +52,10 @@ class Controller:
         if not self._queue.is_working(name):  # else the worker sees it when it is done
             self._schedule(request)
 
-    def _complain(self, request: FulfillmentRequest, odd: Sequence[str]) -> None:
-        """Tell a person, once, that what they wrote is not understood."""
-        name = request.metadata.name
-        told = self._complaints.get(name, frozenset())
-        for message in [each for each in odd if each not in told]:
-            task = asyncio.create_task(self._reconciler.complain(request, message))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
-        if odd:
-            self._complaints[name] = frozenset(odd)
-        else:
-            self._complaints.pop(name, None)
-
     def forget(self, name: str) -> None:
         """Take in that a request is fulfilled or deleted."""
         self._requests.pop(name, None)
         self._failures.pop(name, None)
-        self._complaints.pop(name, None)
         self._queue.cancel(name)
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment, SessionStatus
 from fulfillment_operator.instructions import Hold, holds_anew, instruction, is_retry_asked
 from fulfillment_operator.payment_methods import longest_wait
+from fulfillment_operator.remarks import remarked
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,8 @@ def when_to_look(request: FulfillmentRequest, now: datetime, recheck: timedelta)
         return LookNow()
     if status.phase is Phase.FULFILLED:  # absorbs: no later event makes an order unfulfilled, or fulfills it twice
         return Settled()
+    if remarked(request, now) is not None:
+        return LookNow()
     asked = instruction(request)
     if isinstance(asked, Hold) and not holds_anew(request, asked):
         return Settled()

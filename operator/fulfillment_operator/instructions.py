@@ -38,7 +38,7 @@ Instruction = Hold | Complete | GiveUp
 
 def instruction(request: FulfillmentRequest) -> Instruction | None:
     """Tell what a person asks for, and was not done; what ends the order goes before what holds it."""
-    annotations, obeyed = request.metadata.annotations, _obeyed(request)
+    annotations, obeyed = request.annotations, _obeyed(request)
     reference, why, paused = (_word(each) for each in (annotations.complete, annotations.fail, annotations.paused))
     if reference and reference != obeyed.complete:
         return Complete(reference)
@@ -62,18 +62,18 @@ def holds_anew(request: FulfillmentRequest, hold: Hold) -> bool:
 
 def is_retry_asked(request: FulfillmentRequest) -> bool:
     """Tell whether a person asks for another try, and was not given it."""
-    asked = _word(request.metadata.annotations.retry)
+    asked = _word(request.annotations.retry)
     return bool(asked) and asked != _obeyed(request).retry
 
 
 def newest_retry(request: FulfillmentRequest) -> str:
     """Return the newest wish for another try, followed or not; empty when nobody asked."""
-    return request.metadata.annotations.retry[:_KEPT] or _obeyed(request).retry or ""
+    return request.annotations.retry[:_KEPT] or _obeyed(request).retry or ""
 
 
 def obeyed_by_looking(request: FulfillmentRequest) -> Obeyed | None:
     """Return what is obeyed once the order was looked at: a look is the other try that a person asks for."""
-    asked, obeyed = _word(request.metadata.annotations.retry), _obeyed(request)
+    asked, obeyed = _word(request.annotations.retry), _obeyed(request)
     obeyed = Obeyed(retry=asked or obeyed.retry, complete=obeyed.complete, fail=obeyed.fail)
     return obeyed if obeyed != Obeyed() else None
 

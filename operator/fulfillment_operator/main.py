@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from fulfillment_api import names
 from fulfillment_operator.aftercare import Aftercare
+from fulfillment_operator.announcer import Announcer
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.dispatch import Dispatch
@@ -194,7 +195,7 @@ class _Work:
                 livemode=settings.livemode,
                 clock=whole_seconds,
                 metrics=self.metrics,
-                reporter=socket.gethostname(),
+                announcer=self._announcer(),
             )
             controller = Controller(reconciler, pace, whole_seconds, self.metrics)
             self.registry.register(RequestsCollector(controller.requests, controller.queue_depth))
@@ -227,8 +228,11 @@ class _Work:
             deadline=self.settings.backend_deadline,
             clock=whole_seconds,
             metrics=self.metrics,
-            reporter=socket.gethostname(),
+            announcer=self._announcer(),
         )
+
+    def _announcer(self) -> Announcer:
+        return Announcer(self.kubernetes, self.metrics, whole_seconds, socket.gethostname())
 
     def _sweeping(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
         if not self.settings.retention:

@@ -1,7 +1,6 @@
 """Annotations of ours by which a person means something that is not understood. Pure."""
 
 import difflib
-from collections.abc import Mapping
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
@@ -17,14 +16,9 @@ _MEANT = {
 }
 
 
-def odd_annotations(request: FulfillmentRequest, annotations: Mapping[str, str]) -> tuple[str, ...]:
-    """Tell what is odd, in sentences for the person who wrote it.
-
-    Args:
-        request: the object.
-        annotations: all its annotations, as the API server has them.
-    """
-    ours = {name: value for name, value in annotations.items() if name.startswith(_PREFIX)}
+def odd_annotations(request: FulfillmentRequest) -> tuple[str, ...]:
+    """Tell what is odd about a request's annotations, in sentences for the person who wrote them."""
+    ours = {name: value for name, value in request.metadata.annotations.items() if name.startswith(_PREFIX)}
     return tuple(trouble for name, value in sorted(ours.items()) if (trouble := _trouble(request, name, value)))
 
 

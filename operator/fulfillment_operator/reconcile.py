@@ -10,13 +10,12 @@ from typing import Protocol, assert_never
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
 from fulfillment_operator.after_sale import charge_matters, news
 from fulfillment_operator.aftercare import tell_backend
 from fulfillment_operator.announcer import Announcer
-from fulfillment_operator.backends.interface import Done, InProgress, PaidOrder, Refused, TryAgain
+from fulfillment_operator.backends.interface import Done, InProgress, Refused, TryAgain
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.decide import (
@@ -33,8 +32,9 @@ from fulfillment_operator.decide import (
     when_to_look,
 )
 from fulfillment_operator.dispatch import Dispatch, result_of
-from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction, newest_retry
+from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
+from fulfillment_operator.orders import key_of, order_of
 from fulfillment_operator.remarks import remarked
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.transition import MailOutcome, Retries
@@ -42,7 +42,6 @@ from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_errors import (
     ApiDeniedError,
     ApiUnavailableError,
-    KubernetesError,
     NotInstalledError,
     RequestGoneError,
 )
@@ -150,7 +149,7 @@ class Reconciler:
         with self._metrics.reconcile_seconds.time():
             with_remarks = remarked(request, self._clock())
             if with_remarks is not None:
-                return await self._write(request, with_remarks, failures)
+                return await self._write(request, with_remarks, failures, tried=False)
             match instruction(request):
                 case Hold() as hold:
                     return await self._write(request, transition.held(request, hold, self._clock()), failures)
@@ -190,10 +189,10 @@ class Reconciler:
                 assert_never(step)
 
     async def _tell(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome:
-        return self._told(await self._mail.tell_payment_failed(_key(request), session))
+        return self._told(await self._mail.tell_payment_failed(key_of(request), session))
 
     async def _send_receipt(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome | None:
-        outcome = await self._mail.send_receipt(_key(request), session)
+        outcome = await self._mail.send_receipt(key_of(request), session)
         return self._told(outcome) if outcome else None
 
     def _told(self, outcome: MailOutcome) -> MailOutcome:
@@ -211,7 +210,7 @@ class Reconciler:
         kinds = news(request, session) if session and before else ()
         if before is None or session is None or not kinds:
             return _Taken(transition.refused(request, refusal, self._clock()))
-        order = _order(request, session, before)
+        order = order_of(request, session, before)
         match await tell_backend(self._dispatch, self._metrics, order, before.backend, kinds):
             case TryAgain(error, after):
                 untold = TryAgain(f"{refusal.message}, and the backend does not know: {error}", after)
@@ -223,7 +222,7 @@ class Reconciler:
 
     async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
         before = transition.tries_before(request)
-        order = _order(request, session, before)
+        order = order_of(request, session, before)
         backend = self._dispatch.backend_of(order, before)
         if isinstance(backend, Refuse):
             return _Taken(transition.refused(request, backend, self._clock()))
@@ -258,8 +257,8 @@ class Reconciler:
             return replace(looked, again_after=delay, failures=failures)
         return Looked(request, delay, failures)
 
-    async def _write(self, request: FulfillmentRequest, status: Status, failures: int) -> Looked:
-        """Write the status if it says something new, and tell when to look again."""
+    async def _write(self, request: FulfillmentRequest, status: Status, failures: int, *, tried: bool = True) -> Looked:
+        """Write the status if it says something new, and tell when to look again: at once, if nothing was tried."""
         if status != request.status:
             written = await self._write_until_done(request, status)
             if written is None:
@@ -271,7 +270,7 @@ class Reconciler:
                 return Looked(request, None)
             case LookAt(at):
                 return Looked(request, at - self._clock())
-            case LookNow() if self._is_news(request):
+            case LookNow() if not tried or self._is_news(request):
                 return Looked(request, timedelta(0))
             case LookNow():  # something is still to do, and was just tried
                 return Looked(request, self._pace.trouble.delay(failures + 1), failures + 1)
@@ -299,29 +298,3 @@ class Reconciler:
                 _log.warning("reconcile.status_not_written", message=str(error), again_after=delay)
                 await asyncio.sleep(delay)
         raise AssertionError("the count never ends")  # pragma: no cover
-
-
-def _order(request: FulfillmentRequest, session: CheckoutSession, before: Fulfillment | None) -> PaidOrder:
-    return PaidOrder(
-        _key(request),
-        request.metadata.namespace,
-        request.spec.session,
-        session,
-        in_progress=before is not None and before.accepted_at is not None,
-        callback=_callback_since(request, before),
-        uid=request.metadata.uid,
-        retry=newest_retry(request),
-    )
-
-
-def _callback_since(request: FulfillmentRequest, before: Fulfillment | None) -> Callback | None:
-    """Return the backend's callback, unless it is about an earlier try."""
-    callback = request.spec.callback
-    if callback is None or before is None or callback.observed_at is None or callback.observed_at < before.started_at:
-        return None
-    return callback
-
-
-def _key(request: FulfillmentRequest) -> str:
-    """The order's idempotency key: its only possible name, so it is the same wherever the order is handled."""
-    return request.metadata.name

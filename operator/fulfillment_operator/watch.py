@@ -22,7 +22,6 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
-from fulfillment_operator.odd_annotations import odd_annotations
 from fulfillment_runtime.exits import UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -77,8 +76,7 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
                 message=f"{error}: install the CustomResourceDefinition of this version",
             )
             return
-        odd = odd_annotations(request, event["object"]["metadata"].get("annotations", {}))
-        loop.call_soon_threadsafe(controller.observe, request, odd)
+        loop.call_soon_threadsafe(controller.observe, request)
 
     async def operate() -> None:
         await kopf.operator(

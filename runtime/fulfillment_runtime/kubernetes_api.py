@@ -12,7 +12,7 @@ from kubernetes.aio import client
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, Payment, Sale, Spec
+from fulfillment_api.spec import Callback, Payment, RefusedCallback, Sale, Spec
 from fulfillment_api.status import Status
 from fulfillment_runtime.kubernetes_errors import (
     RequestChangedError,
@@ -108,6 +108,16 @@ class KubernetesApi:
         """
         absent = {"reference": None, "message": None}  # as a merge patch removes what an earlier callback said
         await self._update(request, {"callback": absent | msgspec.to_builtins(callback)})
+
+    async def update_refused_callback(self, request: FulfillmentRequest, refused: RefusedCallback) -> None:
+        """Write that a callback was refused, onto exactly the version that was read.
+
+        Raises:
+            RequestChangedError: it changed since; read it and decide again.
+            RequestGoneError: it was deleted since.
+            RequestRefusedError: the API server refuses the content.
+        """
+        await self._update(request, {"refusedCallback": msgspec.to_builtins(refused)})
 
     async def update_sale(self, request: FulfillmentRequest, sale: Sale) -> None:
         """Write what Stripe said of what came after Checkout, onto exactly the version that was read.

@@ -15,7 +15,7 @@ from msgspec import Struct
 from standardwebhooks import Webhook as StandardWebhook
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_api.spec import Callback, CallbackResult, RefusedCallback
 from fulfillment_api.status import Phase
 from fulfillment_runtime.settings import Secret
 
@@ -181,3 +181,38 @@ def news_in(word: Word, request: FulfillmentRequest, now: datetime) -> Callback 
             return None
         raise CallbackError(CallbackOutcome.ENDED, "an earlier callback said that the order is done")
     return callback
+
+
+_SHOWN = {
+    CallbackOutcome.NO_SIGNATURE,
+    CallbackOutcome.WRONG_SIGNATURE,
+    CallbackOutcome.STALE_SIGNATURE,
+    CallbackOutcome.ANOTHER_ORDER,
+    CallbackOutcome.MALFORMED,
+}
+
+
+def is_shown(outcome: CallbackOutcome) -> bool:
+    """Tell whether the order shall show that a callback about it was refused for this."""
+    return outcome in _SHOWN
+
+
+def refusal_in(error: CallbackError, request: FulfillmentRequest, now: datetime) -> RefusedCallback | None:
+    """Tell what an order that waits for a callback shall show of one that was refused; None: it shows one already.
+
+    Anybody can send such a callback, so one for each time that the order was handed over is enough.
+
+    Args:
+        error: why it was refused.
+        request: the order as it stands in the cluster.
+        now: the time.
+    """
+    status, known, believed = request.status, request.spec.refused_callback, request.spec.callback
+    fulfillment = status.fulfillment if status and status.phase is not Phase.FULFILLED else None
+    if fulfillment is None or fulfillment.accepted_at is None:
+        return None
+    if known is not None and known.observed_at >= fulfillment.started_at:
+        return None
+    if believed is not None and believed.observed_at is not None and believed.observed_at >= fulfillment.started_at:
+        return None
+    return RefusedCallback(message=str(error)[:_LONGEST_MESSAGE], observed_at=max(now, fulfillment.accepted_at))

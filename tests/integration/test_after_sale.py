@@ -8,16 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 
-from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus, Sale, SaleKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome
 from order_endpoint import order_endpoint
-from running_operator import ADDRESS, WITHIN, AtWork, Shop, at_work, open_shop
+from running_operator import WITHIN, AtWork, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 SOON = {"after_sale_interval": timedelta(seconds=0.2)}
@@ -103,13 +101,6 @@ async def seen_to(shop: Shop, name: str, *conditions: ConditionType) -> Fulfillm
     )
 
 
-async def annotate(shop: Shop, name: str, **annotations: str | None) -> None:
-    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
-    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
-        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
-    )
-
-
 @pytest.mark.parametrize(
     ("kind", "reason", "condition"),
     [
@@ -127,7 +118,7 @@ async def test_what_comes_before_the_fulfillment_stops_it(
         request = await shop.becomes(name, Phase.FAILED, reason)
         assert has(request, condition)
         assert has(request, ConditionType.PAID)
-        await annotate(shop, name, retry="1")
+        await shop.annotate(name, retry="1")
         await until(shop, name, lambda each: bool(each.status and each.status.obeyed), "tried again")
         assert (await shop.requests.get(name)).status.phase is Phase.FAILED  # type: ignore[union-attr] # it has one
     assert endpoint.came == []
@@ -242,7 +233,7 @@ async def test_of_an_order_completed_by_hand_no_backend_is_told(shop: Shop, endp
     async with at_work(shop, **by_http(endpoint)):
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         await shop.becomes(name, Phase.AWAITING_PAYMENT)
-        await annotate(shop, name, complete="cash")
+        await shop.annotate(name, complete="cash")
         request = await shop.becomes(name, Phase.FULFILLED, "CompletedByHand")
         await hint(shop, name, SaleKind.REFUNDED)
         await seen_to(shop, name)
@@ -275,7 +266,7 @@ async def test_a_dispute_is_a_level_until_it_is_acknowledged(shop: Shop) -> None
         await becomes(operator, "disputed", (1, 0))
     async with at_work(shop, **SOON) as operator:
         await becomes(operator, "disputed", (1, 0))
-        await annotate(shop, name, acknowledged="Disputed: evidence sent")
+        await shop.annotate(name, acknowledged="Disputed: evidence sent")
         await becomes(operator, "disputed", (0, 1))
         await becomes(operator, "refunded", (0, 0))
 

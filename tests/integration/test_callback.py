@@ -10,17 +10,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from kubernetes.aio import client
 from standardwebhooks import Webhook
 
 from fulfillment_api import names
 from fulfillment_api.names import request_name
-from fulfillment_api.status import Phase
+from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_runtime.settings import Secret
-from running_operator import ADDRESS, Shop, at_work, open_shop
+from running_operator import Shop, at_work, open_shop
 from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -116,7 +115,7 @@ async def test_a_callback_may_refuse_and_a_person_may_ask_again(shop: Shop, slow
         await shop.becomes(name, Phase.FULFILLING, "HandedOver")
         assert await slow.call_back(name, {"result": "refused", "message": "sold out"}) == (200, "recorded")
         refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
-        await annotate(shop, name, retry="again")
+        await shop.annotate(name, retry="again")
         await shop.becomes(name, Phase.FULFILLING, "HandedOver")
         assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
         request = await shop.becomes(name, Phase.FULFILLED)
@@ -164,6 +163,27 @@ async def test_what_is_not_taken(shop: Shop, slow: SlowShop) -> None:
     assert (await shop.requests.get(name)).metadata.generation == 1
 
 
+async def test_a_refused_callback_is_shown_until_one_is_believed(shop: Shop, slow: SlowShop) -> None:
+    """In status, and as an Event, once: whoever sends the wrong ones can do no more. The order waits on."""
+    wrong = "the signature is not by FULFILLMENT_HTTP_SECRET: the same secret signs orders and callbacks"
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        assert await slow.call_back(name, {"result": "done"}, secret="whsec_AAAA") == (401, "wrong-signature")
+        message = f"a callback was refused: {wrong}"
+        assert await shop.says(name, ConditionType.CALLBACK_ACCEPTED, message) == ("False", "CallbackRefused")
+        before = await shop.requests.get(name)
+        assert await slow.call_back(name, b"[]") == (400, "malformed")
+        assert (await shop.requests.get(name)).spec == before.spec
+        assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert (await shop.events(name)).count(("Warning", "CallbackRefused")) == 1
+    assert request.status
+    found = request.status.condition(ConditionType.CALLBACK_ACCEPTED)
+    assert found
+    assert (found.status, found.reason) == ("True", "CallbackAccepted")
+
+
 async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
     shop: Shop, slow: SlowShop, control_plane: ControlPlane
 ) -> None:
@@ -209,11 +229,3 @@ async def test_a_manual_order_waits_for_a_person(shop: Shop) -> None:
     assert request.status is not None
     assert request.status.fulfillment is not None
     assert (request.status.fulfillment.backend, request.status.fulfillment.reference) == ("manual", "by-hand-7")
-
-
-async def annotate(shop: Shop, name: str, **annotations: str) -> None:
-    """As `kubectl annotate` does."""
-    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
-    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
-        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
-    )

@@ -8,13 +8,12 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from fulfillment_api import names
 from fulfillment_api.spec import PaymentStatus
-from fulfillment_api.status import Phase
+from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order, Outcome
 from order_endpoint import order_endpoint
-from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
+from running_operator import WITHIN, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -45,21 +44,13 @@ async def endpoint() -> AsyncIterator[Endpoint]:
         yield endpoint
 
 
-async def annotate(shop: Shop, name: str, **annotations: str | None) -> None:
-    """As `kubectl annotate` does; None takes one away."""
-    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
-    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
-        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
-    )
-
-
 async def test_a_failed_order_is_tried_again_once_for_each_wish(shop: Shop, endpoint: Endpoint) -> None:
     """With the same idempotency key; the wish that was followed stands in status."""
     async with at_work(shop, backend="http", http_url=endpoint.url):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
         endpoint.status = 200
-        await annotate(shop, name, retry="once more")
+        await shop.annotate(name, retry="once more")
         request = await shop.becomes(name, Phase.FULFILLED)
     assert request.status is not None
     assert request.status.obeyed is not None
@@ -74,7 +65,7 @@ async def test_a_wish_that_was_followed_is_not_followed_again_by_the_next_operat
     async with at_work(shop, backend="http", http_url=endpoint.url):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FAILED)
-        await annotate(shop, name, retry="1")
+        await shop.annotate(name, retry="1")
         async with asyncio.timeout(WITHIN), shop.watching(name) as changes:
             async for request in changes:
                 if request.status and request.status.obeyed:
@@ -88,13 +79,13 @@ async def test_a_wish_that_was_followed_is_not_followed_again_by_the_next_operat
 async def test_a_held_order_waits_and_goes_on(shop: Shop) -> None:
     """Held before the operator sees it, it is handed to nobody; let go, it is fulfilled."""
     name = await shop.sell(Order())
-    await annotate(shop, name, paused="the address is odd")
+    await shop.annotate(name, paused="the address is odd")
     async with at_work(shop):
         request = await shop.becomes(name, Phase.FULFILLING, "Paused")
         assert request.status is not None
         assert request.status.message == "a person holds the order: the address is odd"
         assert request.status.fulfillment is None
-        await annotate(shop, name, paused=None)
+        await shop.annotate(name, paused=None)
         await shop.becomes(name, Phase.FULFILLED, "Fulfilled")
     assert await shop.events(name) == [("Normal", "Paused"), ("Normal", "Fulfilled")]
 
@@ -104,7 +95,7 @@ async def test_an_order_is_completed_by_hand(shop: Shop, endpoint: Endpoint) -> 
     async with at_work(shop, backend="http", http_url=endpoint.url):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FAILED)
-        await annotate(shop, name, complete="parcel 7, by alice")
+        await shop.annotate(name, complete="parcel 7, by alice")
         request = await shop.becomes(name, Phase.FULFILLED, "CompletedByHand")
     assert request.status is not None
     assert request.status.fulfillment is not None
@@ -116,7 +107,7 @@ async def test_an_order_that_a_person_gave_up_is_not_fulfilled_by_news(shop: Sho
     async with at_work(shop, recheck_interval=timedelta(hours=6)):
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         await shop.becomes(name, Phase.AWAITING_PAYMENT)
-        await annotate(shop, name, fail="sold out")
+        await shop.annotate(name, fail="sold out")
         await shop.becomes(name, Phase.FAILED, "FailedByHand")
         await shop.hint(name, PaymentStatus.FAILED)
         async with asyncio.timeout(WITHIN), shop.watching(name) as changes:
@@ -125,26 +116,46 @@ async def test_an_order_that_a_person_gave_up_is_not_fulfilled_by_news(shop: Sho
                     break
         assert request.status is not None
         assert (request.status.phase, request.status.reason) == (Phase.FAILED, "FailedByHand")
-        await annotate(shop, name, fail=None, retry="2")
+        await shop.annotate(name, fail=None, retry="2")
         await shop.becomes(name, Phase.FAILED, "PaymentFailed")
     assert len(shop.mailbox.mails) == 1
 
 
 async def test_an_annotation_that_means_nothing_is_told(shop: Shop) -> None:
-    """As an Event, and in the metrics, once; the order goes on."""
+    """In status, as an Event, and in the metrics; the order goes on, and what was mended is shown as mended."""
+    empty = "the annotation checkout-fulfillment.dev/complete is empty: give it the reference of what was done"
+    unknown = (
+        "the annotation checkout-fulfillment.dev/retyr means nothing: did you mean checkout-fulfillment.dev/retry?"
+    )
     async with at_work(shop) as operator:
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         await shop.becomes(name, Phase.AWAITING_PAYMENT)
-        await annotate(shop, name, retyr="1")
-        await annotate(shop, name, complete=" ")
-        async with asyncio.timeout(WITHIN):
-            while [reason for _, reason in await shop.events(name)].count("OddAnnotation") < 2:  # noqa: ASYNC110 - Events are listed
-                await asyncio.sleep(0.05)
-        found = await client.CoreV1Api(shop.api).list_namespaced_event(shop.namespace)
-        assert sorted(each.message or "" for each in found.items if each.reason == "OddAnnotation") == [
-            "the annotation checkout-fulfillment.dev/complete is empty: give it the reference of what was done",
-            "the annotation checkout-fulfillment.dev/retyr means nothing: did you mean checkout-fulfillment.dev/retry?",
-        ]
+        await shop.annotate(name, retyr="1")
+        assert await shop.says(name, ConditionType.ANNOTATIONS_UNDERSTOOD, unknown) == ("False", "OddAnnotation")
+        await shop.annotate(name, complete=" ")
+        assert await shop.says(name, ConditionType.ANNOTATIONS_UNDERSTOOD, f"{empty}; {unknown}") == (
+            "False",
+            "OddAnnotation",
+        )
+        await shop.annotate(name, retyr=None, complete=None)
+        assert await shop.says(name, ConditionType.ANNOTATIONS_UNDERSTOOD, "every annotation is understood") == (
+            "True",
+            "Understood",
+        )
         assert await operator.metric("fulfillment_reconcile_errors_total", error="odd-annotation") == 2
         await shop.hint(name, PaymentStatus.FAILED)
         await shop.becomes(name, Phase.FAILED, "PaymentFailed")
+    found = await client.CoreV1Api(shop.api).list_namespaced_event(shop.namespace)
+    odd = [each.message for each in found.items if each.reason == "OddAnnotation"]
+    assert sorted(odd, key=str) == sorted([unknown, f"{empty}; {unknown}"])
+
+
+async def test_an_odd_annotation_keeps_no_instruction_waiting(shop: Shop) -> None:
+    """Both are seen to at once."""
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        await shop.annotate(name, retyr="1", complete="by hand 7")
+        request = await shop.becomes(name, Phase.FULFILLED, "CompletedByHand")
+    assert request.status
+    assert request.status.condition(ConditionType.ANNOTATIONS_UNDERSTOOD)

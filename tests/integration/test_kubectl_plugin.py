@@ -62,8 +62,8 @@ async def test_a_failed_order_is_tried_again(shop: Shop, alice: Plugin) -> None:
             0, f"{name} retried: fulfilled (Fulfilled): the backend log fulfilled the order\n", ""
         )
     request = await shop.requests.get(name)
-    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ by alice", request.metadata.annotations.retry)
-    assert not request.metadata.annotations.acknowledged
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ by alice", request.annotations.retry)
+    assert not request.annotations.acknowledged
     asked = [each for each in await shop.events(name) if each[1] in {"Acknowledged", "RetryAsked"}]
     assert asked == [("Normal", "Acknowledged"), ("Normal", "RetryAsked")]
     assert "retried by alice" in (await alice("show", name)).output
@@ -138,10 +138,10 @@ async def test_an_order_is_failed_by_hand_and_yet_tried_again(shop: Shop, alice:
     async with at_work(shop):
         said = await alice("fail", name, "--reason", "sold out")
         assert said.output.startswith(f"{name} failed: failed (FailedByHand): a person says that ")
-        value = (await shop.requests.get(name)).metadata.annotations.fail
+        value = (await shop.requests.get(name)).annotations.fail
         assert re.fullmatch(r"sold out \(20\S+Z by alice\)", value)
         assert "fulfilled (Fulfilled)" in (await alice("retry", name)).output
-    assert not (await shop.requests.get(name)).metadata.annotations.fail
+    assert not (await shop.requests.get(name)).annotations.fail
 
 
 async def test_when_nobody_obeys_it_says_what_to_check(shop: Shop, alice: Plugin) -> None:

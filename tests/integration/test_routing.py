@@ -3,14 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from kubernetes.aio import client
 
-from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import ConditionStatus, ConditionType, Fulfillment, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order
-from running_operator import ADDRESS, Shop, at_work, open_shop
+from running_operator import Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -28,14 +26,6 @@ def fulfillment(request: FulfillmentRequest) -> Fulfillment:
     assert request.status is not None
     assert request.status.fulfillment is not None
     return request.status.fulfillment
-
-
-async def annotate(shop: Shop, name: str, **annotations: str) -> None:
-    """As `kubectl annotate` does."""
-    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
-    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
-        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
-    )
 
 
 async def test_each_order_goes_where_its_route_leads(shop: Shop) -> None:
@@ -65,7 +55,7 @@ async def test_what_no_route_takes_waits_for_a_route(shop: Shop) -> None:
     assert paid.status is ConditionStatus.TRUE
     assert await shop.events(name) == [("Warning", "NoRoute")]
     async with at_work(shop, routes=f"{GIFTS}\n- {{backend: log}}", backend="none"):
-        await annotate(shop, name, retry="there is a route now")
+        await shop.annotate(name, retry="there is a route now")
         await shop.becomes(name, Phase.FULFILLED)
 
 
@@ -78,5 +68,5 @@ async def test_an_order_stays_with_the_backend_that_has_it(shop: Shop) -> None:
         other = await shop.sell(GIFT)
         assert fulfillment(await shop.becomes(other, Phase.FULFILLED)).backend == "log"
         assert fulfillment(await shop.requests.get(name)).backend == "manual"
-        await annotate(shop, name, retry="by the new routes")
+        await shop.annotate(name, retry="by the new routes")
         assert fulfillment(await shop.becomes(name, Phase.FULFILLED)).backend == "log"

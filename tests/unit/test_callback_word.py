@@ -3,15 +3,24 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from standardwebhooks import Webhook
 
 from builders import SESSION_ID, make_request
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_api.spec import Callback, CallbackResult, RefusedCallback
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_runtime.settings import Secret
-from fulfillment_service.callback_word import CallbackError, CallbackOutcome, Word, news_in, read_word
+from fulfillment_service.callback_word import (
+    CallbackError,
+    CallbackOutcome,
+    Word,
+    is_shown,
+    news_in,
+    read_word,
+    refusal_in,
+)
 
 SECRET = Secret("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD")
 NAME = request_name(SESSION_ID)
@@ -77,7 +86,13 @@ HANDED_OVER = NOW - timedelta(hours=1)
 BEFORE = HANDED_OVER - timedelta(hours=1)
 
 
-def order(phase: Phase | None, *, accepted: bool = True, callback: Callback | None = None) -> FulfillmentRequest:
+def order(
+    phase: Phase | None,
+    *,
+    accepted: bool = True,
+    callback: Callback | None = None,
+    refused: RefusedCallback | None = None,
+) -> FulfillmentRequest:
     status = None
     if phase:
         status = Status(
@@ -90,7 +105,8 @@ def order(phase: Phase | None, *, accepted: bool = True, callback: Callback | No
                 backend="http", attempts=1, started_at=HANDED_OVER, accepted_at=HANDED_OVER if accepted else None
             ),
         )
-    return make_request(status=status, callback=callback)
+    made = make_request(status=status, callback=callback)
+    return replace(made, spec=replace(made.spec, refused_callback=refused))
 
 
 def said(result: str, at: datetime = NOW, reference: str | None = None) -> Callback:
@@ -128,6 +144,39 @@ def test_what_is_news(request_: FulfillmentRequest, done: str, refused: str) -> 
         return "news" if found else "known"
 
     assert (done, refused) == (outcome("done"), outcome("refused"))
+
+
+WRONG = CallbackError(CallbackOutcome.WRONG_SIGNATURE, "not by our secret")
+
+
+def wrong(at: datetime) -> RefusedCallback:
+    return RefusedCallback(message="not by our secret", observed_at=at)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (order(Phase.FULFILLING), wrong(NOW)),
+        (order(Phase.FAILED), wrong(NOW)),
+        (order(None), None),
+        (order(Phase.FULFILLING, accepted=False), None),
+        (order(Phase.FULFILLED), None),
+        (order(Phase.FULFILLING, refused=wrong(NOW)), None),
+        (order(Phase.FULFILLING, refused=wrong(BEFORE)), wrong(NOW)),  # a person asked for another try
+        (order(Phase.FULFILLING, callback=said("refused")), None),
+        (order(Phase.FULFILLING, callback=said("refused", BEFORE)), wrong(NOW)),
+    ],
+)
+def test_which_refused_callback_an_order_shows(request_: FulfillmentRequest, expected: RefusedCallback | None) -> None:
+    """The first one while it waits for a callback: anybody could send more of them."""
+    assert expected == refusal_in(WRONG, request_, NOW)
+
+
+@pytest.mark.parametrize("outcome", CallbackOutcome)
+def test_which_refusals_orders_show(outcome: CallbackOutcome) -> None:
+    """Those that their backend's author must mend."""
+    shown = {"no-signature", "wrong-signature", "stale-signature", "another-order", "malformed"}
+    assert (outcome in shown) == is_shown(outcome)
 
 
 def test_a_callback_comes_after_the_hand_over_whatever_the_clock_says() -> None:
