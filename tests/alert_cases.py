@@ -130,8 +130,8 @@ COUNTS = (
     Count("CheckoutStatusNotWritten", ERRORS, 'error="kubernetes"', 5, hold=10),
     Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="try-again"', 30, 30),
     Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="refused"', 30, 30),
-    Count("CheckoutMailErrors", "fulfillment_mails_total", 'reason="MailRefused"', 60),
-    Count("CheckoutMailErrors", "fulfillment_mails_total", 'reason="MailUnavailable"', 60),
+    Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="payment-failed",reason="MailRefused"', 60),
+    Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="receipt",reason="MailUnavailable"', 60),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="503"', 5, hold=2),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="500"', 5, hold=2),
 )
@@ -285,7 +285,7 @@ OTHERS = (
         {EVENTS: f"0+1x30 30x{DAY + 60} 31x600"},
         {DAY + 60: {"CheckoutEventsMissing"}, DAY + 110: set()},
     ),
-    Case("mail is sent", {'fulfillment_mails_total{reason="MailSent",pod="a"}': "0+1x100"}, {50: set()}),
+    Case("mail is sent", {'fulfillment_mails_total{mail="receipt",reason="MailSent",pod="a"}': "0+1x100"}, {50: set()}),
     Case(
         "the webhook answers 200 and 400",
         {f'fulfillment_webhook_duration_seconds_count{{status="{each}",pod="w"}}': "0+1x100" for each in (200, 400)},

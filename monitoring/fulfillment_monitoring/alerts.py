@@ -181,12 +181,12 @@ ALERTS = (
     Alert(
         name="CheckoutMailErrors",
         expression=_increase(
-            "1h", "namespace, reason", "fulfillment_mails_total", 'reason=~"MailUnavailable|MailRefused"'
+            "1h", "namespace, mail, reason", "fulfillment_mails_total", 'reason=~"MailUnavailable|MailRefused"'
         )
         + " > 0",
         hold="0s",
         severity=Severity.WARNING,
-        summary="Mail to customers fails for {{ .Labels.reason }} in {{ .Labels.namespace }}",
+        summary="Mail to customers ({{ .Labels.mail }}) fails for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="A customer whose payment failed was not told, or did not get a receipt.",
     ),
     Alert(

@@ -141,9 +141,9 @@ _ORDERS: Sequence[Panel] = (
         runbook="CheckoutPaymentOverdue",
     ),
     Graph(
-        title="Mails about failed payments",
-        description="By what came of them, in a minute.",
-        queries=[_per_minute("reason", "fulfillment_mails_total")],
+        title="Mails to customers",
+        description="About failed payments, and receipts, by what came of them, in a minute.",
+        queries=[_per_minute("mail, reason", "fulfillment_mails_total")],
         unit=Unit.PER_MINUTE,
         width=8,
         stacked=True,

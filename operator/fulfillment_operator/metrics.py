@@ -67,6 +67,14 @@ class Trouble(StrEnum):
 
 
 @unique
+class MailKind(StrEnum):
+    """What a customer is mailed about."""
+
+    PAYMENT_FAILED = "payment-failed"
+    RECEIPT = "receipt"
+
+
+@unique
 class BackendResult(StrEnum):
     """What a backend made of an order."""
 
@@ -119,8 +127,8 @@ class OperatorMetrics:
         )
         self.mails = Counter(
             "fulfillment_mails_total",
-            "Mails to customers, by what came of them.",
-            ["reason"],
+            "Mails to customers, by what they are about and what came of them.",
+            ["mail", "reason"],
             registry=registry,
         )
         self.seconds_to_fulfill = Histogram(
@@ -162,8 +170,9 @@ class OperatorMetrics:
             self.backend_seconds.labels(backend)
             for result in BackendResult:
                 self.backend_attempts.labels(backend, result)
-        for reason in _MAIL_REASONS:
-            self.mails.labels(reason)
+        for mail in MailKind:
+            for reason in _MAIL_REASONS:
+                self.mails.labels(mail, reason)
         for kind in CONDITIONS:
             self.after_sale.labels(kind)
             for acknowledged in ("false", "true"):

@@ -33,7 +33,7 @@ from fulfillment_operator.decide import (
 )
 from fulfillment_operator.dispatch import Dispatch, result_of
 from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction
-from fulfillment_operator.metrics import OperatorMetrics, Trouble
+from fulfillment_operator.metrics import MailKind, OperatorMetrics, Trouble
 from fulfillment_operator.orders import key_of, order_of
 from fulfillment_operator.remarks import remarked
 from fulfillment_operator.stripe_api import StripeApi
@@ -189,15 +189,16 @@ class Reconciler:
                 assert_never(step)
 
     async def _tell(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome:
-        return self._told(await self._mail.tell_payment_failed(key_of(request), session))
+        outcome = await self._mail.tell_payment_failed(key_of(request), session)
+        return self._told(MailKind.PAYMENT_FAILED, outcome)
 
     async def _send_receipt(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome | None:
         outcome = await self._mail.send_receipt(key_of(request), session)
-        return self._told(outcome) if outcome else None
+        return self._told(MailKind.RECEIPT, outcome) if outcome else None
 
-    def _told(self, outcome: MailOutcome) -> MailOutcome:
-        self._metrics.mails.labels(outcome.reason).inc()
-        _log.info("reconcile.customer_told", reason=outcome.reason, message=outcome.message)
+    def _told(self, mail: MailKind, outcome: MailOutcome) -> MailOutcome:
+        self._metrics.mails.labels(mail, outcome.reason).inc()
+        _log.info("reconcile.customer_told", mail=mail, reason=outcome.reason, message=outcome.message)
         return outcome
 
     def _retries(self, before: Fulfillment | None) -> Retries:

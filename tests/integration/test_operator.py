@@ -89,7 +89,7 @@ async def test_a_delayed_payment_that_fails(shop: Shop) -> None:
         shop.stripe.world.settle(waiting.spec.session.id, Settlement.FAILED)
         await shop.hint(name, PaymentStatus.FAILED)
         request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
-        assert await operator.metric("fulfillment_mails_total", reason="MailSent") == 1
+        assert await operator.metric("fulfillment_mails_total", mail="payment-failed", reason="MailSent") == 1
         failed = {"phase": "failed", "reason": "PaymentFailed", "acknowledged": "false"}
         assert await operator.metric("fulfillment_requests", **failed) == 1
     assert conditions(request) == {

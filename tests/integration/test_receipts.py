@@ -32,7 +32,7 @@ async def test_the_customer_of_a_fulfilled_order_is_sent_one(shop: Shop) -> None
     async with at_work(shop, receipts=True) as operator:
         name = await shop.sell(Order(email="jenny@example.com"))
         request = await shop.becomes(name, Phase.FULFILLED)
-        assert await operator.metric("fulfillment_mails_total", reason="MailSent") == 1
+        assert await operator.metric("fulfillment_mails_total", mail="receipt", reason="MailSent") == 1
     assert notified(request) == (ConditionStatus.TRUE, "MailSent")
     (mail,) = shop.mailbox.mails
     assert (mail.subject, mail.recipients) == ("Your order at Harbour Goods is complete", ("jenny@example.com",))
@@ -44,7 +44,7 @@ async def test_a_mail_that_fails_holds_no_order_and_is_not_tried_again(shop: Sho
     async with at_work(shop, receipts=True) as operator:
         name = await shop.sell(Order())
         request = await shop.becomes(name, Phase.FULFILLED)
-        assert await operator.metric("fulfillment_mails_total", reason="MailUnavailable") == 1
+        assert await operator.metric("fulfillment_mails_total", mail="receipt", reason="MailUnavailable") == 1
     assert notified(request) == (ConditionStatus.FALSE, "MailUnavailable")
     async with at_work(shop, receipts=True):
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
