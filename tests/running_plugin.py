@@ -30,6 +30,16 @@ class Plugin:
     async def __call__(self, *arguments: str, stdin: str = "", namespace: str | None = None) -> Said:
         """Run it in the shop's namespace; in the context's, when `namespace` is empty."""
         where = ["-n", namespace or self.shop.namespace] if namespace != "" else []
+        return await self._kubectl("fulfillment", *arguments, *where, stdin=stdin)
+
+    async def candidates(self, *words: str) -> Said:
+        """Ask kubectl how a command line may go on, as its completion scripts do, in the context's namespace.
+
+        The last word is incomplete, and may be empty.
+        """
+        return await self._kubectl("__complete", "fulfillment", *words)
+
+    async def _kubectl(self, *arguments: str, stdin: str = "") -> Said:
         environ = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -37,9 +47,7 @@ class Plugin:
         }
         process = await asyncio.create_subprocess_exec(
             self.shop.control_plane.kubectl,
-            "fulfillment",
             *arguments,
-            *where,
             env=environ,
             stdin=PIPE,
             stdout=PIPE,

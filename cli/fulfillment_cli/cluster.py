@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kubernetes.aio import client
+from msgspec import Raw
 
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
@@ -41,16 +42,23 @@ class Cluster:
     namespace: str
     requests: KubernetesApi
 
-    async def listed(self, phase: Phase | None) -> AsyncIterator[FulfillmentRequest]:
-        """List the requests in the order of their names; what makes no sense is left out.
+    async def listed(
+        self, phase: Phase | None, *, unfinished: bool = False
+    ) -> AsyncIterator[tuple[FulfillmentRequest, Raw]]:
+        """List the requests in the order of their names, each also as JSON; what makes no sense is left out.
+
+        Args:
+            phase: only those in this phase; None for all.
+            unfinished: none that is fulfilled, of which there may be very many.
 
         Raises:
             KubernetesError: as `KubernetesApi`'s methods do.
         """
-        async for page in pages(self.api, self.namespace, phase=phase, patience=PATIENCE):
+        also = f"status.phase!={Phase.FULFILLED}" if unfinished else None
+        async for page in pages(self.api, self.namespace, phase=phase, also=also, patience=PATIENCE):
             for each in page:
                 if each.request is not None:
-                    yield each.request
+                    yield each.request, each.content
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ import click
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_cli.asking import Asked, Asking, RefusedError, whom_to_look_for
+from fulfillment_cli.candidates import reasons, request_names
 from fulfillment_cli.cluster import AT_ONCE, PATIENCE, Cluster, Where, cluster_at_hand, named, of_each
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.wishes import LONGEST_REFERENCE, LONGEST_WORD, PAST, Asker, Verb, Wish, doubt, refusal
@@ -81,9 +82,13 @@ def _asking_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def _each_or_all(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
-        click.argument("name", nargs=-1),
+        click.argument("name", nargs=-1, shell_complete=request_names),
         click.option("--all", "every", is_flag=True, help="All that it can be asked of."),
-        click.option("--reason", help="With --all: only those for this reason, such as FulfillmentFailed."),
+        click.option(
+            "--reason",
+            shell_complete=reasons,
+            help="With --all: only those for this reason, such as FulfillmentFailed.",
+        ),
     ):
         function = option(function)
     return _asking_options(function)
@@ -118,7 +123,7 @@ def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's op
 @click.command()
 @_asking_options
 @click.option("--reason", default=None, callback=_word(LONGEST_WORD), help="Why.")
-@click.argument("name", nargs=-1, required=True)
+@click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def pause(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Hold an order: nothing is handed over, nobody is mailed."""
     _run(Wish(Verb.PAUSE, reason), **options)
@@ -132,7 +137,7 @@ def pause(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's option
     callback=_word(LONGEST_REFERENCE),
     help="What it was fulfilled by, such as a parcel's number.",
 )
-@click.argument("name", nargs=-1, required=True)
+@click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Say that an order is fulfilled. Nothing changes it afterwards."""
     _run(Wish(Verb.COMPLETE, reference), **options)
@@ -141,7 +146,7 @@ def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's 
 @click.command()
 @_asking_options
 @click.option("--reason", required=True, callback=_word(LONGEST_WORD), help="Why.")
-@click.argument("name", nargs=-1, required=True)
+@click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def fail(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Say that an order is not to be fulfilled, whatever Stripe says. Money is not given back: refund it at Stripe."""
     _run(Wish(Verb.FAIL, reason), **options)
@@ -206,7 +211,7 @@ async def _all(cluster: Cluster, verb: Verb, chosen: _Chosen) -> list[Fulfillmen
     phase = None if verb is Verb.RESUME else Phase.FAILED
     found = [
         each
-        async for each in cluster.listed(phase)
+        async for each, _ in cluster.listed(phase)
         if refusal(verb, each) is None
         and chosen.reason in {None, each.status and each.status.reason}
         and not (verb is Verb.ACKNOWLEDGE and each.is_acknowledged)

@@ -2,13 +2,16 @@
 
 import webbrowser
 from collections.abc import Sequence
+from typing import Any
 
 import click
 import msgspec
+from msgspec import Raw
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
+from fulfillment_cli.candidates import reasons, request_names
 from fulfillment_cli.cluster import PATIENCE, Cluster, Where, cluster_at_hand, named
 from fulfillment_cli.dashboard import dashboard_url
 from fulfillment_cli.options import cluster_options, now, run
@@ -23,27 +26,59 @@ _account = click.option("--account", help="The connected account (acct_…) of a
 @click.command("list")
 @cluster_options
 @click.option("--phase", type=click.Choice([each.value for each in Phase]), help="Only those in this phase.")
-@click.option("--reason", help="Only those for this reason, such as FulfillmentFailed.")
-@click.option("-o", "--output", type=click.Choice(["table", "name"]), default="table", help="What is printed.")
+@click.option("--reason", shell_complete=reasons, help="Only those for this reason, such as FulfillmentFailed.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "name", "json"]),
+    default="table",
+    show_default=True,
+    help="What is printed.",
+)
 def list_command(where: Where, phase: str | None, reason: str | None, output: str) -> None:
     """List the orders of a namespace.
 
     With -o name, for another command: kubectl fulfillment list -o name | xargs kubectl fulfillment show
     """
     found, namespace = run(_list(where, Phase(phase) if phase else None, reason))
-    if output == "name":
-        for each in found:
-            click.echo(f"{names.SINGULAR}.{names.GROUP}/{each.metadata.name}")
-    elif found:
-        click.echo(requests_table(found, now()))
-    else:
-        click.echo(f"No resources found in {namespace} namespace.", err=True)
+    requests = [request for request, _ in found]
+    match output:
+        case "json":
+            _print_json(_List([_without_managed_fields(content) for _, content in found]))
+        case "name":
+            for each in requests:
+                click.echo(f"{names.SINGULAR}.{names.GROUP}/{each.metadata.name}")
+        case _ if not requests:
+            click.echo(f"No resources found in {namespace} namespace.", err=True)
+        case _:
+            click.echo(requests_table(requests, now(), wide=output == "wide"))
 
 
-async def _list(where: Where, phase: Phase | None, reason: str | None) -> tuple[list[FulfillmentRequest], str]:
+async def _list(
+    where: Where, phase: Phase | None, reason: str | None
+) -> tuple[list[tuple[FulfillmentRequest, Raw]], str]:
     async with cluster_at_hand(where) as cluster:
-        found = [each async for each in cluster.listed(phase) if reason in {None, each.status and each.status.reason}]
+        found = [
+            (request, content)
+            async for request, content in cluster.listed(phase)
+            if reason in {None, request.status and request.status.reason}
+        ]
         return found, cluster.namespace
+
+
+class _List(msgspec.Struct, frozen=True, rename="camel"):
+    """Requests as the API server has them, in the list that kubectl prints, too."""
+
+    items: list[dict[str, Any]]
+    api_version: str = "v1"
+    kind: str = "List"
+
+
+def _without_managed_fields(content: Raw) -> dict[str, Any]:
+    """Leave out which program wrote which field, as kubectl does."""
+    request: dict[str, Any] = msgspec.json.decode(content)
+    request["metadata"].pop("managedFields", None)
+    return request
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -56,8 +91,10 @@ class _Page(msgspec.Struct, frozen=True):
 @click.command()
 @cluster_options
 @_account
-@click.option("-o", "--output", type=click.Choice(["page", "json"]), default="page", help="What is printed.")
-@click.argument("name", nargs=-1, required=True)
+@click.option(
+    "-o", "--output", type=click.Choice(["page", "json"]), default="page", show_default=True, help="What is printed."
+)
+@click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def show(where: Where, account: str | None, output: str, name: tuple[str, ...]) -> None:
     """Show an order, and what happened to it: payment, conditions, Events, attempts, and what a person asked for.
 
@@ -66,9 +103,13 @@ def show(where: Where, account: str | None, output: str, name: tuple[str, ...]) 
     pages = run(_show(where, [named(each, account) for each in name]))
     if output == "json":
         for page in pages:
-            click.echo(msgspec.json.format(msgspec.json.encode(page), indent=2))
+            _print_json(page)
     else:
         click.echo("\n\n".join(request_page(page.request, page.timeline, now()) for page in pages))
+
+
+def _print_json(content: msgspec.Struct) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
 
 
 async def _show(where: Where, wanted: Sequence[str]) -> list[_Page]:
@@ -92,7 +133,7 @@ async def _events(cluster: Cluster, request: FulfillmentRequest) -> list[PostedE
 @cluster_options
 @_account
 @click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
-@click.argument("name")
+@click.argument("name", shell_complete=request_names)
 def open_command(where: Where, account: str | None, name: str, *, only_print: bool) -> None:
     """Open the order's payment in the Stripe Dashboard."""
 

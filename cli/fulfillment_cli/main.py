@@ -1,19 +1,21 @@
 """The program `kubectl-fulfillment`, which kubectl finds on PATH and runs as `kubectl fulfillment`."""
 
+from typing import Any
+
 import click
 
 from fulfillment_cli import instructing, looking
-from fulfillment_cli.cluster import Where
-from fulfillment_cli.options import cluster_options
+from fulfillment_cli.options import where_options
+
+NAME = "kubectl fulfillment"
+"""What a person types."""
 
 
-@click.group(name="kubectl fulfillment", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(name=NAME, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="checkout-fulfillment")
-@cluster_options
-@click.pass_context
-def group(context: click.Context, /, where: Where) -> None:
+@where_options
+def group(**_where: Any) -> None:  # noqa: ANN401 - click's options, which each command reads
     """Look at orders that were paid with Stripe Checkout, and lend them a hand."""
-    context.obj = where
 
 
 for _command in (
@@ -32,4 +34,4 @@ for _command in (
 
 def main() -> None:
     """Run it under the name that a person typed."""
-    group(prog_name="kubectl fulfillment")
+    group(prog_name=NAME)

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -59,15 +60,37 @@ def namespace_at_hand(kubeconfig: str | None, context: str | None) -> str:
     Raises:
         SettingsError: there is neither a service account nor a usable kubeconfig.
     """
-    try:
-        if _is_of_a_pod(kubeconfig, context):
+    if _is_of_a_pod(kubeconfig, context):
+        try:
             return _OF_POD.read_text(encoding="utf-8").strip()
-        files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
+        except OSError as error:
+            raise SettingsError(f"no Kubernetes API to talk to: the pod's namespace cannot be read: {error}") from error
+    contexts, current = _contexts(kubeconfig)
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return str(chosen["context"].get("namespace") or "default")
+
+
+def contexts_at_hand(kubeconfig: str | None) -> list[str]:
+    """List the contexts of the kubeconfig.
+
+    Args:
+        kubeconfig: as `connect` takes it.
+
+    Raises:
+        SettingsError: there is no usable kubeconfig.
+    """
+    contexts, _ = _contexts(kubeconfig)
+    return [str(each["name"]) for each in contexts]
+
+
+def _contexts(kubeconfig: str | None) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Read the contexts of the kubeconfig, and its current one."""
+    files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
+    try:
         contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call] # the library's
     except (config.ConfigException, OSError) as error:
         raise SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {error}") from error
-    chosen = next((each for each in contexts if each["name"] == context), current)
-    return str(chosen["context"].get("namespace") or "default")
+    return contexts, current
 
 
 def _is_of_a_pod(kubeconfig: str | None, context: str | None) -> bool:
