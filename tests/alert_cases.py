@@ -134,6 +134,10 @@ COUNTS = (
     Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="receipt",reason="MailUnavailable"', 60),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="503"', 5, hold=2),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="500"', 5, hold=2),
+    *(
+        Count("CheckoutCallbackErrors", "fulfillment_callbacks_total", f'outcome="{outcome}"', 5, hold=2)
+        for outcome in ("unavailable", "blocked", "internal")
+    ),
 )
 
 
@@ -289,6 +293,14 @@ OTHERS = (
     Case(
         "the webhook answers 200 and 400",
         {f'fulfillment_webhook_duration_seconds_count{{status="{each}",pod="w"}}': "0+1x100" for each in (200, 400)},
+        {50: set()},
+    ),
+    Case(
+        "callbacks are recorded, and forged ones refused",
+        {
+            f'fulfillment_callbacks_total{{outcome="{each}",pod="w"}}': "0+1x100"
+            for each in ("recorded", "wrong-signature")
+        },
         {50: set()},
     ),
     Case("no webhook service is there", {}, {3: set(), 10: {"CheckoutWebhookDown"}}, {WEBHOOK}),

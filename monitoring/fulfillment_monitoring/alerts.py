@@ -215,6 +215,17 @@ ALERTS = (
         description="Events are not recorded. Stripe sends them again for up to three days.",
     ),
     Alert(
+        name="CheckoutCallbackErrors",
+        expression=_increase(
+            "5m", "namespace, outcome", "fulfillment_callbacks_total", 'outcome=~"unavailable|blocked|internal"'
+        )
+        + " > 0",
+        hold="2m",
+        severity=Severity.CRITICAL,
+        summary="Callbacks cannot be recorded ({{ .Labels.outcome }}) in {{ .Labels.namespace }}",
+        description="The backend says what became of orders, and it is not recorded. It has to send it again.",
+    ),
+    Alert(
         name="CheckoutWebhookDown",
         expression=f"absent({_in('fulfillment_webhook_in_flight')})",
         hold="5m",

@@ -64,8 +64,10 @@ class Callbacks:
             headers: the request's headers, by their names in lower case.
             secret: the Standard Webhooks secret.
         """
+        time = asyncio.get_running_loop().time
+        started = time()
         try:
-            outcome = await self._handle(read_body, name, headers, secret)
+            outcome = await self._handle(read_body, name, headers, secret, started)
         except CallbackError as error:
             outcome = error.outcome
             complain = _log.error if outcome is CallbackOutcome.BLOCKED else _log.warning
@@ -81,13 +83,18 @@ class Callbacks:
             answer = Answer(outcome.status, {"error": outcome, "detail": detail})
         else:
             answer = Answer(outcome.status, {"result": outcome, "request": name})
-        self.metrics.came(outcome)
+        self.metrics.answered(outcome, time() - started)
         return answer
 
     async def _handle(
-        self, read_body: Callable[[], Awaitable[bytes]], name: str, headers: Mapping[str, str], secret: Secret
+        self,
+        read_body: Callable[[], Awaitable[bytes]],
+        name: str,
+        headers: Mapping[str, str],
+        secret: Secret,
+        started: float,
     ) -> CallbackOutcome:
-        deadline = asyncio.get_running_loop().time() + self.deadline.total_seconds()
+        deadline = started + self.deadline.total_seconds()
         try:
             async with asyncio.timeout_at(deadline):
                 body = await read_body()

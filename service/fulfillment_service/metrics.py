@@ -102,9 +102,16 @@ class CallbackMetrics:
             ["outcome"],
             registry=registry,
         )
+        self._seconds = Histogram(
+            "fulfillment_callback_duration_seconds",
+            "Time from a callback's head to its answer.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
         for outcome in CallbackOutcome:
             self._callbacks.labels(outcome)
 
-    def came(self, outcome: CallbackOutcome) -> None:
-        """Count a callback."""
+    def answered(self, outcome: CallbackOutcome, seconds: float) -> None:
+        """Count a callback, and note how long its answer took."""
         self._callbacks.labels(outcome).inc()
+        self._seconds.observe(seconds)

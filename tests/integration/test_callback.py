@@ -106,6 +106,7 @@ async def test_the_callback_fulfills_the_order(shop: Shop, slow: SlowShop) -> No
     assert slow.keys == [name]
     assert await slow.webhook.metric("fulfillment_callbacks_total", outcome="recorded") == 1
     assert await slow.webhook.metric("fulfillment_callbacks_total", outcome="unchanged") == 1
+    assert await slow.webhook.metric("fulfillment_callback_duration_seconds_count") == 3
 
 
 async def test_a_callback_may_refuse_and_a_person_may_ask_again(shop: Shop, slow: SlowShop) -> None:
