@@ -1,25 +1,23 @@
 """What comes after the sale, on a real API server with a running operator: refunds, disputes, expiries."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
 
-from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import PaymentStatus, Sale, SaleKind
-from fulfillment_api.status import ConditionStatus, ConditionType, Phase
+from after_sale_news import SOON, come_after, has, hint, seen_to, until
+from fulfillment_api.spec import PaymentStatus, SaleKind
+from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome
 from order_endpoint import order_endpoint
 from running_operator import WITHIN, AtWork, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
-SOON = {"after_sale_interval": timedelta(seconds=0.2)}
-ENDED = {SaleKind.REFUNDED: AfterSale.REFUNDED, SaleKind.DISPUTED: AfterSale.DISPUTED}
 
 
 @pytest.fixture
@@ -54,51 +52,6 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 def by_http(endpoint: Endpoint, **changes: Any) -> dict[str, Any]:
     return {**SOON, "backend": "http", "http_url": endpoint.url, **changes}
-
-
-async def hint(shop: Shop, name: str, kind: SaleKind, *, ago: timedelta = timedelta(0)) -> None:
-    """Write the hint of an event, as the webhook service does."""
-    observed = datetime.now(UTC).replace(microsecond=0) - ago
-    await shop.requests.update_sale(await shop.requests.get(name), Sale(kind=kind, event="evt_1", observed_at=observed))
-
-
-async def come_after(shop: Shop, name: str, kind: SaleKind) -> None:
-    """Let Stripe know of it, and hint at it."""
-    request = await shop.requests.get(name)
-    shop.stripe.world.come_after(request.spec.session.id, ENDED[kind])
-    await hint(shop, name, kind)
-
-
-async def until(shop: Shop, name: str, holds: Callable[[FulfillmentRequest], bool], what: str) -> FulfillmentRequest:
-    last: FulfillmentRequest | None = None
-    try:
-        async with asyncio.timeout(WITHIN), shop.watching(name) as changes:
-            async for request in changes:
-                if holds(request):
-                    return request
-                last = request
-    except TimeoutError:
-        pass
-    raise AssertionError(f"{name} was not {what}: it was {last}")
-
-
-def has(request: FulfillmentRequest, kind: ConditionType) -> bool:
-    found = request.status and request.status.condition(kind)
-    return bool(found and found.status is ConditionStatus.TRUE)
-
-
-async def seen_to(shop: Shop, name: str, *conditions: ConditionType) -> FulfillmentRequest:
-    """Wait until the newest hint was looked at, and the conditions show what it was about."""
-    return await until(
-        shop,
-        name,
-        lambda request: (
-            request.status is not None
-            and request.status.observed_generation == request.metadata.generation
-            and all(has(request, each) for each in conditions)
-        ),
-        f"seen to, with {conditions}",
-    )
 
 
 @pytest.mark.parametrize(
