@@ -114,6 +114,16 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
         ]
         | None
     ) = field(default=None, name="FULFILLMENT_JOB_TEMPLATE")
+    job_after_sale_template: (
+        Annotated[
+            str,
+            Meta(
+                description="the Job that the job backend makes of an order that was refunded or disputed, likewise; "
+                "none: it makes no such Job"
+            ),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_JOB_AFTER_SALE_TEMPLATE")
     smtp_host: Annotated[str, Meta(description="the mail server; without one nobody is mailed")] | None = field(
         default=None, name="FULFILLMENT_SMTP_HOST"
     )
@@ -157,7 +167,9 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
         if "job" in self.routing.backends and self.job_template is None:
             raise ValueError("FULFILLMENT_JOB_TEMPLATE is not set: the job backend makes Jobs of it")
         if self.job_template is not None:
-            parse_template(self.job_template)
+            parse_template(self.job_template, "FULFILLMENT_JOB_TEMPLATE")
+        if self.job_after_sale_template is not None:
+            parse_template(self.job_after_sale_template, "FULFILLMENT_JOB_AFTER_SALE_TEMPLATE")
         if self.smtp_host is not None and self.mail_from is None:
             raise ValueError("FULFILLMENT_MAIL_FROM is not set: mails need a sender")
         if self.receipts and self.smtp_host is None:

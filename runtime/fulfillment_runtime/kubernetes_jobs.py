@@ -12,11 +12,18 @@ from kubernetes.aio.client.exceptions import ApiException
 from msgspec import Struct, field
 
 from fulfillment_runtime.kubernetes_access import Rule
-from fulfillment_runtime.kubernetes_errors import RequestExistsError, RequestGoneError, translated_errors
+from fulfillment_runtime.kubernetes_errors import (
+    RequestChangedError,
+    RequestExistsError,
+    RequestGoneError,
+    translated_errors,
+)
 
 RULES = (
     Rule("create", "jobs"),
     Rule("get", "jobs"),
+    Rule("list", "jobs"),
+    Rule("delete", "jobs"),
     Rule("create", "secrets"),
     Rule("list", "pods"),
     Rule("get", "pods/log"),
@@ -40,9 +47,13 @@ class Job:
 
     name: str
     uid: str
+    version: str
+    """Its resourceVersion: another one, once anything about it changes."""
     owner: str | None
     """The uid of the object that it belongs to."""
     created_at: datetime
+    is_stopping: bool
+    """Whether it is being deleted, and its pods before it."""
     end: JobEnd | None
     """None: it is not done."""
     why: str
@@ -78,7 +89,7 @@ class JobApi:
         """
         with translated_errors(conflict=RequestExistsError):
             created = await self._create(manifest)
-        return _typed(created)
+        return _read(created)
 
     async def read(self, name: str) -> Job | None:
         """Read a Job; None when there is none."""
@@ -89,7 +100,37 @@ class JobApi:
                 )
         except RequestGoneError:
             return None
-        return _typed(found)
+        return _read(found)
+
+    async def labelled(self, selector: str) -> list[Job]:
+        """List Jobs by a label selector, as they stand now."""
+        with translated_errors():
+            found = await self._objects.list_namespaced_custom_object(
+                **self._address, label_selector=selector, _request_timeout=self._timeout
+            )
+        return [_typed(each) for each in msgspec.convert(found, _Jobs).items]
+
+    async def stop(self, job: Job) -> None:
+        """Let a Job end: delete it, which it survives until its pods are gone.
+
+        That is the foreground cascading deletion of Kubernetes ("Garbage Collection"). One that is gone is let be.
+
+        Raises:
+            RequestChangedError: it changed since it was read, so it may have ended by itself.
+        """
+        seen = client.V1Preconditions(uid=job.uid, resource_version=job.version)
+        try:
+            with translated_errors():
+                await self._objects.delete_namespaced_custom_object(
+                    **self._address,
+                    name=job.name,
+                    body=client.V1DeleteOptions(propagation_policy="Foreground", preconditions=seen),
+                    _request_timeout=self._timeout,
+                )
+        except RequestGoneError:
+            return
+        except RequestChangedError as error:
+            raise RequestChangedError(f"the Job {job.name} changed while it was to be stopped") from error
 
     async def give_secret(self, job: Job, files: dict[str, str]) -> None:
         """Make the Secret of a Job's name, which goes with it, unless there is one.
@@ -155,7 +196,9 @@ class _OwnerReference(Struct):
 class _ObjectMeta(Struct, rename="camel"):
     name: str
     uid: str
+    resource_version: str
     creation_timestamp: datetime
+    deletion_timestamp: datetime | None = None
     owner_references: list[_OwnerReference] = []
 
 
@@ -177,14 +220,32 @@ class _Job(Struct):
     status: _JobStatus = field(default_factory=_JobStatus)
 
 
-def _typed(found: object) -> Job:
-    job = msgspec.convert(found, _Job)
+class _Jobs(Struct):
+    """batch/v1 JobList, as far as it is read."""
+
+    items: list[_Job] = []
+
+
+def _read(found: object) -> Job:
+    return _typed(msgspec.convert(found, _Job))
+
+
+def _typed(job: _Job) -> Job:
     true = {each.type: each for each in job.status.conditions if each.status == "True"}
     failed = true.get("Failed")
     end = JobEnd.COMPLETE if "Complete" in true else JobEnd.FAILED if failed else None
     owner = job.metadata.owner_references[0].uid if job.metadata.owner_references else None
     why = f"{failed.reason}: {failed.message}" if failed else ""
-    return Job(job.metadata.name, job.metadata.uid, owner, job.metadata.creation_timestamp, end, why)
+    return Job(
+        name=job.metadata.name,
+        uid=job.metadata.uid,
+        version=job.metadata.resource_version,
+        owner=owner,
+        created_at=job.metadata.creation_timestamp,
+        is_stopping=job.metadata.deletion_timestamp is not None,
+        end=end,
+        why=why,
+    )
 
 
 def _failed_container(pod: client.V1Pod) -> str | None:

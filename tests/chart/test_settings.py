@@ -28,6 +28,7 @@ MOUNTED = {
     "http/secret": "whsec_c2VjcmV0",
     "backend/routes.yaml": "- {backend: log}",
     "backend/job.yaml": "spec: {template: {spec: {containers: []}}}",
+    "backend/after-sale-job.yaml": "spec: {template: {spec: {containers: [{}]}}}",
     "smtp/username": "shop",
     "smtp/password": "secret",
     "mail-templates/payment_failed.txt": "Sorry.",

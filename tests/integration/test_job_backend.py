@@ -18,60 +18,16 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User, make_credentials
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError
+from order_jobs import JOB, RULES, TEMPLATE, end, open_shop_with_jobs
 from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-RULES = (
-    client.V1PolicyRule(api_groups=["batch"], resources=["jobs"], verbs=["create", "get"]),
-    client.V1PolicyRule(api_groups=[""], resources=["secrets"], verbs=["create"]),
-    client.V1PolicyRule(api_groups=[""], resources=["pods"], verbs=["list"]),
-    client.V1PolicyRule(api_groups=[""], resources=["pods/log"], verbs=["get"]),
-)
-"""What the chart's Role allows the operator for this backend, beside the rest."""
-
-TEMPLATE = """
-spec:
-  template:
-    spec:
-      containers:
-        - name: ship
-          image: shop/ship:7
-"""
-JOB = {"backend": "job", "job_template": TEMPLATE}
-
 
 @pytest.fixture
 async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        for rule in RULES:
-            await control_plane.grant(User.OPERATOR, namespace, [rule])
+    async with open_shop_with_jobs(control_plane, namespace) as shop:
         yield shop
-
-
-async def end(shop: Shop, name: str, kind: str, **why: str) -> None:
-    """End a Job as the Job controller does."""
-    jobs = client.BatchV1Api(shop.api)
-    job = await jobs.read_namespaced_job(name, shop.namespace)
-    assert job.metadata is not None
-    now = job.metadata.creation_timestamp
-    before = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[kind]
-    conditions = [
-        client.V1JobCondition(type=each, status="True", last_transition_time=now, last_probe_time=now, **why)
-        for each in (before, kind)
-    ]
-    job.status = client.V1JobStatus(
-        start_time=now, completion_time=now if kind == "Complete" else None, conditions=conditions
-    )
-    await jobs.replace_namespaced_job_status(name, shop.namespace, job)
-
-
-async def annotate(shop: Shop, name: str, **annotations: str) -> None:
-    """As `kubectl annotate` does."""
-    body = {"metadata": {"annotations": {f"{names.GROUP}/{key}": value for key, value in annotations.items()}}}
-    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
-        **ADDRESS, namespace=shop.namespace, name=name, body=body, _content_type="application/merge-patch+json"
-    )
 
 
 async def test_a_job_that_completes_fulfills_the_order(shop: Shop) -> None:
@@ -125,7 +81,7 @@ async def test_a_job_that_fails_is_a_refusal_and_another_try_is_another_job(shop
         await shop.becomes(name, Phase.FULFILLING, "HandedOver")
         await end(shop, name, "Failed", reason="BackoffLimitExceeded", message="Job has reached its limit")
         refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
-        await annotate(shop, name, retry="after the fix")
+        await shop.annotate(name, retry="after the fix")
         waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
         assert waiting.status is not None
         assert waiting.status.fulfillment is not None
@@ -183,6 +139,7 @@ async def test_another_ones_job_in_the_way_is_refused(shop: Shop) -> None:
     assert f"there is a Job named {name} that is not this order's" in refused.status.message
 
 
+@pytest.mark.parametrize("setting", ["job_template", "job_after_sale_template"])
 @pytest.mark.parametrize(
     ("template", "message"),
     [
@@ -191,11 +148,13 @@ async def test_another_ones_job_in_the_way_is_refused(shop: Shop) -> None:
     ],
 )
 async def test_a_template_that_the_api_server_refuses_is_found_at_start(
-    shop: Shop, template: str, message: str
+    shop: Shop, setting: str, template: str, message: str
 ) -> None:
     """By a dry run: nothing is made, and the line names the place."""
-    with pytest.raises(SettingsError, match="FULFILLMENT_JOB_TEMPLATE: the API server refuses the Job: ") as refused:
-        async with at_work(shop, backend="job", job_template=template):
+    with pytest.raises(
+        SettingsError, match=f"FULFILLMENT_{setting.upper()}: the API server refuses the Job: "
+    ) as refused:
+        async with at_work(shop, **JOB | {setting: template}):
             pass
     assert message in str(refused.value)
     assert (await client.BatchV1Api(shop.api).list_namespaced_job(shop.namespace)).items == []

@@ -8,9 +8,10 @@ import yaml
 
 from builders import make_request, make_session
 from fulfillment_api.names import request_name
+from fulfillment_api.spec import SaleKind
 from fulfillment_operator.backends.interface import PaidOrder
-from fulfillment_operator.backends.job import environment_of, job_name
-from fulfillment_operator.backends.job_manifest import Owner, job_manifest, parse_template
+from fulfillment_operator.backends.job_manifest import Owner, Purpose, job_manifest, parse_template
+from fulfillment_operator.backends.job_purpose import environment_of, job_name, to_fulfill, to_see_to
 
 TEMPLATE = """
 metadata:
@@ -36,14 +37,18 @@ ORDER = PaidOrder("cs-1", "shop", make_request().spec.session, SESSION, uid="u-1
 DEADLINE = timedelta(hours=72)
 
 
-def made(template: str = TEMPLATE, environment: dict[str, str] | None = None) -> dict[str, Any]:
-    return job_manifest(parse_template(template), "cs-1", Owner("cs-1", "u-1"), environment or {}, DEADLINE)
+PURPOSE = Purpose("cs-1", Owner("cs-1", "u-1"), {"checkout-fulfillment.dev/request": "cs-1"}, {"ORDER_KEY": "cs-1"})
+SETTING = "FULFILLMENT_JOB_TEMPLATE"
+
+
+def made(template: str = TEMPLATE) -> dict[str, Any]:
+    return job_manifest(parse_template(template, SETTING), PURPOSE, DEADLINE)
 
 
 def test_the_template_is_kept_and_the_order_is_added() -> None:
     """Every container finds the order at one place, and what identifies it in its environment."""
     mount = {"name": "checkout-fulfillment-order", "mountPath": "/order", "readOnly": True}
-    assert made(environment={"ORDER_KEY": "cs-1"}) == {
+    assert made() == {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -112,9 +117,9 @@ def test_what_the_template_says_wins(key: str, value: int) -> None:
 
 def test_the_template_itself_is_not_changed() -> None:
     """One order's Job leaves nothing in the next one's."""
-    template = parse_template(TEMPLATE)
-    first = job_manifest(template, "cs-1", Owner("cs-1", "u-1"), {"A": "1"}, DEADLINE)
-    assert first == job_manifest(template, "cs-1", Owner("cs-1", "u-1"), {"A": "1"}, DEADLINE)
+    template = parse_template(TEMPLATE, SETTING)
+    first = job_manifest(template, PURPOSE, DEADLINE)
+    assert first == job_manifest(template, PURPOSE, DEADLINE)
 
 
 def test_nothing_personal_stands_in_the_job() -> None:
@@ -141,6 +146,20 @@ def test_each_try_that_a_person_asks_for_has_a_job_of_its_own() -> None:
     assert all(each.startswith(request_name("cs_test_1")) and len(each) <= 63 for each in names)
 
 
+@pytest.mark.parametrize("kind", [SaleKind.REFUNDED, SaleKind.DISPUTED])
+def test_what_comes_after_the_sale_has_a_job_of_its_own(kind: SaleKind) -> None:
+    """Told from the Job that fulfills the order by its name, its label and a variable; another try is no other Job."""
+    order = PaidOrder("cs-1", "shop", ORDER.reference, SESSION, uid="u-1", retry="once more")
+    fulfilling = to_fulfill(ORDER)
+    assert fulfilling.labels == {"checkout-fulfillment.dev/request": "cs-1"}
+    assert to_see_to(order, kind) == Purpose(
+        f"cs-1-{kind}",
+        fulfilling.owner,
+        {**fulfilling.labels, "checkout-fulfillment.dev/after-sale": kind},
+        {**fulfilling.environment, "AFTER_SALE": kind},
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -155,5 +174,5 @@ def test_each_try_that_a_person_asks_for_has_a_job_of_its_own() -> None:
 def test_what_is_no_template(text: str, message: str) -> None:
     """Refused with the place that is wrong."""
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - the message is compared below
-        parse_template(text)
+        parse_template(text, SETTING)
     assert message in str(refused.value)

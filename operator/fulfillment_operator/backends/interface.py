@@ -106,6 +106,24 @@ class HearsAfterSale(Protocol):
         """
 
 
+@runtime_checkable
+class Stoppable(Protocol):
+    """What a backend may do beside fulfilling: leave off an order, since a person ended it by hand."""
+
+    async def stop(self, key: str, uid: str) -> TryAgain | None:
+        """Begin to stop what is at work on an order. What is not at work is let be.
+
+        It comes again after `TryAgain` and after a restart.
+
+        Args:
+            key: the order's idempotency key.
+            uid: the request's uid in the cluster.
+
+        Returns:
+            Why it cannot be stopped now; None: nothing is at work, or it is about to end.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class BackendContext:
     """What a backend is made with. All of it outlives the backend."""

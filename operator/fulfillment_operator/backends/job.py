@@ -1,14 +1,13 @@
-"""Makes a Kubernetes Job of each order: its end is the order's."""
+"""Makes a Kubernetes Job of each order: its end is the order's. At most one of them is at work."""
 
-import base64
-import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
+from fulfillment_api.spec import SaleKind
 from fulfillment_operator.backends.document import order_document
 from fulfillment_operator.backends.interface import (
     Backend,
@@ -22,12 +21,13 @@ from fulfillment_operator.backends.interface import (
 )
 from fulfillment_operator.backends.job_manifest import (
     ORDER_FILE,
-    ORDER_FOLDER,
+    TO_TRY_OUT,
     JobTemplate,
-    Owner,
+    Purpose,
     job_manifest,
     parse_template,
 )
+from fulfillment_operator.backends.job_purpose import fulfilling, job_name, to_fulfill, to_see_to
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes_errors import (
     ApiDeniedError,
@@ -56,58 +56,103 @@ class JobBackend:
     name = "job"
 
     def __init__(
-        self, jobs: JobApi, template: JobTemplate, *, deadline: timedelta, clock: Callable[[], datetime]
+        self,
+        jobs: JobApi,
+        template: JobTemplate,
+        after_sale: JobTemplate | None,
+        *,
+        deadline: timedelta,
+        clock: Callable[[], datetime],
     ) -> None:
         """Make the backend.
 
         Args:
-            jobs: makes and reads Jobs.
-            template: what the Job is like.
+            jobs: makes, reads and stops Jobs.
+            template: what the Job is like that fulfills an order.
+            after_sale: what the Job is like that sees to a refund or a dispute; None makes none.
             deadline: how long a Job may run, unless the template says otherwise.
             clock: tells the time, with its zone.
         """
         self._jobs = jobs
         self._template = template
+        self._after_sale = after_sale
         self._deadline = deadline
         self._clock = clock
 
-    async def try_out(self) -> None:
-        """Let the API server check the template.
-
-        Raises:
-            KubernetesError: it refuses the Job, or cannot be asked.
-        """
-        name = "checkout-fulfillment-template"
-        await self._jobs.try_out(job_manifest(self._template, name, None, {}, self._deadline))
-
     async def fulfill(self, order: PaidOrder) -> Outcome:
-        """Make the order's Job, or see how it goes."""
-        name = job_name(order)
+        """Make the order's Job, or see how it goes. One of an earlier try that is still at work is stopped first."""
         try:
-            job = await (self._jobs.read(name) if order.in_progress else self._made(order, name))
-            if job is None:
-                return Refused(
-                    f"the Job {name} was deleted before its end was seen: find out what it did, and then ask for "
-                    "another try, or complete the order by hand"
-                )
-            if job.owner != order.uid:
-                return Refused(f"there is a Job named {name} that is not this order's: delete it, then ask for a try")
-            if not order.in_progress:
-                document = {"key": order.key, **order_document(order)}
-                await self._jobs.give_secret(job, {ORDER_FILE: msgspec.json.encode(document).decode()})
-            return await self._outcome(job)
+            return await (self._look(order) if order.in_progress else self._begin(order))
         except RequestRefusedError as error:
-            return Refused(f"the API server refuses the Job: {error}"[:_MOST_WORDS])
+            return _refusal(error)
         except KubernetesError as error:
-            return TryAgain(str(error)[:_MOST_WORDS])
+            return _trouble(error)
 
-    async def _made(self, order: PaidOrder, name: str) -> Job | None:
-        owner = Owner(order.key, order.uid)
-        manifest = job_manifest(self._template, name, owner, environment_of(order), self._deadline)
+    async def after_sale(self, order: PaidOrder, kind: SaleKind) -> Outcome:
+        """Stop the order's Job, if it is at work; when it is gone, make the Job that sees to it, if there is any."""
         try:
-            return await self._jobs.create(manifest)
+            going = await self._stop(order.key, order.uid)
+            if going:
+                return TryAgain(f"the Job {going[0].name} is being stopped")
+            if self._after_sale is None:
+                return Done()
+            made = await self._made(self._after_sale, to_see_to(order, kind), order)
+        except RequestRefusedError as error:
+            return _refusal(error)
+        except KubernetesError as error:
+            return _trouble(error)
+        return made if isinstance(made, Refused) else Done(made.name)
+
+    async def stop(self, key: str, uid: str) -> TryAgain | None:
+        """Stop the order's Job, if it is at work. It is not waited for: its pods may take a while to end."""
+        try:
+            await self._stop(key, uid)
+        except KubernetesError as error:
+            return _trouble(error)
+        return None
+
+    async def _begin(self, order: PaidOrder) -> Outcome:
+        if order.retry:
+            earlier = await self._stop(order.key, order.uid, but=job_name(order))
+            if earlier:
+                return TryAgain(f"the Job {earlier[0].name} of an earlier try is being stopped first")
+        job = await self._made(self._template, to_fulfill(order), order)
+        return job if isinstance(job, Refused) else await self._outcome(job)
+
+    async def _look(self, order: PaidOrder) -> Outcome:
+        name = job_name(order)
+        job = await self._jobs.read(name)
+        if job is None:
+            return _deleted(name)
+        return await self._outcome(job) if job.owner == order.uid else _not_ours(name)
+
+    async def _made(self, template: JobTemplate, purpose: Purpose, order: PaidOrder) -> Job | Refused:
+        """Make a Job with its order, unless there is one."""
+        try:
+            job = await self._jobs.create(job_manifest(template, purpose, self._deadline))
         except RequestExistsError:
-            return await self._jobs.read(name)
+            found = await self._jobs.read(purpose.name)
+            if found is None:
+                return _deleted(purpose.name)
+            job = found
+        if job.owner != order.uid:
+            return _not_ours(job.name)
+        document = {"key": order.key, **order_document(order)}
+        await self._jobs.give_secret(job, {ORDER_FILE: msgspec.json.encode(document).decode()})
+        return job
+
+    async def _stop(self, key: str, uid: str, *, but: str = "") -> Sequence[Job]:
+        """Stop the Jobs that are at work on an order, but for one, and tell which are not gone."""
+        going = [
+            job
+            for job in await self._jobs.labelled(fulfilling(key))
+            if job.owner == uid and job.end is None and job.name != but
+        ]
+        for job in going:
+            if not job.is_stopping:
+                _log.info("backend.job.stopped", job=job.name)
+                await self._jobs.stop(job)
+        return going
 
     async def _outcome(self, job: Job) -> Outcome:
         match job.end:
@@ -133,51 +178,54 @@ class JobBackend:
 
 @asynccontextmanager
 async def job_backend(context: BackendContext) -> AsyncIterator[Backend]:
-    """Make the backend of the settings, and let the API server check its template.
+    """Make the backend of the settings, and let the API server check its templates.
 
     Raises:
-        SettingsError: there is no template, or the API server refuses it.
+        SettingsError: there is no template, or the API server refuses one.
         AccessDeniedError: RBAC forbids it.
         UnavailableError: the API server cannot be reached.
     """
     settings = context.settings
     if settings.job_template is None:
         raise SettingsError("FULFILLMENT_JOB_TEMPLATE is not set: the job backend makes Jobs of it")
-    backend = JobBackend(
-        JobApi(context.kubernetes, settings.namespace, timeout=_TIMEOUT),
-        parse_template(settings.job_template),
-        deadline=settings.backend_deadline,
-        clock=context.clock,
+    jobs = JobApi(context.kubernetes, settings.namespace, timeout=_TIMEOUT)
+    template = await _tried(jobs, settings.job_template, "FULFILLMENT_JOB_TEMPLATE", settings.backend_deadline)
+    after_sale = settings.job_after_sale_template and await _tried(
+        jobs, settings.job_after_sale_template, "FULFILLMENT_JOB_AFTER_SALE_TEMPLATE", settings.backend_deadline
     )
+    yield JobBackend(jobs, template, after_sale or None, deadline=settings.backend_deadline, clock=context.clock)
+
+
+async def _tried(jobs: JobApi, text: str, setting: str, deadline: timedelta) -> JobTemplate:
+    """Read a template, and let the API server check it."""
+    template = parse_template(text, setting)
     try:
-        await backend.try_out()
+        await jobs.try_out(job_manifest(template, TO_TRY_OUT, deadline))
     except ApiUnavailableError as error:
         raise UnavailableError(str(error)) from error
     except ApiDeniedError as error:
         raise AccessDeniedError(str(error)) from error
     except RequestExistsError:
-        pass
+        return template
     except KubernetesError as error:
-        raise SettingsError(f"FULFILLMENT_JOB_TEMPLATE: the API server refuses the Job: {error}") from error
-    yield backend
+        raise SettingsError(f"{setting}: the API server refuses the Job: {error}") from error
+    return template
 
 
-def job_name(order: PaidOrder) -> str:
-    """Name the one Job of an order, or of another try that a person asked for."""
-    if not order.retry:
-        return order.key
-    digest = hashlib.sha256(order.retry.encode()).digest()
-    return f"{order.key}-{base64.b32encode(digest[:5]).decode().lower()}"
+def _deleted(name: str) -> Refused:
+    return Refused(
+        f"the Job {name} was deleted before its end was seen: find out what it did, and then ask for "
+        "another try, or complete the order by hand"
+    )
 
 
-def environment_of(order: PaidOrder) -> dict[str, str]:
-    """Tell a container what the order is, without anything personal."""
-    amount = order.session.amount
-    return {
-        "ORDER_KEY": order.key,
-        "ORDER_FILE": f"{ORDER_FOLDER}/{ORDER_FILE}",
-        "SESSION_ID": order.reference.id,
-        "LIVEMODE": str(order.reference.livemode).lower(),
-        "MODE": order.session.mode,
-        **({"AMOUNT": str(amount.total), "CURRENCY": amount.currency} if amount else {}),
-    }
+def _not_ours(name: str) -> Refused:
+    return Refused(f"there is a Job named {name} that is not this order's: delete it, then ask for a try")
+
+
+def _refusal(error: RequestRefusedError) -> Refused:
+    return Refused(f"the API server refuses the Job: {error}"[:_MOST_WORDS])
+
+
+def _trouble(error: KubernetesError) -> TryAgain:
+    return TryAgain(str(error)[:_MOST_WORDS])

@@ -1,6 +1,7 @@
 """The Job that is made of an order, from the template of the settings. Pure."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,8 @@ ORDER_FOLDER = "/order"
 ORDER_FILE = "order.json"
 REQUEST_LABEL = f"{names.GROUP}/request"
 """The label by which a Job and its pods say which order they are about."""
+AFTER_SALE_LABEL = f"{names.GROUP}/after-sale"
+"""The label by which they say that they do not fulfill it, but see to what came after the sale."""
 
 _VOLUME = "checkout-fulfillment-order"
 _KEPT = timedelta(days=1)
@@ -41,6 +44,24 @@ class Owner:
     uid: str
 
 
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What one Job is made for."""
+
+    name: str
+    """The Job's name, and that of the Secret that holds the order."""
+    owner: Owner | None
+    """The order's request; None to try a template out."""
+    labels: Mapping[str, str]
+    """Labels of the Job and its pods, over those of the template."""
+    environment: Mapping[str, str]
+    """Variables for every container, before those of the template, which may refer to them."""
+
+
+TO_TRY_OUT = Purpose("checkout-fulfillment-template", None, {}, {})
+"""What a Job is made for when only the API server is to look at it."""
+
+
 class _PodSpec(Struct):
     containers: list[dict[str, Any]]
 
@@ -53,8 +74,12 @@ class _JobSpec(Struct):
     template: _PodTemplate
 
 
-def parse_template(text: str) -> JobTemplate:
-    """Read the template, and check what the API server is not asked.
+def parse_template(text: str, setting: str) -> JobTemplate:
+    """Read a template, and check what the API server is not asked.
+
+    Args:
+        text: the template, as YAML.
+        setting: the variable that it stands in.
 
     Raises:
         ValueError: it is no template; the message names the place.
@@ -63,38 +88,34 @@ def parse_template(text: str) -> JobTemplate:
         template = msgspec.convert(yaml.safe_load(text), JobTemplate)
         msgspec.convert(template.spec, _JobSpec)
     except yaml.YAMLError as error:
-        raise ValueError(f"FULFILLMENT_JOB_TEMPLATE is no YAML: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{setting} is no YAML: {' '.join(str(error).split())}") from error
     except msgspec.ValidationError as error:
         raise ValueError(
-            f"FULFILLMENT_JOB_TEMPLATE: {error} (it is as a CronJob's jobTemplate, with spec.template.spec.containers)"
+            f"{setting}: {error} (it is as a CronJob's jobTemplate, with spec.template.spec.containers)"
         ) from error
     return template
 
 
-def job_manifest(
-    template: JobTemplate, name: str, owner: Owner | None, environment: dict[str, str], deadline: timedelta
-) -> dict[str, Any]:
+def job_manifest(template: JobTemplate, purpose: Purpose, deadline: timedelta) -> dict[str, Any]:
     """Make a Job's manifest.
 
     Args:
         template: what the settings say.
-        name: the Job's name, and that of the Secret that holds the order.
-        owner: the order's request; None to try the template out.
-        environment: variables for every container, before those of the template, which may refer to them.
+        purpose: what it is made for.
         deadline: how long it may run, unless the template says otherwise.
     """
-    request = {REQUEST_LABEL: owner.name} if owner else {}
+    name, owner = purpose.name, purpose.owner
     spec = copy.deepcopy(template.spec)
     spec.setdefault("ttlSecondsAfterFinished", int(_KEPT.total_seconds()))
     spec.setdefault("activeDeadlineSeconds", max(1, int(deadline.total_seconds())))
     pod = spec["template"]
     metadata = pod["metadata"] = pod.get("metadata") or {}
-    metadata["labels"] = (metadata.get("labels") or {}) | request
+    metadata["labels"] = {**(metadata.get("labels") or {}), **purpose.labels}
     pod_spec = pod["spec"]
     pod_spec.setdefault("restartPolicy", "Never")
     pod_spec.setdefault("automountServiceAccountToken", False)
     pod_spec["volumes"] = [*(pod_spec.get("volumes") or []), {"name": _VOLUME, "secret": {"secretName": name}}]
-    variables = [{"name": key, "value": value} for key, value in environment.items()]
+    variables = [{"name": key, "value": value} for key, value in purpose.environment.items()]
     for container in (*pod_spec["containers"], *(pod_spec.get("initContainers") or [])):
         container["env"] = [*variables, *(container.get("env") or [])]
         mount = {"name": _VOLUME, "mountPath": ORDER_FOLDER, "readOnly": True}
@@ -104,7 +125,11 @@ def job_manifest(
         "kind": "Job",
         "metadata": {
             "name": name,
-            "labels": {"app.kubernetes.io/managed-by": "checkout-fulfillment"} | template.metadata.labels | request,
+            "labels": {
+                "app.kubernetes.io/managed-by": "checkout-fulfillment",
+                **template.metadata.labels,
+                **purpose.labels,
+            },
             "annotations": template.metadata.annotations,
             "ownerReferences": [
                 {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": owner.name, "uid": owner.uid}

@@ -26,6 +26,10 @@
 - name: FULFILLMENT_JOB_TEMPLATE_FILE
   value: /etc/checkout-fulfillment/backend/job.yaml
 {{- end }}
+{{- if .Values.backend.job.afterSaleTemplate }}
+- name: FULFILLMENT_JOB_AFTER_SALE_TEMPLATE_FILE
+  value: /etc/checkout-fulfillment/backend/after-sale-job.yaml
+{{- end }}
 - name: FULFILLMENT_BACKEND_DEADLINE
   value: {{ .Values.backend.deadline }}
 - name: FULFILLMENT_BACKEND_RETRY_MAX

@@ -1,0 +1,259 @@
+"""One Job at a time is at work on an order, and none on an order that is stopped: on a real API server.
+
+Nothing runs Jobs here, and nothing collects what is deleted: the tests do both.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from kubernetes.aio import client
+
+from after_sale_news import SOON, come_after, has, seen_to, until
+from builders import make_request, make_session
+from fulfillment_api.names import request_name
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import SaleKind
+from fulfillment_api.status import ConditionType, Phase
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
+from fulfillment_local.stripe_world.model import Order
+from fulfillment_operator.backends.interface import (
+    BackendContext,
+    Done,
+    HearsAfterSale,
+    InProgress,
+    PaidOrder,
+    Stoppable,
+    TryAgain,
+)
+from fulfillment_operator.backends.job import JobBackend, job_backend
+from fulfillment_operator.backends.job_manifest import parse_template
+from fulfillment_runtime.kubernetes_errors import RequestChangedError
+from fulfillment_runtime.kubernetes_jobs import JobApi
+from order_jobs import JOB, TEMPLATE, collect, end, job_names, open_shop_with_jobs
+from running_operator import Shop, at_work
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+TELLING = {**JOB, **SOON, "job_after_sale_template": TEMPLATE.replace("ship", "restock")}
+CAME_AFTER = [(SaleKind.REFUNDED, "Refunded"), (SaleKind.DISPUTED, "Disputed")]
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop_with_jobs(control_plane, namespace) as shop:
+        yield shop
+
+
+async def handed_over(shop: Shop) -> str:
+    name = await shop.sell(Order())
+    await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    return name
+
+
+def reference(request: FulfillmentRequest) -> str:
+    assert request.status
+    assert request.status.fulfillment
+    return request.status.fulfillment.reference or ""
+
+
+async def message(shop: Shop, name: str, phase: Phase, reason: str) -> str:
+    request = await shop.becomes(name, phase, reason)
+    return request.status.message if request.status else ""
+
+
+async def test_another_try_begins_when_the_job_before_it_is_gone(shop: Shop) -> None:
+    """It is stopped first, with its pods, and status tells what is waited for; an operator that is replaced goes on."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+        await shop.annotate(name, retry="it hangs")
+        waiting = await message(shop, name, Phase.FULFILLING, "BackendUnavailable")
+        assert waiting == f"the Job {name} of an earlier try is being stopped first; it is tried again"
+        assert await job_names(shop) == [f"{name} (going)"]
+    await collect(shop, name)
+    async with at_work(shop, **JOB):
+        second = reference(await shop.becomes(name, Phase.FULFILLING, "HandedOver"))
+        assert await job_names(shop) == [second]
+        await end(shop, second, "Complete")
+        await shop.becomes(name, Phase.FULFILLED)
+    assert second.startswith(f"{name}-")
+
+
+async def test_a_job_that_ended_keeps_no_other_try_waiting(shop: Shop) -> None:
+    """Even one that completed before the wish was seen: who asks for another try gets one, and the first Job stays."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+    await end(shop, name, "Complete")
+    await shop.annotate(name, retry="the parcel is lost")
+    async with at_work(shop, **JOB):
+        request = await until(shop, name, lambda each: reference(each) != name, "handed over again")
+    assert await job_names(shop) == [name, reference(request)]
+
+
+@pytest.mark.parametrize(("kind", "reason"), CAME_AFTER)
+async def test_what_comes_before_the_fulfillment_stops_the_job(shop: Shop, kind: SaleKind, reason: str) -> None:
+    """The order ends when the Job is gone, and no other Job is made of it."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+        await come_after(shop, name, kind)
+        waiting = await message(shop, name, Phase.FULFILLING, "BackendUnavailable")
+        assert waiting.endswith(f"the backend does not know: the Job {name} is being stopped; it is tried again")
+        assert await job_names(shop) == [f"{name} (going)"]
+        await collect(shop, name)
+        request = await shop.becomes(name, Phase.FAILED, reason)
+        assert await job_names(shop) == []
+    assert request.status
+    assert "does not know" not in request.status.message
+
+
+async def test_a_job_that_failed_stays_when_the_order_is_refunded(shop: Shop) -> None:
+    """Nothing of it runs, and somebody may want to read its log."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+        await end(shop, name, "Failed", reason="BackoffLimitExceeded", message="limit")
+        await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        await come_after(shop, name, SaleKind.REFUNDED)
+        await shop.becomes(name, Phase.FAILED, "Refunded")
+    assert await job_names(shop) == [name]
+
+
+async def test_a_fulfilled_order_has_no_other_job_without_a_template_for_it(shop: Shop) -> None:
+    """The condition shows what came after the sale, and that is all."""
+    async with at_work(shop, **JOB, **SOON):
+        name = await handed_over(shop)
+        await end(shop, name, "Complete")
+        await shop.becomes(name, Phase.FULFILLED)
+        await come_after(shop, name, SaleKind.REFUNDED)
+        await seen_to(shop, name, ConditionType.REFUNDED)
+    assert await job_names(shop) == [name]
+
+
+@pytest.mark.parametrize(("kind", "reason"), CAME_AFTER)
+async def test_a_job_of_its_own_sees_to_what_came_after_the_sale(shop: Shop, kind: SaleKind, reason: str) -> None:
+    """It has the same order, and says what came after it; that it is made is what is waited for."""
+    async with at_work(shop, **TELLING):
+        name = await handed_over(shop)
+        await end(shop, name, "Complete")
+        await shop.becomes(name, Phase.FULFILLED)
+        await come_after(shop, name, kind)
+        request = await seen_to(shop, name, ConditionType(reason))
+    job: Any = await client.BatchV1Api(shop.api).read_namespaced_job(f"{name}-{kind}", shop.namespace)
+    first: Any = await client.BatchV1Api(shop.api).read_namespaced_job(name, shop.namespace)
+    labels = {"checkout-fulfillment.dev/request": name, "checkout-fulfillment.dev/after-sale": kind.value}
+    (container,) = job.spec.template.spec.containers
+    (before,) = first.spec.template.spec.containers
+    assert labels.items() <= job.metadata.labels.items()
+    assert labels.items() <= job.spec.template.metadata.labels.items()
+    assert job.metadata.owner_references == first.metadata.owner_references
+    assert container.image == "shop/restock:7"
+    assert [each for each in container.env if each not in before.env] == [
+        client.V1EnvVar(name="AFTER_SALE", value=kind.value)
+    ]
+    core = client.CoreV1Api(shop.api)
+    secrets = [await core.read_namespaced_secret(each, shop.namespace) for each in (name, f"{name}-{kind}")]
+    assert secrets[0].data == secrets[1].data
+    condition = request.status and request.status.condition(ConditionType(reason))
+    assert condition
+    assert "does not know" not in condition.message
+
+
+async def test_a_stopped_order_has_that_job_too(shop: Shop) -> None:
+    """Once its own is gone, for that may have done half of it; the Job that sees to it is not at work on the order."""
+    async with at_work(shop, **TELLING):
+        name = await handed_over(shop)
+        await come_after(shop, name, SaleKind.REFUNDED)
+        await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
+        assert await job_names(shop) == [f"{name} (going)"]
+        await collect(shop, name)
+        await shop.becomes(name, Phase.FAILED, "Refunded")
+        assert await job_names(shop) == [f"{name}-refunded"]
+        await come_after(shop, name, SaleKind.DISPUTED)
+        request = await seen_to(shop, name, ConditionType.REFUNDED, ConditionType.DISPUTED)
+    assert has(request, ConditionType.PAID)
+    assert await job_names(shop) == [f"{name}-disputed", f"{name}-refunded"]
+
+
+@asynccontextmanager
+async def backend(shop: Shop, **changes: Any) -> AsyncIterator[JobBackend]:
+    settings = shop.settings(**TELLING, **changes)
+    async with job_backend(BackendContext(settings, {}, shop.http, shop.api, lambda: datetime.now(UTC))) as made:
+        assert isinstance(made, JobBackend)
+        yield made
+
+
+async def paid_order(shop: Shop, session_id: str = "cs_test_1", retry: str = "") -> PaidOrder:
+    name = request_name(session_id)
+    request = make_request(session_id=session_id)
+    uid = (await shop.requests.get(name)).metadata.uid
+    return PaidOrder(name, shop.namespace, request.spec.session, make_session(), uid=uid, retry=retry)
+
+
+async def test_being_told_twice_makes_one_job(shop: Shop) -> None:
+    """As an operator is that is killed before it wrote the status."""
+    await shop.make("cs_test_1")
+    order = await paid_order(shop)
+    async with backend(shop) as job:
+        assert isinstance(job, HearsAfterSale)
+        outcomes = [await job.after_sale(order, SaleKind.REFUNDED) for _ in range(2)]
+    assert outcomes == [Done(f"{order.key}-refunded")] * 2
+    assert await job_names(shop) == [f"{order.key}-refunded"]
+
+
+async def test_a_person_ends_what_is_at_work(shop: Shop) -> None:
+    """Of this order alone, and what ended stays. It is not waited for, and doing it again is no harm."""
+    await shop.make("cs_test_1")
+    await shop.make("cs_test_2")
+    order, other = await paid_order(shop), await paid_order(shop, "cs_test_2")
+    async with backend(shop) as job:
+        assert isinstance(job, Stoppable)
+        assert await job.stop(order.key, order.uid) is None
+        await job.fulfill(order)
+        await end(shop, order.key, "Failed", reason="BackoffLimitExceeded", message="limit")
+        second = await job.fulfill(await paid_order(shop, retry="1"))
+        assert isinstance(second, InProgress)
+        await job.fulfill(other)
+        await job.stop(order.key, "another's uid")
+        assert await job_names(shop) == sorted([order.key, str(second.reference), other.key])
+        assert [await job.stop(order.key, order.uid) for _ in range(2)] == [None, None]
+    assert await job_names(shop) == sorted([order.key, f"{second.reference} (going)", other.key])
+
+
+async def test_a_job_that_ends_just_then_is_not_deleted(shop: Shop) -> None:
+    """What was seen at work may have completed since: it is looked at again."""
+    await shop.make("cs_test_1")
+    order = await paid_order(shop)
+    async with backend(shop) as job:
+        await job.fulfill(order)
+        jobs = JobApi(shop.api, shop.namespace, timeout=5)
+        seen = await jobs.read(order.key)
+        assert seen
+        await end(shop, order.key, "Complete")
+        with pytest.raises(RequestChangedError, match=f"^the Job {order.key} changed while it was to be stopped$"):
+            await jobs.stop(seen)
+        assert await job_names(shop) == [order.key]
+        await client.BatchV1Api(shop.api).delete_namespaced_job(
+            order.key, shop.namespace, propagation_policy="Background"
+        )
+        await jobs.stop(seen)  # gone
+
+
+async def test_what_rbac_forbids_is_tried_again(shop: Shop) -> None:
+    """With words that tell what to do; nothing counts as stopped."""
+    await shop.make("cs_test_1")
+    order = await paid_order(shop)
+    async with shop.control_plane.connect(User.SERVICE) as api:
+        jobs = JobApi(api, shop.namespace, timeout=5)
+        job = JobBackend(
+            jobs,
+            parse_template(TEMPLATE, "FULFILLMENT_JOB_TEMPLATE"),
+            None,
+            deadline=timedelta(hours=1),
+            clock=lambda: datetime.now(UTC),
+        )
+        outcomes = [await job.stop(order.key, order.uid), await job.after_sale(order, SaleKind.REFUNDED)]
+    for each in outcomes:
+        assert isinstance(each, TryAgain)
+        assert each.error.startswith("RBAC forbids it: jobs.batch is forbidden: ")
