@@ -68,7 +68,7 @@ def is_retry_asked(request: FulfillmentRequest) -> bool:
 
 def newest_retry(request: FulfillmentRequest) -> str:
     """Return the newest wish for another try, followed or not; empty when nobody asked."""
-    return request.annotations.retry[:_KEPT] or _obeyed(request).retry or ""
+    return _word(request.annotations.retry) or _obeyed(request).retry or ""
 
 
 def obeyed_by_looking(request: FulfillmentRequest) -> Obeyed | None:

@@ -10,7 +10,7 @@ from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.status import Fulfillment, Obeyed, Phase, Reason, Status
 from fulfillment_operator.backends.interface import Done, Refused, TryAgain
 from fulfillment_operator.decide import Look, LookAt, LookNow, Settled, when_to_look
-from fulfillment_operator.instructions import Complete, GiveUp, Hold, Instruction, instruction
+from fulfillment_operator.instructions import Complete, GiveUp, Hold, Instruction, instruction, newest_retry
 from fulfillment_operator.transition import Retries, ended_by_hand, handed_over, held
 
 NOW = CREATED + timedelta(hours=1)
@@ -124,3 +124,22 @@ def test_another_try_is_written_down_whatever_came_of_it(outcome: Done | Refused
     """So it is not tried a third time."""
     ended = handed_over(retried(), make_session(), outcome, "http", RETRIES, NOW)
     assert (ended.phase, ended.obeyed) == (phase, Obeyed(retry="1"))
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "expected"),
+    [
+        (FAILED, "", ""),
+        (FAILED, "1", "1"),
+        (FAILED, " ", ""),
+        (RETRIED, "", "1"),
+        (RETRIED, " ", "1"),
+        (RETRIED, " 1\n", "1"),
+        (RETRIED, "2", "2"),
+    ],
+)
+def test_the_newest_wish_for_another_try_is_told_apart_as_obeying_does(
+    before: Status, asked: str, expected: str
+) -> None:
+    """What surrounds the word, or takes it away, makes no new wish of it: a backend would take it for another try."""
+    assert newest_retry(make_request(status=before, annotations=Annotations(retry=asked))) == expected
