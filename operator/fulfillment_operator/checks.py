@@ -1,6 +1,6 @@
 """What `fulfillment check-config` checks of the operator."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -11,9 +11,11 @@ from fulfillment_operator.backends.interface import BackendContext
 from fulfillment_operator.endpoint_check import EndpointsUnreadableError, registered
 from fulfillment_operator.endpoints import judge
 from fulfillment_operator.from_settings import backends_of, loaded, mail_of, stripe_api, whole_seconds
+from fulfillment_operator.mail import Mailer
 from fulfillment_operator.main import rules_of
+from fulfillment_operator.routes import label
 from fulfillment_operator.settings import OperatorSettings
-from fulfillment_runtime.check_config import Finding, Verdict, check_cluster, findings
+from fulfillment_runtime.check_config import Finding, Verdict, check_cluster, check_kubeconfig, findings
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.settings import load_settings, mistakes_in
@@ -26,7 +28,7 @@ _UNKNOWN_SESSION = "cs_{}_checkconfig"
 async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
     """Check the settings, with the routes and the Job's template, the mail templates, and the backends.
 
-    Online, also what the operator may do, the backends at work, and Stripe.
+    Online, also what the operator may do, the backends at work, the mail server, and Stripe.
     """
     mistakes = mistakes_in(OperatorSettings, environ)
     for finding in findings("the settings are right", mistakes):
@@ -34,9 +36,13 @@ async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
     if mistakes:
         return
     settings = load_settings(OperatorSettings, environ)
-    yield _mail(settings)
+    for finding in (*check_kubeconfig(settings), *_routes(settings)):
+        yield finding
+    async for finding in _mail(settings, online=online):
+        yield finding
     if not online:
-        yield await _backends_offline(settings, environ)
+        async for finding in _backends_offline(settings, environ):
+            yield finding
         return
     access = await check_cluster(settings, rules_of(settings))
     yield access
@@ -46,19 +52,37 @@ async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
         yield finding
 
 
-def _mail(settings: OperatorSettings) -> Finding:
-    if settings.smtp_host is None:
-        return Finding(Verdict.NOTE, "FULFILLMENT_SMTP_HOST is not set: customers are not told of failed payments")
+def _routes(settings: OperatorSettings) -> Iterator[Finding]:
+    """Tell of routes for the other mode: the same routes may serve a test shop and a live one."""
+    for number, route in enumerate(settings.routing.routes, start=1):
+        if route.when.livemode not in {None, settings.livemode}:
+            mode = "live" if settings.livemode else "test"
+            wanted = str(route.when.livemode).lower()
+            yield Finding(
+                Verdict.NOTE,
+                f"FULFILLMENT_ROUTES: {label(number, route)} takes no order here: it is for livemode {wanted}, "
+                f"and STRIPE_API_KEY is a key of {mode} mode",
+            )
+
+
+async def _mail(settings: OperatorSettings, *, online: bool) -> AsyncIterator[Finding]:
     try:
-        mail_of(settings)
+        mail = mail_of(settings)
     except SettingsError as error:
-        return Finding(Verdict.WRONG, error.message)
-    return Finding(Verdict.OK, "the mail templates render")
+        yield Finding(Verdict.WRONG, error.message)
+        return
+    if not isinstance(mail, Mailer):
+        yield Finding(Verdict.NOTE, "FULFILLMENT_SMTP_HOST is not set: customers are not told of failed payments")
+        return
+    yield Finding(Verdict.OK, "the mail templates render")
+    if online:
+        trouble = await mail.try_out()
+        yield Finding(Verdict.WRONG, trouble) if trouble else Finding(Verdict.OK, "the mail server can be reached")
 
 
-async def _backends_offline(settings: OperatorSettings, environ: Mapping[str, str]) -> Finding:
+async def _backends_offline(settings: OperatorSettings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     """Load every backend that an order may go to, and make those that need nothing but their settings."""
-    names = sorted(settings.routing.backends)
+    names, mistakes = sorted(settings.routing.backends), []
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         nowhere = await stack.enter_async_context(client.ApiClient(client.Configuration()))
@@ -69,8 +93,9 @@ async def _backends_offline(settings: OperatorSettings, environ: Mapping[str, st
                     context = BackendContext(settings, environ, http, nowhere, whole_seconds)
                     await stack.enter_async_context(make(context))
             except SettingsError as error:
-                return Finding(Verdict.WRONG, error.message)
-    return Finding(Verdict.OK, f"the backends can be loaded: {', '.join(names) or 'none'}")
+                mistakes.append(error.message)
+    for finding in findings(f"the backends can be loaded: {', '.join(names) or 'none'}", mistakes):
+        yield finding
 
 
 async def _backends_online(settings: OperatorSettings, environ: Mapping[str, str]) -> Finding:

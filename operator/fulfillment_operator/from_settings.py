@@ -74,8 +74,8 @@ def loaded(name: str) -> MakeBackend:
     entry = installed_backends()[name]
     try:
         make: MakeBackend = entry.load()
-    except (ImportError, AttributeError) as error:
-        raise SettingsError(f"the backend {name} cannot be loaded from {entry.value}: {error}") from error
+    except Exception as error:  # whatever a derived image's own module does when it is imported
+        raise SettingsError(f"the backend {name} cannot be loaded from {entry.value}: {error!r}") from error
     return make
 
 

@@ -180,26 +180,32 @@ class Mailer:
         try:
             await self._send(message)
         except aiosmtplib.SMTPAuthenticationError as error:
-            return MailOutcome(
-                Reason.MAIL_UNAVAILABLE,
-                f"the mail server refused the login with {error.code}: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
-            )
+            return MailOutcome(Reason.MAIL_UNAVAILABLE, _unavailable(error))
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refusal(max(each.code for each in error.recipients), "the customer's address", afterwards)
         except aiosmtplib.SMTPDataError as error:
             return _refusal(error.code, "the mail", afterwards)
         except aiosmtplib.SMTPResponseException as error:
-            return MailOutcome(Reason.MAIL_UNAVAILABLE, f"the mail server answered {error.code}")
+            return MailOutcome(Reason.MAIL_UNAVAILABLE, _unavailable(error))
         except (aiosmtplib.SMTPException, OSError) as error:
-            return MailOutcome(
-                Reason.MAIL_UNAVAILABLE, f"the mail server cannot be reached ({type(error).__name__}){afterwards}"
-            )
+            return MailOutcome(Reason.MAIL_UNAVAILABLE, f"{_unavailable(error)}{afterwards}")
         return MailOutcome(Reason.MAIL_SENT, _TOLD[occasion])
 
+    async def try_out(self) -> str | None:
+        """Reach the mail server, log in and send nothing; tell what is wrong, None when all is well."""
+        try:
+            async with self._connection():
+                return None
+        except (aiosmtplib.SMTPException, OSError) as error:
+            return _unavailable(error)
+
     async def _send(self, message: EmailMessage) -> None:
+        async with self._connection() as connection:
+            await connection.send_message(message)
+
+    def _connection(self) -> aiosmtplib.SMTP:
         server = self._server
-        await aiosmtplib.send(
-            message,
+        return aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
             use_tls=server.tls is SmtpTls.TLS,
@@ -221,6 +227,16 @@ class NoMailer:
     async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:  # noqa: ARG002 - likewise
         """Send none."""
         return None
+
+
+def _unavailable(error: Exception) -> str:
+    match error:
+        case aiosmtplib.SMTPAuthenticationError(code=code):
+            return f"the mail server refused the login with {code}: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD"
+        case aiosmtplib.SMTPResponseException(code=code):
+            return f"the mail server answered {code}"
+        case _:
+            return f"the mail server cannot be reached ({type(error).__name__})"
 
 
 def _refusal(code: int, what: str, afterwards: str) -> MailOutcome:

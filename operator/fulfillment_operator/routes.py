@@ -1,6 +1,6 @@
 """Which backend an order goes to: the first route whose every condition holds. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,25 +8,26 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct, field
 
-from fulfillment_api.spec import Mode, Session
+from fulfillment_api.spec import Metadata, Mode, Session
 from fulfillment_operator.checkout import CheckoutSession
 
 NO_BACKEND = "none"
 """Stands for a backend in `FULFILLMENT_BACKEND`: what no route takes is refused."""
 
 BackendName = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{0,62}$")]
+PaymentLink = Annotated[str, Meta(pattern="^plink_[A-Za-z0-9_]+$")]
 
 
 class When(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The conditions of a route. All must hold, and those that are absent do."""
 
-    payment_link: str | None = None
+    payment_link: PaymentLink | None = None
     """The Payment Link that was used, plink_…."""
     mode: Mode | None = None
     """What was sold."""
     price: str | None = None
     """A Price that some line item has, price_…."""
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=dict)
     """Keys and values that the Session's metadata has, among others."""
     livemode: bool | None = None
     """Whether real money moved."""
@@ -131,6 +132,29 @@ def misses(when: When, facts: OrderFacts) -> Iterator[str]:
         yield f"no line item has the price {when.price}"
 
 
+def idle(routes: Sequence[Route]) -> Iterator[str]:
+    """Yield each route that takes no order at all, in words: one before it takes whatever it would."""
+    for number, route in enumerate(routes, start=1):
+        for earlier, other in enumerate(routes[: number - 1], start=1):
+            if _covers(other.when, route.when):
+                yield (
+                    f"{label(number, route)} takes no order: {label(earlier, other)} takes each before it; "
+                    "put it first, or take it out"
+                )
+                break
+
+
+def _covers(when: When, other: When) -> bool:
+    """Tell whether one holds whenever the other does."""
+    alone = (
+        (when.payment_link, other.payment_link),
+        (when.mode, other.mode),
+        (when.price, other.price),
+        (when.livemode, other.livemode),
+    )
+    return all(mine in {None, theirs} for mine, theirs in alone) and when.metadata.items() <= other.metadata.items()
+
+
 def parse_routing(text: str | None, default: str) -> Routing:
     """Read the routes.
 
@@ -139,7 +163,8 @@ def parse_routing(text: str | None, default: str) -> Routing:
         default: the backend of what no route takes, or `none`.
 
     Raises:
-        ValueError: the text is no list of routes, or no order could go anywhere; the message names the place.
+        ValueError: the text is no list of routes, a route takes no order, or no order could go anywhere; the message
+            names the place.
     """
     routes: list[Route] = []
     if text is not None:
@@ -151,6 +176,8 @@ def parse_routing(text: str | None, default: str) -> Routing:
             routes = msgspec.convert(found, list[Route])
         except msgspec.ValidationError as error:
             raise ValueError(f"FULFILLMENT_ROUTES: {error} (the first route is $[0])") from error
+    for mistake in idle(routes):
+        raise ValueError(f"FULFILLMENT_ROUTES: {mistake}")
     if default == NO_BACKEND and not routes:
         raise ValueError("FULFILLMENT_BACKEND is none, and FULFILLMENT_ROUTES has no route: no order could go anywhere")
     return Routing(tuple(routes), None if default == NO_BACKEND else default)

@@ -162,6 +162,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check how the settings go together."""
         super().__post_init__()
+        self._check_spans()
         if "http" in self.routing.backends and self.http_url is None:
             raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
         if "job" in self.routing.backends and self.job_template is None:
@@ -178,6 +179,19 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
             raise ValueError("FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none")
         if self.mail_templates is not None and not Path(self.mail_templates).is_dir():
             raise ValueError(f"FULFILLMENT_MAIL_TEMPLATES names {self.mail_templates!r}, which is no folder")
+
+    def _check_spans(self) -> None:
+        for name, span in (
+            ("FULFILLMENT_RECHECK_INTERVAL", self.recheck_interval),
+            ("FULFILLMENT_AFTER_SALE_INTERVAL", self.after_sale_interval),
+            ("FULFILLMENT_BACKEND_RETRY_MAX", self.backend_retry_max),
+            ("FULFILLMENT_HTTP_TIMEOUT", self.http_timeout),
+            ("FULFILLMENT_SMTP_TIMEOUT", self.smtp_timeout),
+        ):
+            if not timedelta() < span:
+                raise ValueError(f"{name} must be more than 0s")
+        if self.backend_deadline < timedelta():
+            raise ValueError("FULFILLMENT_BACKEND_DEADLINE must be at least 0s: then nothing is tried twice")
 
     @property
     def livemode(self) -> bool:

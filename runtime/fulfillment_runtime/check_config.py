@@ -15,7 +15,7 @@ import click
 
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes_access import Rule, check_access
-from fulfillment_runtime.kubernetes_connection import connect
+from fulfillment_runtime.kubernetes_connection import connect, contexts_at_hand
 from fulfillment_runtime.settings import WorkloadSettings
 
 CHECKS = "fulfillment.checks"
@@ -57,6 +57,17 @@ class Checks(Protocol):
 def findings(ok: str, mistakes: Iterable[str]) -> list[Finding]:
     """Make findings of mistakes; of none, the finding that all is well."""
     return [Finding(Verdict.WRONG, each) for each in mistakes] or [Finding(Verdict.OK, ok)]
+
+
+def check_kubeconfig(settings: WorkloadSettings) -> list[Finding]:
+    """Read the kubeconfig, if one is named, as far as that asks nobody."""
+    if settings.kubeconfig is None:
+        return []
+    try:
+        contexts_at_hand(settings.kubeconfig)
+    except SettingsError as error:
+        return [Finding(Verdict.WRONG, error.message)]
+    return []
 
 
 async def check_cluster(settings: WorkloadSettings, rules: Iterable[Rule]) -> Finding:

@@ -30,6 +30,8 @@ class StripeSettings(WorkloadSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check the key, whose prefix tells what it is."""
         super().__post_init__()
+        if not timedelta() < self.stripe_timeout:
+            raise ValueError("STRIPE_TIMEOUT must be more than 0s")
         if not self.stripe_api_key.startswith(("sk_", "rk_")):
             raise ValueError("STRIPE_API_KEY is no secret key: it starts with sk_ or rk_ (Stripe Dashboard, API keys)")
 

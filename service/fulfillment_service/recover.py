@@ -18,7 +18,7 @@ import uvloop
 from prometheus_client import CollectorRegistry, push_to_gateway
 
 from fulfillment_api.names import PLURAL
-from fulfillment_runtime.exits import StoppedError, UnavailableError
+from fulfillment_runtime.exits import SettingsError, StoppedError, UnavailableError
 from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
@@ -34,7 +34,7 @@ from fulfillment_service.filters import filters_of
 from fulfillment_service.recovery import Tally
 from fulfillment_service.recovery_metrics import RecoveryMetrics
 from fulfillment_service.recovery_run import GOES_ON, RecoveryRun, Wish
-from fulfillment_service.settings import EventSettings, RecoverSettings
+from fulfillment_service.settings import EventSettings, RecoverSettings, mode_mistake
 from fulfillment_service.time_window import GREATEST_LOOK_BACK
 from fulfillment_service.translate import Filters
 
@@ -63,11 +63,13 @@ class _LookBack(click.ParamType[timedelta]):
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
 def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
     """Bring in the events that Stripe could not deliver, oldest first."""
-    settings = load_settings(RecoverSettings, os.environ)
-    filters = filters_of(load_settings(EventSettings, os.environ))
+    settings, events = load_settings(RecoverSettings, os.environ), load_settings(EventSettings, os.environ)
+    mistake = mode_mistake(settings, events)
+    if mistake is not None:
+        raise SettingsError(mistake)
     configure_logs(settings.log_level, settings.log_format)
     wish = Wish(look_back=since, undelivered=not every, dry_run=dry_run)
-    tally = uvloop.run(_run_until_told(settings, filters, wish))
+    tally = uvloop.run(_run_until_told(settings, filters_of(events), wish))
     if tally is None:
         click.echo("Another recovery is under way: nothing to do for this one.")
         return
@@ -117,7 +119,7 @@ async def recover(
     metrics = RecoveryMetrics(registry)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=4))
-        rules = _rules(settings.recovery_name, dry_run=wish.dry_run)
+        rules = rules_of(settings, dry_run=wish.dry_run)
         await check_access(api, settings.namespace, rules, patience=_KUBERNETES_TIMEOUT)
         await stack.enter_async_context(
             management_server(settings.management_port, registry, live=lambda: None, ready=lambda: None)
@@ -191,7 +193,9 @@ async def _pushing(settings: RecoverSettings, registry: CollectorRegistry) -> As
                 _log.warning("recovery.not_pushed", message=f"the Pushgateway did not take the metrics: {error}")
 
 
-def _rules(name: str, *, dry_run: bool) -> tuple[Rule, ...]:
+def rules_of(settings: RecoverSettings, *, dry_run: bool = False) -> tuple[Rule, ...]:
+    """Tell what RBAC must allow a recovery."""
+    name = settings.recovery_name
     reading = (Rule("get", PLURAL), Rule("list", PLURAL), Rule("get", "configmaps", name))
     if dry_run:
         return reading

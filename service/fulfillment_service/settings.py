@@ -155,3 +155,14 @@ class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
         ]
         | None
     ) = field(default=None, name="FULFILLMENT_PUSHGATEWAY_URL")
+
+
+def mode_mistake(settings: RecoverSettings, events: EventSettings) -> str | None:
+    """Tell whether a recovery would list events of one mode, and ask for those of the other; None when not."""
+    if events.livemode in {None, settings.key_is_live}:
+        return None
+    mode = "live" if settings.key_is_live else "test"
+    return (
+        f"STRIPE_LIVEMODE is {str(events.livemode).lower()}, and STRIPE_API_KEY is a key of {mode} mode: "
+        "no event that it lists would count"
+    )

@@ -11,8 +11,10 @@ import pytest
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
+from fulfillment_local.mailbox import mailbox
 from fulfillment_local.stripe_world.api import POWERLESS_KEY, TEST_KEY
 from running_operator import Shop, open_shop
+from running_recovery import RULES as RECOVERY_RULES
 from running_webhook import RULES as SERVICE_RULES
 
 RIGHT = {"STRIPE_API_KEY": TEST_KEY, "STRIPE_WEBHOOK_SECRETS": "whsec_1", "STRIPE_LIVEMODE": "false"}
@@ -21,10 +23,14 @@ MAIL = {"FULFILLMENT_SMTP_HOST": "localhost", "FULFILLMENT_MAIL_FROM": "orders@s
 
 async def check(environ: dict[str, str], *arguments: str) -> tuple[int | None, list[str], str]:
     """Run it: exit code, lines, standard error."""
+    return await fulfillment(environ, "check-config", *arguments)
+
+
+async def fulfillment(environ: dict[str, str], *arguments: str) -> tuple[int | None, list[str], str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
-        "from fulfillment_runtime.check_config import command; command()",
+        "from fulfillment_runtime.cli import main; main()",
         *arguments,
         env={"PATH": os.environ["PATH"], **environ},
         stdout=PIPE,
@@ -75,33 +81,56 @@ async def test_all_that_is_wrong_is_told_at_once() -> None:
     assert (code, errors) == (78, "Error: the configuration is wrong: 4 to mend\n")
 
 
-@pytest.mark.parametrize(
-    ("environ", "line"),
-    [
-        (
-            {"FULFILLMENT_RETENTION": "24h"},
-            "FULFILLMENT_RETENTION must be at least 744h (31 days), or 0s to keep every order: ",
-        ),
-        (
-            {"FULFILLMENT_BACKEND": "pigeon"},
-            "there is no backend 'pigeon', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: there are http, ",
-        ),
-        (
-            {"FULFILLMENT_BACKEND": "http"},
-            "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it",
-        ),
-        ({**MAIL, "FULFILLMENT_MAIL_FROM": "the shop"}, "FULFILLMENT_MAIL_FROM 'the shop' is no mail address"),
-        (
-            {
-                "FULFILLMENT_BACKEND": "http",
-                "FULFILLMENT_HTTP_URL": "http://localhost/",
-                "FULFILLMENT_HTTP_SECRET": "whsec_é",
-            },
-            "FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: ",
-        ),
-        ({"FULFILLMENT_JOB_TEMPLATE": "a"}, "FULFILLMENT_JOB_TEMPLATE"),
-    ],
-)
+WRONG = [
+    (
+        {"FULFILLMENT_RETENTION": "24h"},
+        "FULFILLMENT_RETENTION must be at least 744h (31 days), or 0s to keep every order: ",
+    ),
+    (
+        {"FULFILLMENT_BACKEND": "pigeon"},
+        "there is no backend 'pigeon', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: there are http, ",
+    ),
+    (
+        {"FULFILLMENT_BACKEND": "http"},
+        "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it",
+    ),
+    ({**MAIL, "FULFILLMENT_MAIL_FROM": "the shop"}, "FULFILLMENT_MAIL_FROM 'the shop' is no mail address"),
+    (
+        {
+            "FULFILLMENT_BACKEND": "http",
+            "FULFILLMENT_HTTP_URL": "http://localhost/",
+            "FULFILLMENT_HTTP_SECRET": "whsec_é",
+        },
+        "FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: ",
+    ),
+    ({"FULFILLMENT_JOB_TEMPLATE": "a"}, "FULFILLMENT_JOB_TEMPLATE"),
+    (
+        {"FULFILLMENT_ROUTES": "[{backend: log}, {backend: manual}]"},
+        "FULFILLMENT_ROUTES: route 2 takes no order: route 1 takes each before it; put it first, or take it out",
+    ),
+    (
+        {"FULFILLMENT_ROUTES": "[{backend: log, when: {price: 7}}]"},
+        "FULFILLMENT_ROUTES: Expected `str | null`, got `int` - at `$[0].when.price` (the first route is $[0])",
+    ),
+    (
+        {"FULFILLMENT_ROUTES": "[{backend: pigeon, when: {mode: payment}}]"},
+        "there is no backend 'pigeon', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: there are http, ",
+    ),
+    ({"FULFILLMENT_AFTER_SALE_INTERVAL": "0s"}, "FULFILLMENT_AFTER_SALE_INTERVAL must be more than 0s"),
+    ({"FULFILLMENT_MAIL_TEMPLATES": "/nowhere"}, "FULFILLMENT_MAIL_TEMPLATES names '/nowhere', which is no folder"),
+    ({"FULFILLMENT_SMTP_USERNAME": "a"}, "FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: "),
+    ({"STRIPE_API_KEY": "pk_test_1"}, "STRIPE_API_KEY is no secret key: it starts with sk_ or rk_"),
+    ({"STRIPE_WEBHOOK_SECRETS": "sk_test_1"}, "STRIPE_WEBHOOK_SECRETS: number 1 of 1 is no signing secret: "),
+    ({"STRIPE_METADATA": "app=1 app=2"}, "STRIPE_METADATA names a key twice: a Session has one value of each"),
+    (
+        {"STRIPE_LIVEMODE": "true"},
+        "STRIPE_LIVEMODE is true, and STRIPE_API_KEY is a key of test mode: no event that it lists would count",
+    ),
+    ({"KUBECONFIG": "/nowhere"}, "KUBECONFIG names '/nowhere', which is not there: set it to a kubeconfig file"),
+]
+
+
+@pytest.mark.parametrize(("environ", "line"), WRONG)
 async def test_what_is_wrong_beyond_one_setting(environ: dict[str, str], line: str) -> None:
     """How settings go together, backends, routes, templates and secrets."""
     code, lines, _ = await check(RIGHT | environ)
@@ -125,9 +154,22 @@ async def shop(control_plane: ControlPlane, namespace: str, crd: None) -> AsyncI
         yield shop
 
 
+@pytest.mark.parametrize(("environ", "line"), WRONG)
+async def test_a_start_refuses_it_with_the_same_words(shop: Shop, environ: dict[str, str], line: str) -> None:
+    """What is told offline is what a start of that workload would end at."""
+    await shop.control_plane.grant(User.OPERATOR, shop.namespace, RECOVERY_RULES)
+    environ = online(shop, User.OPERATOR) | {"FULFILLMENT_MANAGEMENT_PORT": "0"} | environ
+    _, lines, _ = await check(environ)
+    wrong = next(each for each in lines if each.startswith("wrong"))
+    workload, _, message = wrong.removeprefix("wrong ").partition(": ")
+    assert message.startswith(line)
+    assert await fulfillment(environ, workload) == (78, [], f"Error: {message}\n")
+
+
 def online(shop: Shop, user: User, **more: str) -> dict[str, str]:
     where = {"KUBECONFIG": str(shop.control_plane.kubeconfigs[user]), "FULFILLMENT_NAMESPACE": shop.namespace}
-    return RIGHT | MAIL | where | {"STRIPE_API_BASE": shop.stripe.url} | more
+    mail = MAIL | {"FULFILLMENT_SMTP_HOST": shop.mailbox.host, "FULFILLMENT_SMTP_PORT": str(shop.mailbox.port)}
+    return RIGHT | mail | {"FULFILLMENT_SMTP_TLS": "none"} | where | {"STRIPE_API_BASE": shop.stripe.url} | more
 
 
 async def test_online_the_cluster_and_stripe_are_asked(shop: Shop) -> None:
@@ -137,13 +179,14 @@ async def test_online_the_cluster_and_stripe_are_asked(shop: Shop) -> None:
     assert (code, lines[2:]) == (
         0,
         [
+            "ok    operator: the mail server can be reached",
             f"ok    operator: the API server allows it all in the namespace {shop.namespace}",
             "ok    operator: the backends are ready: log",
             "ok    operator: Stripe knows the API key, in test mode, and lets it read Checkout Sessions",
-            *lines[5:],
+            *lines[6:],
         ],
     )
-    assert len(lines) == 6
+    assert len(lines) == 7
     code, lines, _ = await check(online(shop, User.SERVICE), "--online", "--settings=service")
     assert (code, lines[1:]) == (0, [f"ok    service: the API server allows it all in the namespace {shop.namespace}"])
 
@@ -158,9 +201,63 @@ async def test_online_a_missing_right_is_told(shop: Shop) -> None:
         online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY), "--online", "--settings=operator"
     )
     assert code == 78
-    assert lines[2] == (
+    assert lines[3] == (
         "wrong operator: RBAC does not allow this process to get fulfillmentrequests in the namespace "
         f"{shop.namespace}: give its service account the Role of the chart"
     )
-    assert lines[3].startswith("wrong operator: Stripe does not allow this API key to read Checkout Sessions")
-    assert len(lines) == 4
+    assert lines[4].startswith("wrong operator: Stripe does not allow this API key to read Checkout Sessions")
+    assert len(lines) == 5
+
+
+async def test_online_a_recovery_is_checked(shop: Shop) -> None:
+    """What it may do in the cluster, and that Stripe lists events for it: of each account that counts."""
+    await shop.control_plane.grant(User.SERVICE, shop.namespace, RECOVERY_RULES)
+    accounts = {"STRIPE_ACCOUNTS": "acct_1"}
+    code, lines, _ = await check(online(shop, User.SERVICE, **accounts), "--online", "--settings=recover")
+    assert (code, lines) == (
+        0,
+        [
+            "ok    recover: the settings are right",
+            f"ok    recover: the API server allows it all in the namespace {shop.namespace}",
+            "ok    recover: Stripe lets the API key read Events",
+        ],
+    )
+    assert len(shop.stripe.traffic.at("/v1/events")) == 2
+    environ = online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY)
+    code, lines, _ = await check(environ, "--online", "--settings=recover")
+    assert code == 78
+    assert [line.partition(": ")[2].partition(" in the namespace")[0].partition(": ")[0] for line in lines[1:]] == [
+        "RBAC does not allow this process to get fulfillmentrequests",
+        "Stripe does not allow this API key to read Events",
+    ]
+
+
+async def test_online_the_mail_server_is_asked(shop: Shop) -> None:
+    """Whether it is there, and takes the login: no mail is sent."""
+    login = {"FULFILLMENT_SMTP_USERNAME": "shop", "FULFILLMENT_SMTP_PASSWORD": "wrong"}
+    async with mailbox(login=("shop", "secret")) as strict:
+        server = {"FULFILLMENT_SMTP_HOST": strict.host, "FULFILLMENT_SMTP_PORT": str(strict.port)}
+        environ = online(shop, User.OPERATOR, **server, **login)
+        code, lines, _ = await check(environ, "--online", "--settings=operator")
+        assert (code, lines[2]) == (
+            78,
+            "wrong operator: the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
+        )
+        right = environ | {"FULFILLMENT_SMTP_PASSWORD": "secret"}
+        assert (await check(right, "--online", "--settings=operator"))[0] == 0
+        assert not strict.mails
+    code, lines, _ = await check(environ, "--online", "--settings=operator")
+    assert (code, lines[2]) == (78, "wrong operator: the mail server cannot be reached (SMTPConnectError)")
+
+
+async def test_routes_for_the_other_mode_are_told() -> None:
+    """They are no mistake, since the same routes may serve a test shop and a live one."""
+    routes = "[{name: donations, when: {livemode: true}, backend: manual}]"
+    code, lines, _ = await check(RIGHT | {"FULFILLMENT_ROUTES": routes}, "--settings=operator")
+    assert (code, lines[1]) == (
+        0,
+        (
+            "note  operator: FULFILLMENT_ROUTES: route 1 (donations) takes no order here: it is for livemode true, and "
+            "STRIPE_API_KEY is a key of test mode"
+        ),
+    )

@@ -72,6 +72,11 @@ def test_each_miss_is_told_in_words() -> None:
         ("- {backend: log, when: {metdata: {}}}", "Object contains unknown field `metdata` - at `$[0].when`"),
         ("- {backend: log, when: {mode: setup}}", "Invalid enum value 'setup' - at `$[0].when.mode`"),
         ("- {backend: log, when: {livemode: 'yes'}}", "Expected `bool | null`, got `str` - at `$[0].when.livemode`"),
+        (
+            "- {backend: log, when: {paymentLink: 'https://buy.stripe.com/1'}}",
+            "matching regex '^plink_[A-Za-z0-9_]+$' - at `$[0].when.paymentLink`",
+        ),
+        ("- {backend: log, when: {metadata: {a: 1}}}", "Expected `str`, got `int` - at `$[0].when.metadata[...]`"),
         ("- {backend: L}", "matching regex '^[a-z][a-z0-9-]{0,62}$' - at `$[0].backend`"),
     ],
 )
@@ -80,6 +85,38 @@ def test_what_are_no_routes(text: str | None, message: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - the message is compared below
         parse_routing(text, "none")
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "idle"),
+    [
+        ("{}", "{}", True),
+        ("{}", "{mode: payment}", True),
+        ("{mode: payment}", "{}", False),
+        ("{mode: payment}", "{mode: payment}", True),
+        ("{mode: payment}", "{mode: subscription}", False),
+        ("{mode: payment}", "{mode: payment, livemode: true}", True),
+        ("{mode: payment, livemode: true}", "{mode: payment}", False),
+        ("{livemode: false}", "{livemode: true}", False),
+        ("{price: price_1}", "{price: price_2}", False),  # an order may have both, and the first takes it
+        ("{price: price_1}", "{price: price_1, paymentLink: plink_1}", True),
+        ("{metadata: {a: x}}", "{metadata: {a: x, b: y}}", True),
+        ("{metadata: {a: x, b: y}}", "{metadata: {a: x}}", False),
+        ("{metadata: {a: x}}", "{metadata: {a: y}}", False),
+    ],
+)
+def test_a_route_that_no_order_comes_to_is_refused(first: str, second: str, *, idle: bool) -> None:
+    """Whatever it would take, a route before it takes: that is a mistake, and where it is stands in the message."""
+    text = f"- {{backend: manual, when: {{paymentLink: plink_0}}}}\n- {{backend: log, when: {first}}}\n"
+    text += f"- {{name: gifts, backend: http, when: {second}}}"
+    if not idle:
+        assert len(parse_routing(text, "log").routes) == 3
+        return
+    with pytest.raises(ValueError) as refused:  # noqa: PT011 - the message is compared below
+        parse_routing(text, "log")
+    assert str(refused.value) == (
+        "FULFILLMENT_ROUTES: route 3 (gifts) takes no order: route 2 takes each before it; put it first, or take it out"
+    )
 
 
 def test_stripe_knows_more_than_a_thin_event() -> None:

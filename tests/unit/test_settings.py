@@ -125,6 +125,26 @@ def test_a_single_value_does_not_stand_in_a_folder(tmp_path: Path) -> None:
             KEY | {"FULFILLMENT_SMTP_USERNAME": "shop"},
             "FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none",
         ),
+        *(
+            (KEY | {name: span}, f"{name} must be more than 0s")
+            for name in (
+                "STRIPE_TIMEOUT",
+                "FULFILLMENT_RECHECK_INTERVAL",
+                "FULFILLMENT_AFTER_SALE_INTERVAL",
+                "FULFILLMENT_BACKEND_RETRY_MAX",
+                "FULFILLMENT_HTTP_TIMEOUT",
+                "FULFILLMENT_SMTP_TIMEOUT",
+            )
+            for span in ("0s", "-1s")
+        ),
+        (
+            KEY | {"FULFILLMENT_BACKEND_DEADLINE": "-1s"},
+            "FULFILLMENT_BACKEND_DEADLINE must be at least 0s: then nothing is tried twice",
+        ),
+        (
+            KEY | {"FULFILLMENT_ROUTES": "[{backend: log}, {backend: manual, when: {mode: payment}}]"},
+            ("FULFILLMENT_ROUTES: route 2 takes no order: route 1 takes each before it; put it first, or take it out"),
+        ),
         (
             KEY | {"FULFILLMENT_BACKND": "http"},
             "FULFILLMENT_BACKND is no setting: did you mean FULFILLMENT_BACKEND?",
