@@ -16,6 +16,7 @@ from fulfillment_local.deliveries import Webhook, delivery_of
 from fulfillment_local.stripe_world.control import sent_event
 from fulfillment_local.stripe_world.model import Event
 from fulfillment_service.main import running_service
+from order_endpoint import order_endpoint
 from running_operator import Shop, at_work, open_shop
 from running_webhook import RULES as SERVICE_RULES
 from running_webhook import SECRET, service_settings
@@ -54,7 +55,7 @@ async def open_business(control_plane: ControlPlane, namespace: str, *, recheck:
     Args:
         control_plane: the cluster.
         namespace: where.
-        recheck: how often an unpaid order is asked of Stripe again.
+        recheck: how often an unpaid order is asked of Stripe again, and hints about fulfilled ones are seen to.
     """
     fulfilled: Counter[str] = Counter()
 
@@ -62,18 +63,12 @@ async def open_business(control_plane: ControlPlane, namespace: str, *, recheck:
         fulfilled[request.headers["webhook-id"]] += 1
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/orders", fulfill)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
     await control_plane.grant(User.SERVICE, namespace, [SERVICE_RULES])
     async with (
+        order_endpoint(fulfill) as url,
         open_shop(control_plane, namespace) as shop,
-        at_work(shop, backend="http", http_url=url, recheck_interval=recheck),
+        at_work(shop, backend="http", http_url=url, recheck_interval=recheck, after_sale_interval=recheck),
         running_service(service_settings(control_plane, namespace)) as service,
     ):
         webhook = Webhook(url=f"http://localhost:{service.webhook_port}/webhook", secrets=(SECRET,), http=shop.http)
         yield Business(shop, webhook, fulfilled)
-    await runner.cleanup()

@@ -12,7 +12,13 @@ _NAME_RULE = {
     "rule": f"self.metadata.name.matches('{names.NAME_PATTERN}')",
     "message": "metadata.name is made from the Session: the webhook service, or `fulfillment trigger`, makes requests",
 }
-_SELECTABLE = (".status.phase", ".spec.payment.status", ".spec.session.paymentIntent", ".spec.sale.kind")
+_SELECTABLE = (
+    ".status.phase",
+    ".spec.payment.status",
+    ".spec.session.paymentIntent",
+    ".status.paymentIntent",
+    ".spec.sale.kind",
+)
 _COLUMNS: list[dict[str, Any]] = [
     {
         "name": "Phase",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fulfillment_api.spec import Amount, Currency, Timestamp
+from fulfillment_api.spec import Amount, Currency, StripeId, Timestamp
 
 _CONDITION_REASON = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
 
@@ -204,6 +204,10 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
         ),
     ]
     order: Order | None = None
+    payment_intent: (
+        Annotated[StripeId, Meta(description="The PaymentIntent, pi_…, where no event named it: Stripe was asked.")]
+        | None
+    ) = None
     fulfillment: Fulfillment | None = None
     obeyed: Obeyed | None = None
 

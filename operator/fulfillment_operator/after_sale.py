@@ -23,14 +23,6 @@ _ASPECTS: dict[SaleKind, Aspect] = {
 }
 
 
-def charge_matters(request: FulfillmentRequest) -> bool:
-    """Tell whether Stripe must be asked of the charge, too: only when an event hinted at it.
-
-    So a restricted key needs no right to read charges before such events are subscribed to.
-    """
-    return request.spec.sale is not None and request.spec.sale.kind in CONDITIONS
-
-
 def happened(session: CheckoutSession) -> tuple[SaleKind, ...]:
     """Tell what Stripe says came after the sale."""
     facts = {SaleKind.REFUNDED: session.refunded, SaleKind.DISPUTED: session.disputed}
@@ -50,7 +42,8 @@ def is_due(request: FulfillmentRequest) -> bool:
         and status.phase is Phase.FULFILLED
         and status.observed_generation != request.metadata.generation
         and request.metadata.deletion_timestamp is None
-        and charge_matters(request)
+        and request.spec.sale is not None
+        and request.spec.sale.kind in CONDITIONS
     )
 
 

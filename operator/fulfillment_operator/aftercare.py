@@ -138,7 +138,7 @@ class Aftercare:
         reference, status = request.spec.session, request.status
         if status is None:
             return
-        session = await self.stripe.retrieve(reference.id, reference.account, with_charge=True)
+        session = await self.stripe.retrieve(reference.id, reference.account)
         kinds: tuple[SaleKind, ...] = ()
         problem: TryAgain | Refused | None = None
         if session is not None:

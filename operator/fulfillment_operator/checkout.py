@@ -64,6 +64,8 @@ class CheckoutSession(Struct, frozen=True, kw_only=True):
     payment_methods: tuple[str, ...] = ()
     """`payment_method_types`: with which the buyer could pay."""
     refunded: bool = False
-    """Whether all of the payment was given back, if Stripe was asked of the charge."""
+    """Whether all of the payment was given back."""
+    payment_intent: str | None = None
+    """The PaymentIntent that pays it, itself or by its invoice, pi_…; None: nothing is to be paid."""
     disputed: bool = False
-    """Whether the buyer disputes, or disputed, the payment, if Stripe was asked of the charge."""
+    """Whether the buyer disputes, or disputed, the payment."""

@@ -12,7 +12,7 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
-from fulfillment_operator.after_sale import charge_matters, news
+from fulfillment_operator.after_sale import news
 from fulfillment_operator.aftercare import tell_backend
 from fulfillment_operator.announcer import Announcer
 from fulfillment_operator.backends.interface import Done, InProgress, Refused, TryAgain
@@ -170,9 +170,7 @@ class Reconciler:
 
     async def _retrieve(self, request: FulfillmentRequest) -> CheckoutSession | None:
         with self._metrics.stripe_seconds.time():
-            return await self._stripe.retrieve(
-                request.spec.session.id, request.spec.session.account, with_charge=charge_matters(request)
-            )
+            return await self._stripe.retrieve(request.spec.session.id, request.spec.session.account)
 
     async def _take(self, step: Step, request: FulfillmentRequest) -> _Taken:
         match step:

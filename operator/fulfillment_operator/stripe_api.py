@@ -21,8 +21,10 @@ from fulfillment_runtime.stripe_connection import StripeUnavailableError, rate_l
 LINE_ITEMS_PAGE = 100
 """The most that Stripe lists at once."""
 
-_RIGHT = "to read Checkout Sessions and PaymentIntents: give the restricted key both read permissions"
-_RIGHTS = "to read Checkout Sessions, PaymentIntents and Charges: give the restricted key all three read permissions"
+_RIGHTS = (
+    "to read Checkout Sessions, PaymentIntents and Charges, and Invoices where subscriptions are sold: give the "
+    "restricted key these read permissions"
+)
 
 
 class StripeApi:
@@ -30,18 +32,16 @@ class StripeApi:
 
     def __init__(self, client: stripe.StripeClient, *, per_second: float, concurrency: int) -> None:
         self._sessions = client.v1.checkout.sessions
+        self._invoice_payments = client.v1.invoice_payments
         self._rate = rate_limiter(per_second)
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def retrieve(
-        self, session_id: str, account: str | None, *, with_charge: bool = False
-    ) -> CheckoutSession | None:
-        """Retrieve a Session with its PaymentIntent and all its line items.
+    async def retrieve(self, session_id: str, account: str | None) -> CheckoutSession | None:
+        """Retrieve a Session with all its line items, and its payment, of whose charge a refund and a dispute are told.
 
         Args:
             session_id: cs_….
             account: the connected account that owns it, acct_…; None for the key's own.
-            with_charge: whether to ask for the charge, too, which tells of a refund and a dispute.
 
         Returns:
             The Session; None when Stripe knows none of this id.
@@ -51,10 +51,11 @@ class StripeApi:
             StripeMisconfiguredError: the API key is wrong or lacks a permission.
         """
         options: stripe.RequestOptions = {"stripe_account": account} if account else {}
-        payment = "payment_intent.latest_charge" if with_charge else "payment_intent"
         try:
             async with self._turn():
-                session = await self._sessions.retrieve_async(session_id, {"expand": ["line_items", payment]}, options)
+                session = await self._sessions.retrieve_async(
+                    session_id, {"expand": ["line_items", "payment_intent.latest_charge"]}, options
+                )
             raw = msgspec.convert(session.to_dict(), _Session)
             items = [*raw.line_items.data]
             more = raw.line_items.has_more
@@ -66,13 +67,29 @@ class StripeApi:
                 listed = msgspec.convert(page.to_dict(), _LineItems)
                 items.extend(listed.data)
                 more = listed.has_more
+            intent = await self._payment_intent(raw, options)
         except stripe.StripeError as error:
             if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
                 return None
-            raise translate_error(error, right=_RIGHTS if with_charge else _RIGHT) from error
+            raise translate_error(error, right=_RIGHTS) from error
         except msgspec.ValidationError as error:
             raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
-        return _checkout_session(raw, items)
+        return _checkout_session(raw, intent, items)
+
+    async def _payment_intent(self, session: "_Session", options: stripe.RequestOptions) -> "_PaymentIntent":
+        """Find what pays a Session. A subscription is paid by its first invoice, which names the PaymentIntent."""
+        if isinstance(session.payment_intent, _PaymentIntent):
+            return session.payment_intent
+        if not isinstance(session.invoice, str) or session.payment_status is SessionPayment.NO_PAYMENT_REQUIRED:
+            return _PaymentIntent()
+        async with self._turn():
+            page = await self._invoice_payments.list_async(
+                {"invoice": session.invoice, "limit": 1, "expand": ["data.payment.payment_intent.latest_charge"]},
+                options,
+            )
+        payments = msgspec.convert(page.to_dict(), _InvoicePayments).data
+        found = payments[0].payment.payment_intent if payments else None
+        return found if isinstance(found, _PaymentIntent) else _PaymentIntent()
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -105,6 +122,7 @@ class _Charge(msgspec.Struct):
 
 
 class _PaymentIntent(msgspec.Struct):
+    id: str | None = None
     status: str | None = None
     last_payment_error: Any = None
     latest_charge: _Charge | str | None = None
@@ -115,6 +133,18 @@ class _PaymentIntent(msgspec.Struct):
         return self.status == "canceled" or (
             self.status == "requires_payment_method" and self.last_payment_error is not None
         )
+
+
+class _Payment(msgspec.Struct):
+    payment_intent: _PaymentIntent | str | None = None
+
+
+class _InvoicePayment(msgspec.Struct):
+    payment: _Payment
+
+
+class _InvoicePayments(msgspec.Struct):
+    data: list[_InvoicePayment] = []
 
 
 class _CollectedInformation(msgspec.Struct):
@@ -133,15 +163,15 @@ class _Session(msgspec.Struct):
     customer_details: Customer | None = None
     collected_information: _CollectedInformation | None = None
     payment_intent: _PaymentIntent | str | None = None
+    invoice: Any = None
     payment_method_types: list[str] | None = None
     payment_link: Any = None
     metadata: dict[str, str] | None = None
     line_items: _LineItems = msgspec.field(default_factory=_LineItems)
 
 
-def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
+def _checkout_session(raw: _Session, intent: _PaymentIntent, items: list[_LineItem]) -> CheckoutSession:
     payment = raw.payment_status
-    intent = raw.payment_intent if isinstance(raw.payment_intent, _PaymentIntent) else _PaymentIntent()
     charge = intent.latest_charge if isinstance(intent.latest_charge, _Charge) else _Charge()
     if payment is SessionPayment.UNPAID and intent.failed:
         payment = SessionPayment.FAILED
@@ -162,6 +192,7 @@ def _checkout_session(raw: _Session, items: list[_LineItem]) -> CheckoutSession:
         payment_link=raw.payment_link if isinstance(raw.payment_link, str) else None,
         metadata=raw.metadata or {},
         payment_methods=tuple(raw.payment_method_types or ()),
+        payment_intent=intent.id,
         refunded=charge.refunded,
         disputed=charge.disputed,
     )

@@ -241,6 +241,14 @@ def stripe_trouble(request: FulfillmentRequest, reason: Reason, message: str, no
     )
 
 
+def _asked_for(request: FulfillmentRequest, session: CheckoutSession | None) -> str | None:
+    """Return the PaymentIntent that Stripe was asked for, because no event named it: a refund names nothing else."""
+    if request.spec.session.payment_intent is not None:
+        return None
+    known = request.status.payment_intent if request.status else None
+    return (session.payment_intent if session else None) or known
+
+
 def _is_hinted_paid(request: FulfillmentRequest) -> bool:
     return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
 
@@ -278,6 +286,7 @@ def _status(  # noqa: PLR0913 - a status has these parts
         observed_generation=request.metadata.generation,
         conditions=merged(before, aspects, request.metadata.generation, now),
         order=order or (before.order if before else None),
+        payment_intent=_asked_for(request, session),
         fulfillment=fulfillment or (before.fulfillment if before else None),
         obeyed=obeyed or obeyed_by_looking(request),
     )

@@ -21,6 +21,7 @@ from fulfillment_runtime.kubernetes_errors import (
     translated_errors,
 )
 
+_PAYMENT_INTENT_AT = ("spec.session.paymentIntent", "status.paymentIntent")  # as an event, or Stripe's answer, has it
 _PAID_WITH_ONE = 10  # requests of one PaymentIntent at most; Stripe gives it to one Session alone
 
 
@@ -79,14 +80,17 @@ class KubernetesApi:
         Raises:
             RequestUnreadableError: the content of one makes no sense.
         """
-        with translated_errors():
-            found: Any = await self._objects.list_namespaced_custom_object(
-                **self._address,
-                field_selector=f"spec.session.paymentIntent={payment_intent}",
-                limit=_PAID_WITH_ONE,
-                _request_timeout=self._timeout,
-            )
-        return [_readable(each["metadata"]["name"], each) for each in found["items"]]
+        for place in _PAYMENT_INTENT_AT:
+            with translated_errors():
+                found: Any = await self._objects.list_namespaced_custom_object(
+                    **self._address,
+                    field_selector=f"{place}={payment_intent}",
+                    limit=_PAID_WITH_ONE,
+                    _request_timeout=self._timeout,
+                )
+            if found["items"]:
+                return [_readable(each["metadata"]["name"], each) for each in found["items"]]
+        return []
 
     async def update_payment(self, request: FulfillmentRequest, payment: Payment) -> None:
         """Write what Stripe said newly of the payment, onto exactly the version that was read.

@@ -235,10 +235,15 @@ async def test_a_session_that_expired_ends_its_request(shop: Shop) -> None:
     assert shop.mailbox.mails == ()
 
 
-async def test_of_a_subscription_nothing_is_known(shop: Shop) -> None:
-    """Its invoices hold the payments: a hint that someone wrote by hand is looked at, and changes nothing."""
+async def test_the_refund_of_a_subscription_is_its_invoices(shop: Shop) -> None:
+    """The payment that no event named stands in status, so that the refund's event finds the order."""
     async with at_work(shop, **SOON):
         name = await shop.sell(Order(mode=Mode.SUBSCRIPTION))
-        await shop.becomes(name, Phase.FULFILLED)
+        request = await shop.becomes(name, Phase.FULFILLED)
+        session = request.spec.session.id
+        intent = shop.stripe.world.payment_of(session)
+        assert intent is not None
+        assert [name] == [each.metadata.name for each in await shop.requests.paid_with(intent.id)]
+        shop.stripe.world.come_after(session, AfterSale.REFUNDED)
         await hint(shop, name, SaleKind.REFUNDED)
-        assert not has(await seen_to(shop, name), ConditionType.REFUNDED)
+        assert has(await seen_to(shop, name), ConditionType.REFUNDED)

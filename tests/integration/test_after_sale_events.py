@@ -82,7 +82,20 @@ async def test_an_order_of_another_account_is_found_by_its_own(webhook: RunningW
     assert await webhook.send(REFUNDED | {"account": "acct_1"}) == (200, {"result": "updated"})
 
 
-async def test_an_order_whose_payment_is_not_known_is_not_found(webhook: RunningWebhook) -> None:
-    """As one that a thin event made, or a subscription, whose invoices are paid: a documented limit."""
+async def test_an_order_whose_events_name_no_payment_is_found_once_stripe_was_asked(webhook: RunningWebhook) -> None:
+    """As one that a thin event made, or a subscription, whose invoices are paid: the operator writes it into status."""
     await webhook.send(snapshot(session={"payment_intent": None, "subscription": "sub_1", "mode": "subscription"}))
     assert await webhook.send(REFUNDED) == (200, {"result": "ignored", "reason": "no-order"})
+    looked_at = Status(
+        phase=Phase.FULFILLED,
+        reason="Fulfilled",
+        message="…",
+        observed_generation=1,
+        conditions=[],
+        payment_intent=REFUNDED["data"]["object"]["payment_intent"],
+    )
+    await webhook.requests.write_status(NAME, looked_at)
+    assert await webhook.send(REFUNDED) == (200, {"result": "updated"})
+    sale = (await webhook.stored(NAME)).spec.sale
+    assert sale is not None
+    assert sale.kind is SaleKind.REFUNDED

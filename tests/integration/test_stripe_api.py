@@ -58,11 +58,11 @@ async def test_every_line_item_is_retrieved(server: StripeServer, make_api: Make
 
 
 async def test_the_session_is_retrieved_with_what_the_decision_needs(server: StripeServer, make_api: MakeApi) -> None:
-    """One request, with the line items and the PaymentIntent expanded, in the library's pinned API version."""
+    """One request, with the line items, the PaymentIntent and its charge, in the library's pinned API version."""
     session, _ = server.world.play(Order())
     found = await retrieve(make_api(), session.id)
     (request,) = server.traffic.requests
-    assert parse_qsl(request.query) == [("expand[0]", "line_items"), ("expand[1]", "payment_intent")]
+    assert parse_qsl(request.query) == [("expand[0]", "line_items"), ("expand[1]", "payment_intent.latest_charge")]
     assert request.api_version == "2026-10-28.endive"
     assert found.customer is not None
     assert found.customer.email == session.buyer.email
@@ -99,35 +99,60 @@ async def test_what_stripe_says_of_each_session(
 
 
 @pytest.mark.parametrize(
-    ("after", "with_charge", "expected"),
+    ("order", "requests"), [(Order(), 1), (Order(mode=Mode.SUBSCRIPTION), 2), (Order(outcome=Outcome.FREE), 1)]
+)
+async def test_what_pays_a_session_is_found(
+    server: StripeServer, make_api: MakeApi, order: Order, requests: int
+) -> None:
+    """Of a subscription by its first invoice, which takes another request; of what costs nothing, nothing does."""
+    session, _ = server.world.play(order)
+    intent = server.world.payment_of(session.id)
+    assert (intent.id if intent else None) == (await retrieve(make_api(), session.id)).payment_intent
+    assert len(server.traffic.requests) == requests
+
+
+@pytest.mark.parametrize("settlement", [Settlement.FAILED, Settlement.CANCELED])
+async def test_a_subscription_that_will_not_be_paid_is_known_by_its_invoice(
+    server: StripeServer, make_api: MakeApi, settlement: Settlement
+) -> None:
+    """As a single payment is by its PaymentIntent."""
+    session, _ = server.world.play(Order(outcome=Outcome.UNPAID, mode=Mode.SUBSCRIPTION))
+    assert (await retrieve(make_api(), session.id)).payment is SessionPayment.UNPAID
+    server.world.settle(session.id, settlement)
+    assert (await retrieve(make_api(), session.id)).payment is SessionPayment.FAILED
+
+
+async def test_an_invoice_that_the_key_may_not_read_waits_for_a_person(server: StripeServer, make_api: MakeApi) -> None:
+    """The message names the right."""
+    session, _ = server.world.play(Order(mode=Mode.SUBSCRIPTION))
+    server.faults.set([Refuse(path="/v1/invoice_payments", status=403)])
+    with pytest.raises(StripeMisconfiguredError, match="and Invoices where subscriptions are sold"):
+        await retrieve(make_api(), session.id)
+
+
+@pytest.mark.parametrize("mode", [Mode.PAYMENT, Mode.SUBSCRIPTION])
+@pytest.mark.parametrize(
+    ("after", "expected"),
     [
-        (None, True, (False, False)),
-        (AfterSale.REFUNDED, True, (True, False)),
-        (AfterSale.DISPUTED, True, (False, True)),
-        (AfterSale.PARTLY_REFUNDED, True, (False, False)),
-        (AfterSale.REFUNDED, False, (False, False)),
+        (None, (False, False)),
+        (AfterSale.REFUNDED, (True, False)),
+        (AfterSale.DISPUTED, (False, True)),
+        (AfterSale.PARTLY_REFUNDED, (False, False)),
     ],
 )
-async def test_what_came_after_the_sale_is_asked_for_only_on_demand(
+async def test_what_came_after_the_sale_is_told(
     server: StripeServer,
     make_api: MakeApi,
+    mode: Mode,
     after: AfterSale | None,
-    with_charge: bool,
     expected: tuple[bool, bool],
 ) -> None:
-    """It stands in the charge, which a restricted key need not be allowed to read."""
-    session, _ = server.world.play(Order())
+    """It stands in the charge: an order that was refunded is known as such, whether or not an event said so."""
+    session, _ = server.world.play(Order(mode=mode))
     if after is not None:
         server.world.come_after(session.id, after)
-    found = await make_api().retrieve(session.id, None, with_charge=with_charge)
-    assert found is not None
+    found = await retrieve(make_api(), session.id)
     assert (found.refunded, found.disputed) == expected
-
-
-async def test_a_charge_that_the_key_may_not_read_waits_for_a_person(make_api: MakeApi) -> None:
-    """The message names the third right."""
-    with pytest.raises(StripeMisconfiguredError, match="to read Checkout Sessions, PaymentIntents and Charges"):
-        await make_api(POWERLESS_KEY).retrieve("cs_test_a1", None, with_charge=True)
 
 
 async def test_a_session_that_does_not_exist(make_api: MakeApi) -> None:
@@ -148,7 +173,7 @@ async def test_a_session_of_the_other_mode_or_account_does_not_exist(server: Str
     ("key", "message"),
     [
         ("sk_test_wrong", "Stripe does not know the API key: mend STRIPE_API_KEY"),
-        (POWERLESS_KEY, "Stripe does not allow this API key to read Checkout Sessions and PaymentIntents"),
+        (POWERLESS_KEY, "Stripe does not allow this API key to read Checkout Sessions, PaymentIntents and Charges"),
     ],
 )
 async def test_a_wrong_key_waits_for_a_person(server: StripeServer, make_api: MakeApi, key: str, message: str) -> None:

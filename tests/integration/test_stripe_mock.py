@@ -11,7 +11,7 @@ import stripe
 from fulfillment_local.programs import find_stripe_mock
 from fulfillment_local.stripe_mock import stripe_mock
 from fulfillment_local.stripe_world.api import TEST_KEY
-from fulfillment_local.stripe_world.charges import charge_object, dispute_object
+from fulfillment_local.stripe_world.charges import charge_object, dispute_object, invoice_payment_object
 from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.world import new_world
@@ -70,7 +70,7 @@ async def test_same_shape(
     assert _unknown(ours, theirs) == []
 
 
-async def test_a_charge_and_a_dispute_have_the_same_shape(mock: str, http_client: stripe.AIOHTTPClient) -> None:
+async def test_what_belongs_to_a_payment_has_the_same_shape(mock: str, http_client: stripe.AIOHTTPClient) -> None:
     """Every key of the stand-in's objects exists in Stripe's."""
     world = new_world(seed=5)
     session, _ = world.play(Order())
@@ -79,8 +79,12 @@ async def test_a_charge_and_a_dispute_have_the_same_shape(mock: str, http_client
     theirs = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock})
     charge = (await theirs.v1.charges.retrieve_async(intent.charge)).to_dict()
     dispute = (await theirs.v1.disputes.retrieve_async(intent.dispute or "")).to_dict()
+    on_invoices = (await theirs.v1.invoice_payments.list_async({"invoice": "in_1"})).to_dict()
     assert _unknown(charge_object(intent), charge) == []
     assert _unknown(dispute_object(intent, created=0), dispute) == []
+    # The mock's fixture is of a payment that is a charge; the library's types have `payment_intent`, too.
+    ours = invoice_payment_object(intent, "in_1") | {"payment": {"type": "payment_intent"}}
+    assert _unknown(ours, on_invoices["data"][0]) == []
 
 
 async def test_the_mock_validates(mock: str, http_client: stripe.AIOHTTPClient) -> None:
@@ -150,8 +154,11 @@ async def test_our_requests_are_as_stripe_publishes_them(mock: str, http_client:
     client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
     session = await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", "acct_1")
     assert session is not None
-    assert await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", None, with_charge=True)
     assert await registered(client)
+    payments = await client.v1.invoice_payments.list_async(
+        {"invoice": "in_1", "limit": 1, "expand": ["data.payment.payment_intent.latest_charge"]}
+    )
+    assert payments.data
     with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
         await client.v1.checkout.sessions.retrieve_async("cs_test_a1", {"no_such_parameter": "x"})  # type: ignore[arg-type] # the point
 

@@ -9,7 +9,7 @@ from builders import CREATED, make_request, make_session
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Sale, SaleKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
-from fulfillment_operator.after_sale import charge_matters, is_due, news, noted, shown
+from fulfillment_operator.after_sale import is_due, news, noted, shown
 from fulfillment_operator.backends.interface import Done
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.decide import Refuse, decide
@@ -51,19 +51,19 @@ def test_what_was_undone_before_it_was_fulfilled_is_not_fulfilled(session: Check
 
 
 @pytest.mark.parametrize(
-    ("request_", "due", "charge"),
+    ("request_", "due"),
     [
-        (fulfilled(REFUNDED), True, True),
-        (fulfilled(DISPUTED), True, True),
-        (fulfilled(REFUNDED, generation=1), False, True),  # looked at
-        (fulfilled(SaleKind.EXPIRED), False, False),
-        (fulfilled(None), False, False),
-        (make_request(generation=2), False, False),
+        (fulfilled(REFUNDED), True),
+        (fulfilled(DISPUTED), True),
+        (fulfilled(REFUNDED, generation=1), False),  # looked at
+        (fulfilled(SaleKind.EXPIRED), False),
+        (fulfilled(None), False),
+        (make_request(generation=2), False),
     ],
 )
-def test_which_fulfilled_orders_are_looked_at(request_: FulfillmentRequest, due: bool, charge: bool) -> None:
-    """Those of which an event hinted at something that nobody looked at; and only for those a charge is asked for."""
-    assert (is_due(request_), charge_matters(request_)) == (due, charge)
+def test_which_fulfilled_orders_are_looked_at(request_: FulfillmentRequest, due: bool) -> None:
+    """Those of which an event hinted at something that nobody looked at."""
+    assert due == is_due(request_)
 
 
 def test_it_is_shown_once_and_the_order_stays_fulfilled() -> None:

@@ -57,14 +57,24 @@ def test_an_order_can_be_disputed_and_refunded(world: StripeWorld) -> None:
         Order(outcome=Outcome.UNPAID),
         Order(outcome=Outcome.FREE),
         Order(outcome=Outcome.OPEN),
-        Order(mode=Mode.SUBSCRIPTION),
+        Order(outcome=Outcome.FREE, mode=Mode.SUBSCRIPTION),
     ],
 )
-def test_what_was_not_paid_by_a_payment_cannot_be_given_back(world: StripeWorld, order: Order) -> None:
-    """A subscription is paid by its invoices, which the stand-in does not have."""
+def test_what_was_not_paid_cannot_be_given_back(world: StripeWorld, order: Order) -> None:
+    """No payment, no refund."""
     session, _ = world.play(order)
     with pytest.raises(TransitionError, match="no payment of"):
         world.come_after(session.id, AfterSale.REFUNDED)
+
+
+def test_a_subscription_is_refunded_by_its_invoice(world: StripeWorld) -> None:
+    """Its Session names the invoice, and not the payment; the event names the payment alone."""
+    session, _ = world.play(Order(mode=Mode.SUBSCRIPTION))
+    intent = world.payment_of(session.invoice or "")
+    assert intent is not None
+    assert (session.payment_intent, world.payment_of(session.id)) == (None, intent)
+    event = world.come_after(session.id, AfterSale.REFUNDED)
+    assert snapshot_event_object(event)["data"]["object"]["payment_intent"] == intent.id
 
 
 def test_a_delayed_payment_that_came_can_be_given_back(world: StripeWorld) -> None:

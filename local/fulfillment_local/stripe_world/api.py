@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from fulfillment_local.stripe_world import errors
-from fulfillment_local.stripe_world.charges import charge_object
-from fulfillment_local.stripe_world.model import Order, Session
+from fulfillment_local.stripe_world.charges import charge_object, invoice_payment_object
+from fulfillment_local.stripe_world.model import Order, PaymentIntent, Session
 from fulfillment_local.stripe_world.objects import (
     Json,
     line_item_object,
@@ -103,10 +103,12 @@ class StripeApi:
             answer["line_items"] = _line_items(session, Page())
         if expand - {"line_items"} and session.payment_intent is not None:
             intent = self._world.payment_intents[session.payment_intent]
-            answer["payment_intent"] = payment_intent_object(intent)
-            if "payment_intent.latest_charge" in expand:
-                answer["payment_intent"]["latest_charge"] = charge_object(intent)
+            answer["payment_intent"] = self._intent(intent, with_charge="payment_intent.latest_charge" in expand)
         return answer
+
+    @staticmethod
+    def _intent(intent: PaymentIntent, *, with_charge: bool) -> Json:
+        return payment_intent_object(intent) | ({"latest_charge": charge_object(intent)} if with_charge else {})
 
     def list_line_items(self, caller: Caller, session_id: str, parameters: Parameters) -> Json:
         """`GET /v1/checkout/sessions/{id}/line_items`."""
@@ -119,6 +121,29 @@ class StripeApi:
         parameters.finish()
         intent = _find(self._world.payment_intents, intent_id, caller, kind="payment_intent", param="intent")
         return payment_intent_object(intent)
+
+    def list_invoice_payments(self, caller: Caller, parameters: Parameters) -> Json:
+        """`GET /v1/invoice_payments`, of one invoice."""
+        intent_of = ("data.payment.payment_intent", "data.payment.payment_intent.latest_charge")
+        expand, page = parameters.expand(intent_of), parameters.page()
+        invoice = parameters.text("invoice") or ""
+        parameters.finish()
+        intent = self._world.payment_of(invoice)
+
+        def render(intent: PaymentIntent) -> Json:
+            answer = invoice_payment_object(intent, invoice)
+            if expand:
+                answer["payment"]["payment_intent"] = self._intent(intent, with_charge=intent_of[1] in expand)
+            return answer
+
+        return list_object(
+            "/v1/invoice_payments",
+            [intent] if intent is not None and caller.sees(intent.order) else [],
+            page,
+            kind="invoice_payment",
+            id_of=lambda each: each.invoice_payment or "",
+            render=render,
+        )
 
     def retrieve_event(self, caller: Caller, event_id: str, parameters: Parameters) -> Json:
         """`GET /v1/events/{id}`."""

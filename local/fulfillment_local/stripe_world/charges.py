@@ -1,6 +1,6 @@
-"""The charge of a payment, and its dispute, in the shape of API version 2026-10-28.endive.
+"""The charge of a payment, its dispute, and its place on an invoice, in the shape of API version 2026-10-28.endive.
 
-Source: https://docs.stripe.com/api/charges/object and https://docs.stripe.com/api/disputes/object.
+Source: https://docs.stripe.com/api/charges/object, /api/disputes/object and /api/invoice-payment/object.
 """
 
 from typing import Any
@@ -75,4 +75,27 @@ def dispute_object(intent: PaymentIntent, *, created: int) -> Json:
         "payment_intent": intent.id,
         "reason": "product_not_received",
         "status": "needs_response",
+    }
+
+
+def invoice_payment_object(intent: PaymentIntent, invoice: str) -> Json:
+    """Render an `invoice_payment`: which PaymentIntent pays an invoice."""
+    paid = intent.status is PaymentIntentStatus.SUCCEEDED
+    canceled = intent.status is PaymentIntentStatus.CANCELED
+    return {
+        "id": intent.invoice_payment,
+        "object": "invoice_payment",
+        "amount_paid": intent.amount if paid else None,
+        "amount_requested": intent.amount,
+        "created": intent.created,
+        "currency": intent.order.currency,
+        "invoice": invoice,
+        "is_default": True,
+        "livemode": intent.order.livemode,
+        "payment": {"payment_intent": intent.id, "type": "payment_intent"},
+        "status": "paid" if paid else "canceled" if canceled else "open",
+        "status_transitions": {
+            "canceled_at": intent.created if canceled else None,
+            "paid_at": intent.created if paid else None,
+        },
     }

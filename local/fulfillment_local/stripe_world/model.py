@@ -184,6 +184,8 @@ class Session:
     payment_status: PaymentStatus = PaymentStatus.UNPAID
     payment_intent: str | None = None
     subscription: str | None = None
+    invoice: str | None = None
+    """The subscription's first invoice."""
     setup_intent: str | None = None
     customer: str | None = None
 
@@ -200,7 +202,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentIntent:
-    """The payment of a Session."""
+    """The payment of a Session, or of its invoice."""
 
     id: str
     created: int
@@ -212,6 +214,8 @@ class PaymentIntent:
     """The payment method's type, such as `card` or `sepa_debit`."""
     charge: str
     status: PaymentIntentStatus
+    invoice_payment: str | None = None
+    """What makes it the payment of an invoice, inpay_…."""
     amount_refunded: int = 0
     dispute: str | None = None
     """The dispute's id, once there is one."""

@@ -82,7 +82,7 @@ def session_object(session: Session) -> Json:
         "discounts": [],
         "expires_at": session.created + DAY,
         "integration_identifier": None,
-        "invoice": None,
+        "invoice": session.invoice,
         "invoice_creation": None,
         "livemode": order.livemode,
         "locale": None,

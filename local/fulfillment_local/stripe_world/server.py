@@ -82,6 +82,7 @@ class _Site:
                 web.get("/v1/checkout/sessions/{id}", self._one(api.retrieve_session)),
                 web.get("/v1/checkout/sessions/{id}/line_items", self._one(api.list_line_items)),
                 web.get("/v1/payment_intents/{id}", self._one(api.retrieve_payment_intent)),
+                web.get("/v1/invoice_payments", self._many(api.list_invoice_payments)),
                 web.get("/v1/events/{id}", self._one(api.retrieve_event)),
                 web.get("/v1/events", self._many(api.list_events)),
                 web.get("/v1/webhook_endpoints", self._many(api.list_webhook_endpoints)),

@@ -67,6 +67,7 @@ class StripeWorld:
         self._chance = chance
         self._sessions: dict[str, Session] = {}
         self._payment_intents: dict[str, PaymentIntent] = {}
+        self._payments: dict[str, str] = {}  # Session, and invoice -> PaymentIntent
         self._events: dict[str, Event] = {}
         self.webhook_endpoints = usual_endpoints()
         """Those that are registered, in both modes; others may take their place."""
@@ -80,6 +81,11 @@ class StripeWorld:
     def payment_intents(self) -> Mapping[str, PaymentIntent]:
         """The PaymentIntents by id."""
         return MappingProxyType(self._payment_intents)
+
+    def payment_of(self, payable: str) -> PaymentIntent | None:
+        """Return what pays a Session or an invoice, by its id; None: nothing is to be paid, or not yet."""
+        intent = self._payments.get(payable)
+        return self._payment_intents[intent] if intent else None
 
     @property
     def events(self) -> Mapping[str, Event]:
@@ -148,7 +154,14 @@ class StripeWorld:
                     customer=self._id("cus_", 14),
                 )
             case Mode.SUBSCRIPTION:
-                session = replace(session, subscription=self._id("sub_1", 23), customer=self._id("cus_", 14))
+                session = replace(
+                    session,
+                    subscription=self._id("sub_1", 23),
+                    invoice=self._id("in_1", 23),
+                    customer=self._id("cus_", 14),
+                )
+                if payment_status is not PaymentStatus.NO_PAYMENT_REQUIRED:
+                    self._pay(session, invoice_payment=self._id("inpay_1", 23))
             case Mode.PAYMENT:
                 free = payment_status is PaymentStatus.NO_PAYMENT_REQUIRED
                 if free is not (session.total == 0):
@@ -178,15 +191,14 @@ class StripeWorld:
             TransitionError: no payment of the Session is waiting.
         """
         session = self._session(session_id)
-        intent = self._payment_intents.get(session.payment_intent or "")
-        if session.status is not SessionStatus.COMPLETE or session.payment_status is not PaymentStatus.UNPAID:
+        intent = self.payment_of(session_id)
+        if intent is None or session.payment_status is not PaymentStatus.UNPAID:
             raise TransitionError(
                 f"{session.id} is {session.status} and {session.payment_status}: no payment is waiting"
             )
-        if intent is not None:  # a subscription is paid through its invoice
-            if intent.status is PaymentIntentStatus.CANCELED:
-                raise TransitionError(f"{intent.id} of {session.id} is canceled: no payment is waiting")
-            self._payment_intents[intent.id] = replace(intent, status=_SETTLED[settlement])
+        if intent.status is PaymentIntentStatus.CANCELED:
+            raise TransitionError(f"{intent.id} of {session.id} is canceled: no payment is waiting")
+        self._payment_intents[intent.id] = replace(intent, status=_SETTLED[settlement])
         match settlement:
             case Settlement.SUCCEEDED:
                 paid = replace(session, payment_status=PaymentStatus.PAID)
@@ -203,7 +215,7 @@ class StripeWorld:
             TransitionError: no payment of the Session succeeded, or it was refunded or disputed before.
         """
         session = self._session(session_id)
-        intent = self._payment_intents.get(session.payment_intent or "")
+        intent = self.payment_of(session_id)
         if intent is None or intent.status is not PaymentIntentStatus.SUCCEEDED:
             raise TransitionError(f"no payment of {session.id} succeeded")
         match after:
@@ -229,7 +241,7 @@ class StripeWorld:
             raise TransitionError(f"there is no event {event_id}")
         self._events[event_id] = replace(self._events[event_id], delivery=delivery)
 
-    def _pay(self, session: Session) -> PaymentIntent:
+    def _pay(self, session: Session, invoice_payment: str | None = None) -> PaymentIntent:
         delayed = session.payment_status is PaymentStatus.UNPAID
         intent = PaymentIntent(
             id=self._id("pi_3", 23),
@@ -240,7 +252,11 @@ class StripeWorld:
             method=delayed_payment_method(session.order.currency) if delayed else "card",
             charge=self._id("py_3" if delayed else "ch_3", 23),
             status=PaymentIntentStatus.PROCESSING if delayed else PaymentIntentStatus.SUCCEEDED,
+            invoice_payment=invoice_payment,
         )
+        self._payments[session.id] = intent.id
+        if session.invoice is not None:
+            self._payments[session.invoice] = intent.id
         self._payment_intents[intent.id] = intent
         return intent
 
