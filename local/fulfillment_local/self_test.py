@@ -10,6 +10,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -169,10 +170,13 @@ class SelfTest:
         while True:
             post = asyncio.create_task(self._post(body, headers))
             try:
-                status, told = await asyncio.shield(post)
-            except asyncio.CancelledError:  # what is on its way would make the order again, once it is deleted
                 await asyncio.wait({post})
+            except asyncio.CancelledError:  # what is on its way would make the order again, once it is deleted
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    await post
                 raise
+            try:
+                status, told = post.result()
             except (aiohttp.ClientError, TimeoutError) as error:
                 if asyncio.get_running_loop().time() >= until:
                     raise SelfTestError(

@@ -19,6 +19,7 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_runtime.settings import Secret
+from order_endpoint import order_endpoint
 from running_operator import Shop, at_work, open_shop
 from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
@@ -74,13 +75,7 @@ async def slow(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Slo
     async with AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(running_webhook(control_plane, namespace, settings))
         slow = SlowShop(webhook, {})
-        app = web.Application()
-        app.router.add_post("/orders", slow.take)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/orders"
+        url = await stack.enter_async_context(order_endpoint(slow.take))
         slow.operator = {"backend": "http", "http_url": url, "http_secret": Secret(SECRET)}
         yield slow
 

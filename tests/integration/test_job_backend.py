@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,7 @@ from fulfillment_local.stripe_world.model import Order
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError
 from order_jobs import JOB, RULES, TEMPLATE, end, open_shop_with_jobs
 from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
+from serving import serving
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -236,24 +238,18 @@ async def kubelet(shop: Shop, tmp_path: Any) -> AsyncIterator[Kubelet]:
 @asynccontextmanager
 async def running_kubelet(shop: Shop, folder: Any) -> AsyncIterator[Kubelet]:
     kubelet = Kubelet(f"node-of-{shop.namespace}")
-    app = web.Application()
-    app.router.add_get("/containerLogs/{path:.*}", kubelet.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
     credentials = make_credentials(folder)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(credentials.server_certificate, credentials.server_key)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    core = client.CoreV1Api(shop.api)
-    await core.create_node(client.V1Node(metadata=client.V1ObjectMeta(name=kubelet.node)))
-    port = runner.addresses[0][1]
-    status = {
-        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
-    }
-    await core.patch_node_status(kubelet.node, {"status": status})
-    try:
-        yield kubelet
-    finally:
-        await core.delete_node(kubelet.node)
-        await runner.cleanup()
+    async with serving(web.get("/containerLogs/{path:.*}", kubelet.answer), tls=context) as url:
+        core = client.CoreV1Api(shop.api)
+        await core.create_node(client.V1Node(metadata=client.V1ObjectMeta(name=kubelet.node)))
+        status = {
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": urlsplit(url).port}},
+        }
+        await core.patch_node_status(kubelet.node, {"status": status})
+        try:
+            yield kubelet
+        finally:
+            await core.delete_node(kubelet.node)

@@ -18,6 +18,7 @@ from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.traffic import Drop, Hang, Refuse, Slow
 from fulfillment_local.stripe_world.world import new_world
 from fulfillment_runtime.exits import UnavailableError
+from serving import serving
 
 Ask = Callable[..., stripe.StripeClient]
 
@@ -310,17 +311,9 @@ async def test_something_else_at_the_url() -> None:
     async def hello(_request: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", hello)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with WorldClient.connect(f"http://127.0.0.1:{runner.addresses[0][1]}") as client:
-            with pytest.raises(UnavailableError, match="but not as the stand-in for Stripe does"):
-                await client.traffic()
-    finally:
-        await runner.cleanup()
+    async with serving(web.get("/{path:.*}", hello)) as url, WorldClient.connect(url) as client:
+        with pytest.raises(UnavailableError, match="but not as the stand-in for Stripe does"):
+            await client.traffic()
 
 
 async def test_port_taken(server: StripeServer) -> None:

@@ -21,6 +21,7 @@ from fulfillment_local.stripe_world.model import DeliveryState, Order, Outcome, 
 from fulfillment_local.stripe_world.server import StripeServer, stripe_server
 from fulfillment_local.stripe_world.world import new_world
 from fulfillment_local.trigger import command
+from serving import serving
 
 SECRET = "whsec_of_the_tests"
 
@@ -64,14 +65,9 @@ class Receiver:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     made = Receiver()
-    app = web.Application()
-    app.router.add_post("/webhook", made.handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/webhook"
-    yield made
-    await runner.cleanup()
+    async with serving(web.post("/webhook", made.handle)) as url:
+        made.url = f"{url}/webhook"
+        yield made
 
 
 @pytest.fixture
