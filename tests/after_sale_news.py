@@ -19,7 +19,7 @@ _ENDED = {SaleKind.REFUNDED: AfterSale.REFUNDED, SaleKind.DISPUTED: AfterSale.DI
 async def hint(shop: Shop, name: str, kind: SaleKind, *, ago: timedelta = timedelta(0)) -> None:
     """Write the hint of an event, as the webhook service does."""
     observed = datetime.now(UTC).replace(microsecond=0) - ago
-    await shop.requests.update_sale(await shop.requests.get(name), Sale(kind=kind, event="evt_1", observed_at=observed))
+    await shop.requests.update(await shop.requests.get(name), Sale(kind=kind, event="evt_1", observed_at=observed))
 
 
 async def come_after(shop: Shop, name: str, kind: SaleKind) -> None:

@@ -91,7 +91,7 @@ class Shop:
 
     async def hint(self, name: str, payment: PaymentStatus) -> None:
         """Tell newer news of the payment, as the webhook service does."""
-        await self.requests.update_payment(await self.requests.get(name), Payment(status=payment))
+        await self.requests.update(await self.requests.get(name), Payment(status=payment))
 
     async def becomes(self, name: str, phase: Phase, reason: str | None = None) -> FulfillmentRequest:
         """Wait until a request is in a phase, for a reason."""

@@ -5,7 +5,7 @@ Its failures become the `KubernetesError`s of `kubernetes_errors`.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from kubernetes.aio import client
@@ -23,6 +23,9 @@ from fulfillment_runtime.kubernetes_errors import (
 
 _PAYMENT_INTENT_AT = ("spec.session.paymentIntent", "status.paymentIntent")  # as an event, or Stripe's answer, has it
 _PAID_WITH_ONE = 10  # requests of one PaymentIntent at most; Stripe gives it to one Session alone
+
+News: TypeAlias = Payment | Callback | RefusedCallback | Sale
+_PLACES = {Payment: "payment", Callback: "callback", RefusedCallback: "refusedCallback", Sale: "sale"}  # in spec
 
 
 class KubernetesApi:
@@ -92,50 +95,20 @@ class KubernetesApi:
                 return [_readable(each["metadata"]["name"], each) for each in found["items"]]
         return []
 
-    async def update_payment(self, request: FulfillmentRequest, payment: Payment) -> None:
-        """Write what Stripe said newly of the payment, onto exactly the version that was read.
+    async def update(self, request: FulfillmentRequest, news: News) -> None:
+        """Write news of an order into its spec, onto exactly the version that was read.
 
         Raises:
             RequestChangedError: it changed since; read it and decide again.
             RequestGoneError: it was deleted since.
             RequestRefusedError: the API server refuses the content.
         """
-        await self._update(request, {"payment": msgspec.to_builtins(payment)})
-
-    async def update_callback(self, request: FulfillmentRequest, callback: Callback) -> None:
-        """Write what the backend's callback said, onto exactly the version that was read.
-
-        Raises:
-            RequestChangedError: it changed since; read it and decide again.
-            RequestGoneError: it was deleted since.
-            RequestRefusedError: the API server refuses the content.
-        """
-        absent = {"reference": None, "message": None}  # as a merge patch removes what an earlier callback said
-        await self._update(request, {"callback": absent | msgspec.to_builtins(callback)})
-
-    async def update_refused_callback(self, request: FulfillmentRequest, refused: RefusedCallback) -> None:
-        """Write that a callback was refused, onto exactly the version that was read.
-
-        Raises:
-            RequestChangedError: it changed since; read it and decide again.
-            RequestGoneError: it was deleted since.
-            RequestRefusedError: the API server refuses the content.
-        """
-        await self._update(request, {"refusedCallback": msgspec.to_builtins(refused)})
-
-    async def update_sale(self, request: FulfillmentRequest, sale: Sale) -> None:
-        """Write what Stripe said of what came after Checkout, onto exactly the version that was read.
-
-        Raises:
-            RequestChangedError: it changed since; read it and decide again.
-            RequestGoneError: it was deleted since.
-            RequestRefusedError: the API server refuses the content.
-        """
-        absent = {"event": None, "observedAt": None}  # as a merge patch removes what earlier news said
-        await self._update(request, {"sale": absent | msgspec.to_builtins(sale)})
-
-    async def _update(self, request: FulfillmentRequest, spec: dict[str, Any]) -> None:
-        body = {"metadata": {"resourceVersion": request.metadata.resource_version}, "spec": spec}
+        # A merge patch keeps what it does not name, and of earlier news nothing is to stay.
+        absent = dict.fromkeys(each.encode_name for each in msgspec.structs.fields(news))
+        body = {
+            "metadata": {"resourceVersion": request.metadata.resource_version},
+            "spec": {_PLACES[type(news)]: absent | msgspec.to_builtins(news)},
+        }
         with translated_errors(conflict=RequestChangedError):
             await self._objects.patch_namespaced_custom_object(
                 **self._address,

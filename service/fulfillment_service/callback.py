@@ -137,7 +137,7 @@ class Callbacks:
             found = await self.requests.get(name)
             refusal = refusal_in(error, found, self.clock())
             if refusal is not None:
-                await self.requests.update_refused_callback(found, refusal)
+                await self.requests.update(found, refusal)
         except (RequestGoneError, RequestChangedError):
             return  # there is no such order, or there is better news of it
 
@@ -151,7 +151,7 @@ class Callbacks:
             if callback is None:
                 return CallbackOutcome.UNCHANGED
             try:
-                await self.requests.update_callback(found, callback)
+                await self.requests.update(found, callback)
             except (RequestGoneError, RequestChangedError):
                 continue  # someone was quicker: look again
             return CallbackOutcome.RECORDED

@@ -158,7 +158,7 @@ async def _create_or_update(api: KubernetesApi, desired: Desired) -> Outcome:
             found = await api.get(desired.name)
             if not _is_news(found, desired):
                 return Outcome.UNCHANGED
-            await api.update_payment(found, desired.spec.payment)
+            await api.update(found, desired.spec.payment)
         except (RequestGoneError, RequestChangedError):
             continue  # someone was quicker: look again
         return Outcome.UPDATED
@@ -172,7 +172,7 @@ async def _note(api: KubernetesApi, news: AfterSale) -> Outcome | Ignored:
         unaware = [each for each in orders if _is_unaware(each, news)]
         try:
             for request in unaware:
-                await api.update_sale(request, news.sale)
+                await api.update(request, news.sale)
         except (RequestGoneError, RequestChangedError):
             continue  # someone was quicker: look again
         return Outcome.UPDATED if unaware else Outcome.UNCHANGED

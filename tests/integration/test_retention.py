@@ -100,7 +100,7 @@ async def test_an_order_that_changed_since_it_was_read_is_not_deleted(shop: Shop
     with pytest.raises(RequestChangedError):
         await shop.requests.delete_as_read(read)
     read = await shop.requests.get(name)
-    await shop.requests.update_payment(read, Payment(status=PaymentStatus.PAID))
+    await shop.requests.update(read, Payment(status=PaymentStatus.PAID))
     with pytest.raises(RequestChangedError):
         await shop.requests.delete_as_read(read)
     assert await stored(shop) == {name}
