@@ -103,7 +103,8 @@ WRONG = [
         },
         "FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: ",
     ),
-    ({"FULFILLMENT_JOB_TEMPLATE": "a"}, "FULFILLMENT_JOB_TEMPLATE"),
+    ({"FULFILLMENT_JOB_TEMPLATE": "a"}, "FULFILLMENT_JOB_TEMPLATE: Expected `object`, got `str`"),
+    ({"FULFILLMENT_JOB_AFTER_SALE_TEMPLATE": "a"}, "FULFILLMENT_JOB_AFTER_SALE_TEMPLATE: Expected `object`, got `str`"),
     (
         {"FULFILLMENT_ROUTES": "[{backend: log}, {backend: manual}]"},
         "FULFILLMENT_ROUTES: route 2 takes no order: route 1 takes each before it; put it first, or take it out",
