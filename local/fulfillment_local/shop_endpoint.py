@@ -17,6 +17,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from fulfillment_local.signals import told_to_end
 from fulfillment_runtime.listening import listen
 
+LATER = "later"
+"""A key of a Session's metadata: its order is taken with 202, and whoever plays the shop calls back."""
+
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the endpoint is told to fail: `PUT /trouble`."""
@@ -26,8 +29,25 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How many posts are answered so."""
 
 
+class _Session(msgspec.Struct, frozen=True):
+    metadata: dict[str, str] = {}
+
+
+class _Data(msgspec.Struct, frozen=True):
+    session: _Session = _Session()
+
+
+class _Posted(msgspec.Struct, frozen=True):
+    """What the http backend posts, as far as it is looked at."""
+
+    data: _Data = _Data()
+
+
 class ShopEndpoint:
-    """`POST /orders` takes orders, `GET` tells how often each was handed over, and `DELETE` forgets them."""
+    """`POST /orders` takes orders, `GET` tells how often each was handed over, and `DELETE` forgets them.
+
+    Those whose metadata has `LATER` are answered 202.
+    """
 
     def __init__(self, secret: str | None) -> None:
         """Make it, with the Standard Webhooks secret that posts must be signed with; None takes unsigned ones."""
@@ -50,6 +70,10 @@ class ShopEndpoint:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
+        try:
+            metadata = msgspec.json.decode(body, type=_Posted).data.session.metadata
+        except msgspec.DecodeError as error:
+            return web.Response(status=HTTPStatus.BAD_REQUEST, text=f"{error}\n")
         if self._webhook is not None:
             try:
                 self._webhook.verify(body, dict(request.headers))
@@ -60,7 +84,8 @@ class ShopEndpoint:
             return web.Response(status=self._trouble.status, text="as it was told\n")
         key = request.headers["webhook-id"]
         self._orders[key] += 1
-        return web.json_response({"reference": f"order-of-{key}"})
+        status = HTTPStatus.ACCEPTED if LATER in metadata else HTTPStatus.OK
+        return web.json_response({"reference": f"order-of-{key}"}, status=status)
 
     async def _tell(self, _request: web.Request) -> web.StreamResponse:
         return web.json_response(self._orders)

@@ -18,12 +18,13 @@ from fulfillment_runtime.exits import SettingsError
 from live_cluster import CHART, RELEASE, LiveCluster, live_cluster
 from running_prometheus import RunningPrometheus, running_prometheus
 from scrape_config import Monitor, scrape_configs
+from shipping_job import JOB
 from stand_ins import StandIns
 
 NAMESPACE = "e2e"
 ORDER = (
-    *("installation", "monitoring", "orders", "acknowledgement"),
-    *("image", "upgrade", "secrets", "failover", "reinstallation"),
+    *("installation", "monitoring", "orders", "jobs", "acknowledgement"),
+    *("image", "callback", "recovery", "upgrade", "secrets", "failover", "reinstallation"),
     "silence",  # takes five minutes from the acknowledgement on, which the others fill
 )
 """The tests' files, in the order of an installation's life."""
@@ -32,7 +33,14 @@ PREVIOUS_CHART = CHART
 """What is installed first, and upgraded to the chart: so far there is but one version."""
 VALUES: dict[str, Any] = {
     "stripe": {"apiBase": "http://world-stripe:4243"},
-    "backend": {"name": "http", "http": {"url": "http://world-backend:8080/orders", "existingSecret": "backend"}},
+    "backend": {
+        "name": "http",
+        "http": {"url": "http://world-backend:8080/orders", "existingSecret": "backend"},
+        "job": {"template": JOB},
+        "routes": [{"name": "parcels", "when": {"metadata": {"ship": "parcel"}}, "backend": "job"}],
+    },
+    "webhook": {"callback": {"enabled": True}},
+    "recovery": {"enabled": True, "suspend": True},
     "mail": {
         "from": "Harbour Goods <orders@shop.example>",
         "smtp": {"host": "world-mail", "port": 1025, "tls": "none"},
@@ -125,7 +133,8 @@ async def _tidy(cluster: LiveCluster) -> None:
     if definition is None:
         return
     owner = definition["metadata"].get("annotations", {}).get("meta.helm.sh/release-namespace")
-    orders = await cluster.kubectl("get", _CRD, "--all-namespaces", "--output=name")
+    others = f"--field-selector=metadata.namespace!={NAMESPACE}"
+    orders = await cluster.kubectl("get", _CRD, "--all-namespaces", others, "--output=name")
     if orders or owner != NAMESPACE:
         pytest.exit(
             f"this cluster has the CustomResourceDefinition {_CRD} of a release in the namespace {owner}, and "

@@ -12,7 +12,7 @@ from live_cluster import CHART, RELEASE, LiveCluster
 from stand_ins import StandIns
 
 ITS_OBJECTS = f"--selector=app.kubernetes.io/instance={RELEASE}"
-KINDS = "deployments,pods,services,serviceaccounts,roles,rolebindings,configmaps,poddisruptionbudgets"
+KINDS = "deployments,cronjobs,pods,services,serviceaccounts,roles,rolebindings,configmaps,poddisruptionbudgets"
 
 
 async def test_orders_outlive_the_product(

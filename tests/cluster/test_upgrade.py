@@ -76,4 +76,4 @@ async def test_an_upgrade_under_load_loses_no_event(
 def with_new_pods(values: dict[str, Any]) -> dict[str, Any]:
     """Change what is told to the pods, so that all are replaced."""
     again = {"podAnnotations": {"e2e/rolled-out": str(time.time_ns())}}
-    return {**values, "webhook": again, "operator": again}
+    return {**values, "webhook": values["webhook"] | again, "operator": again}

@@ -13,8 +13,10 @@ from fulfillment_local.shop_endpoint import shop_endpoint
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
-async def post(http: aiohttp.ClientSession, url: str, key: str, secret: str = SECRET) -> int:
-    now, body = datetime.now(UTC), '{"id": "order"}'
+async def post(
+    http: aiohttp.ClientSession, url: str, key: str, secret: str = SECRET, body: str = '{"id": "order"}'
+) -> int:
+    now = datetime.now(UTC)
     headers = {
         "webhook-id": key,
         "webhook-timestamp": str(int(now.timestamp())),
@@ -49,6 +51,14 @@ async def test_the_shops_endpoint_fails_as_often_as_it_is_told() -> None:
         assert await orders(http, url) == {"cs-a": 1}
         async with http.put(f"{url}/trouble", json={"status": "often"}) as response:
             assert response.status == 400
+
+
+async def test_the_shops_endpoint_takes_some_orders_for_later() -> None:
+    """With 202, when their metadata says so; what is no JSON it refuses, and does not count."""
+    later = '{"data": {"session": {"id": "cs_test_1", "metadata": {"later": "yes"}}}}'
+    async with shop_endpoint(SECRET) as url, aiohttp.ClientSession() as http:
+        assert [await post(http, url, "cs-a", body=body) for body in (later, "{}", "order")] == [202, 200, 400]
+        assert await orders(http, url) == {"cs-a": 2}
 
 
 async def test_the_mail_catcher_tells_what_it_caught() -> None:
