@@ -9,6 +9,10 @@ from chart_rendering import CHART, VALUES, HelmError, render, run_helm
 from fulfillment_local.programs import ChartPrograms
 
 
+def job(**pod: Any) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": pod}}}
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [
@@ -32,6 +36,32 @@ from fulfillment_local.programs import ChartPrograms
         ({"backend": {"name": "Job"}}, ["backend", "name", "a-z"]),
         ({"backend": {"routes": [{"when": {}}]}}, ["backend", "routes", "0", "backend"]),
         ({"backend": {"routes": [{"backend": "log", "when": {"link": "x"}}]}}, ["routes", "0", "when", "link"]),
+        (
+            {"backend": {"routes": [{"backend": "log", "when": {"paymentLink": "https://buy.stripe.com/1"}}]}},
+            ["plink_"],
+        ),
+        ({"backend": {"routes": [{"backend": "log", "when": {"mode": "setup"}}]}}, ["when", "mode", "subscription"]),
+        ({"backend": {"routes": [{"backend": "log", "when": {"livemode": "yes"}}]}}, ["livemode", "boolean"]),
+        ({"backend": {"routes": [{"backend": "log", "when": {"price": ""}}]}}, ["when", "price", "1"]),
+        ({"backend": {"routes": [{"backend": "log", "when": {"metadata": {"a": 1}}}]}}, ["metadata", "a", "string"]),
+        ({"backend": {"routes": [{"backend": "log", "when": {"metadata": {"a": "x" * 501}}}]}}, ["metadata", "500"]),
+        ({"backend": {"deadline": "-1h"}}, ["backend", "deadline", "ms|s|m|h"]),
+        ({"backend": {"job": {"template": {"containers": []}}}}, ["job", "template", "containers"]),
+        ({"backend": {"job": {"template": {"spec": {}}}}}, ["job", "template", "spec"]),
+        ({"backend": {"job": {"template": job(containers=[])}}}, ["job", "template", "spec", "containers", "1"]),
+        ({"backend": {"job": {"template": job(containers=[{}])}}}, ["job", "template", "containers", "0", "name"]),
+        ({"backend": {"job": {"template": {"metadata": {"name": "a"}}}}}, ["job", "template", "metadata", "name"]),
+        ({"recovery": {"enabled": "yes"}}, ["recovery", "enabled", "boolean"]),
+        ({"recovery": {"schedule": "hourly"}}, ["recovery", "schedule", "@"]),
+        ({"recovery": {"schedule": "17 * * *"}}, ["recovery", "schedule", "@"]),
+        ({"recovery": {"lookBack": "3d"}}, ["recovery", "lookBack", "ms|s|m|h"]),
+        ({"recovery": {"lookBack": 72}}, ["recovery", "lookBack", "string"]),
+        ({"recovery": {"backoffLimit": -1}}, ["recovery", "backoffLimit", "0"]),
+        ({"retention": "45d"}, ["retention", "ms|s|m|h"]),
+        ({"retention": 45}, ["retention", "string"]),
+        ({"stripe": {"paymentLinks": ["https://buy.stripe.com/1"]}}, ["stripe", "paymentLinks", "0", "plink_"]),
+        ({"stripe": {"metadata": {"app": "a b"}}}, ["stripe", "metadata", "app"]),
+        ({"stripe": {"metadata": {"app": 1}}}, ["stripe", "metadata", "app", "string"]),
         ({"backend": {"http": {"url": "orders.example"}}}, ["backend", "http", "url", "https?://"]),
         ({"mail": {"smtp": {"tls": True}}}, ["mail", "smtp", "tls", "starttls"]),
         ({"log": {"level": "loud"}}, ["log", "level", "warning"]),
@@ -102,6 +132,45 @@ SECRET = "sk_live_that_must_not_be_repeated"
             {"webhook": {"callback": {"enabled": True}}},
             "backend.http.existingSecret is empty: callbacks are signed with the secret in it",
         ),
+        *(
+            (
+                {"retention": short},
+                (
+                    "retention must be at least 744h (31 days), or 0s to keep every order: Stripe can send an event "
+                    "again for 30 days, and one about a deleted order would fulfill it twice"
+                ),
+            )
+            for short in ("743h59m59s", "720h", "1s", "1ms")
+        ),
+        *(
+            (
+                {"recovery": {"lookBack": span}},
+                "recovery.lookBack must be at least 1s, and at most 720h (30 days): Stripe lists no older events",
+            )
+            for span in ("720h1s", "43201m", "999ms", "0s")
+        ),
+        *(
+            (values, f"{name} must be more than 0s")
+            for name, values in (
+                ("stripe.timeout", {"stripe": {"timeout": "0s"}}),
+                ("backend.retryMax", {"backend": {"retryMax": "0s"}}),
+                ("backend.http.timeout", {"backend": {"http": {"timeout": "0ms"}}}),
+                ("mail.smtp.timeout", {"mail": {"smtp": {"timeout": "0s"}}}),
+                ("webhook.tolerance", {"webhook": {"tolerance": "0h0m"}}),
+                ("webhook.deadline", {"webhook": {"deadline": "0s"}}),
+                ("operator.recheckInterval", {"operator": {"recheckInterval": "0.0s"}}),
+                ("operator.afterSaleInterval", {"operator": {"afterSaleInterval": "0s"}}),
+            )
+        ),
+        ({"webhook": {"deadline": "10001ms"}}, "webhook.deadline must be more than 0s and at most 10s"),
+        ({"webhook": {"drain": "5m1s"}}, "webhook.drain must be at most 5m"),
+        (
+            {"webhook": {"drain": "22s"}},
+            (
+                "webhook.terminationGracePeriodSeconds must be more than webhook.drain and webhook.deadline together: "
+                "a pod would be killed with events in its hands"
+            ),
+        ),
         ({"mail": {"smtp": {"host": "mail.example"}}}, "mail.from is not set: mails need a sender"),
         ({"mail": {"receipts": True}}, "mail.smtp.host is not set: mail.receipts mails receipts by it"),
         ({"webhook": {"ingress": {"enabled": True}}}, "webhook.ingress.hosts is empty: name the hosts"),
@@ -120,6 +189,26 @@ def test_the_chart_says_what_to_do(helm: Path, values: dict[str, Any], message: 
 
     assert message in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"retention": "0s"},
+        {"retention": "744h"},
+        {"retention": "743h60m"},
+        {"recovery": {"lookBack": "720h"}},
+        {"recovery": {"lookBack": "1s"}},
+        {"recovery": {"schedule": "@hourly"}},
+        {"recovery": {"schedule": "*/5  9-17 * * MON-FRI"}},
+        {"webhook": {"deadline": "10s", "drain": "19999ms"}},
+        {"backend": {"deadline": "0s"}},
+    ],
+    ids=str,
+)
+def test_what_is_just_right_is_taken(helm: Path, values: dict[str, Any]) -> None:
+    """The bounds themselves belong to what is allowed."""
+    assert render(helm, values)
 
 
 def test_an_old_kubernetes_is_refused(helm: Path) -> None:

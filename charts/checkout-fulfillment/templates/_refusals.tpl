@@ -21,6 +21,7 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- include "checkout-fulfillment.refuseDurations" . -}}
 {{- if and (include "checkout-fulfillment.usesBackend" (list $ "http")) (not .Values.backend.http.url) -}}
 {{- fail "\nbackend.http.url is not set: the http backend posts orders to it" -}}
 {{- end -}}
