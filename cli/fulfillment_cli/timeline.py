@@ -35,7 +35,8 @@ def timeline(request: FulfillmentRequest, events: Iterable[PostedEvent]) -> list
     status = request.status
     conditions = [each for each in (status.conditions if status else []) if each.type not in _MIRRORS]
     told = {(each.reason, each.message) for each in conditions}
-    posted = [Entry(each.at, each.reason, each.message) for each in events if (each.reason, each.message) not in told]
+    said = [Entry(each.at, each.reason, each.message) for each in events]
+    posted = [each for each in said if (each.what, each.detail) not in told]
     asked = [each for each in posted if each.what in EVENT_REASONS.values()]
     known = {(each.what, each.at) for each in asked}
     entries = [  # in this order of what has the same second: what is asked for comes before what comes of it
@@ -45,7 +46,7 @@ def timeline(request: FulfillmentRequest, events: Iterable[PostedEvent]) -> list
         *_tries(status.fulfillment if status else None),
         *_callback(request.spec.callback),
         *_after(request.spec.sale),
-        *(_changed(each) for each in conditions),
+        *(_changed(each, said) for each in conditions),
         *(each for each in posted if each not in asked),
     ]
     return sorted(entries, key=lambda entry: entry.at)
@@ -106,6 +107,8 @@ def _after(sale: Sale | None) -> Iterator[Entry]:
         yield Entry(sale.observed_at, "SaleEvent", f"the order is {sale.kind}{said}")
 
 
-def _changed(condition: Condition) -> Entry:
-    what = f"{condition.type}={condition.status}"
-    return Entry(condition.last_transition_time, what, f"{condition.reason}: {condition.message}")
+def _changed(condition: Condition, said: Iterable[Entry]) -> Entry:
+    # Its own time is that of its status. What it says may be newer: the Event of the same words tells when it was said.
+    times = [each.at for each in said if (each.what, each.detail) == (condition.reason, condition.message)]
+    at = max([condition.last_transition_time, *times])
+    return Entry(at, f"{condition.type}={condition.status}", f"{condition.reason}: {condition.message}")

@@ -38,7 +38,7 @@ def failed() -> FulfillmentRequest:
             observed_generation=1,
             conditions=[
                 condition("Paid", "Paid", 1),
-                condition("Fulfilled", "FulfillmentFailed", 5),
+                condition("Fulfilled", "FulfillmentFailed", 1),
                 condition("Ready", "FulfillmentFailed", 5),
             ],
             fulfillment=tries,
@@ -59,7 +59,7 @@ EVENTS = [
 
 
 def test_everything_that_happened_stands_in_its_order() -> None:
-    """An Event that says what a condition says is left out, and so are conditions that mirror another."""
+    """A condition takes its time from the Event of the same words, which is left out, as are conditions that mirror it."""
     assert [(each.at, each.what) for each in timeline(failed(), EVENTS)] == [
         (at(-5), "SessionCreated"),
         (at(0), "RequestCreated"),
