@@ -59,7 +59,7 @@ EVENTS = [
 
 
 def test_everything_that_happened_stands_in_its_order() -> None:
-    """A condition takes its time from the Event of the same words, which is left out, as are conditions that mirror it."""
+    """A condition takes its time from the Event of the same words, which is left out, as are its mirrors."""
     assert [(each.at, each.what) for each in timeline(failed(), EVENTS)] == [
         (at(-5), "SessionCreated"),
         (at(0), "RequestCreated"),
