@@ -1,4 +1,4 @@
-"""The status of a FulfillmentRequest: what became of the order. The operator alone writes it."""
+"""The status of a FulfillmentRequest: what became of the order. The operator writes it, all but `manual`."""
 
 from enum import StrEnum, unique
 from typing import Annotated
@@ -178,10 +178,20 @@ class Obeyed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     retry: Annotated[str, Meta(max_length=1024, description="The value of the annotation retry.")] | None = None
     complete: Annotated[str, Meta(max_length=1024, description="The value of the annotation complete.")] | None = None
     fail: Annotated[str, Meta(max_length=1024, description="The value of the annotation fail.")] | None = None
+    manual: Annotated[str, Meta(max_length=1024, description="What status.manual said.")] | None = None
+
+
+class Manual(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How an order ended that the manual backend has, as another controller says. The operator never writes it."""
+
+    complete: (
+        Annotated[str, Meta(max_length=1024, description="It is fulfilled: the reference of what was done.")] | None
+    ) = None
+    fail: Annotated[str, Meta(max_length=1024, description="It cannot be fulfilled: why.")] | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What became of the order. Written by the operator alone."""
+    """What became of the order. Written by the operator alone, but for `manual`."""
 
     phase: Phase
     reason: Annotated[
@@ -210,6 +220,7 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     ) = None
     fulfillment: Fulfillment | None = None
     obeyed: Obeyed | None = None
+    manual: Manual | None = None
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return the condition of this type, if there is one."""

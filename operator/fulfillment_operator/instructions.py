@@ -1,12 +1,17 @@
-"""What a person asks for by annotations, and whether it was followed. Pure.
+"""What a person asks for by annotations, or another controller in status, and whether it was followed. Pure.
 
 Each value is followed once: `status.obeyed` keeps the newest of each kind. `paused` holds for as long as it is there.
 """
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Obeyed, Phase, Reason
+
+MANUAL = "manual"
+"""The backend whose orders another controller may end by a patch of status."""
 
 _KEPT = 1024
 """How many characters of a value status keeps: those tell one wish from another."""
@@ -24,6 +29,13 @@ class Complete:
     """Take the order for fulfilled."""
 
     reference: str
+    patched: bool = False
+    """Whether `status.manual` says so, and no annotation."""
+
+    @property
+    def who(self) -> str:
+        """Call who says so."""
+        return _who(self.patched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,13 @@ class GiveUp:
     """End the order as failed."""
 
     why: str
+    patched: bool = False
+    """Whether `status.manual` says so, and no annotation."""
+
+    @property
+    def who(self) -> str:
+        """Call who says so."""
+        return _who(self.patched)
 
 
 Instruction = Hold | Complete | GiveUp
@@ -44,8 +63,12 @@ def instruction(request: FulfillmentRequest) -> Instruction | None:
         return Complete(reference)
     if why and why != obeyed.fail:
         return GiveUp(why)
-    if _is_given_up(request) and obeyed.fail is not None:
-        return GiveUp(obeyed.fail)
+    patch = _patch(request)
+    if patch and _text(patch) != obeyed.manual:
+        return patch
+    given_up_for = obeyed.fail or obeyed.manual
+    if given_up_for and _is_given_up(request):
+        return GiveUp(given_up_for, patched=obeyed.fail is None)
     return Hold(paused) if paused else None
 
 
@@ -74,7 +97,7 @@ def newest_retry(request: FulfillmentRequest) -> str:
 def obeyed_by_looking(request: FulfillmentRequest) -> Obeyed | None:
     """Return what is obeyed once the order was looked at: a look is the other try that a person asks for."""
     asked, obeyed = _word(request.annotations.retry), _obeyed(request)
-    obeyed = Obeyed(retry=asked or obeyed.retry, complete=obeyed.complete, fail=obeyed.fail)
+    obeyed = replace(obeyed, retry=asked or obeyed.retry)
     return obeyed if obeyed != Obeyed() else None
 
 
@@ -82,10 +105,12 @@ def obeyed_by_ending(request: FulfillmentRequest, done: Complete | GiveUp) -> Ob
     """Return what is obeyed once a person's end of the order is written."""
     obeyed = _obeyed(request)
     match done:
+        case Complete(patched=True) | GiveUp(patched=True):
+            return replace(obeyed, manual=_text(done))
         case Complete(reference):
-            return Obeyed(retry=obeyed.retry, complete=reference, fail=obeyed.fail)
+            return replace(obeyed, complete=reference)
         case GiveUp(why):
-            return Obeyed(retry=obeyed.retry, complete=obeyed.complete, fail=why)
+            return replace(obeyed, fail=why)
 
 
 def _is_given_up(request: FulfillmentRequest) -> bool:
@@ -97,6 +122,28 @@ def _is_given_up(request: FulfillmentRequest) -> bool:
         and status.observed_generation != request.metadata.generation
         and not is_retry_asked(request)
     )
+
+
+def _patch(request: FulfillmentRequest) -> Complete | GiveUp | None:
+    """Read what another controller says of an order that the manual backend has."""
+    status = request.status
+    if status is None or status.manual is None or status.fulfillment is None:
+        return None
+    if status.fulfillment.backend != MANUAL:
+        return None
+    if reference := _word(status.manual.complete or ""):
+        return Complete(reference, patched=True)
+    if why := _word(status.manual.fail or ""):
+        return GiveUp(why, patched=True)
+    return None
+
+
+def _text(said: Complete | GiveUp) -> str:
+    return said.reference if isinstance(said, Complete) else said.why
+
+
+def _who(patched: bool) -> str:  # noqa: FBT001 - the fact itself
+    return "another controller" if patched else "a person"
 
 
 def _word(annotation: str) -> str:

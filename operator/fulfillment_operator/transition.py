@@ -204,14 +204,14 @@ def ended_by_hand(request: FulfillmentRequest, end: Complete | GiveUp, now: date
     match end:
         case Complete(reference):
             phase, reason = Phase.FULFILLED, Reason.COMPLETED_BY_HAND
-            message = f"a person says that the order is fulfilled: {reference}"
+            message = f"{end.who} says that the order is fulfilled: {reference}"
             this = before or Fulfillment(backend="hand", attempts=0, started_at=now)
             fulfillment: Fulfillment | None = replace(
                 this, completed_at=now, reference=reference[:255], next_attempt_at=None
             )
         case GiveUp(why):
             phase, reason = Phase.FAILED, Reason.FAILED_BY_HAND
-            message = f"a person says that the order is not to be fulfilled: {why}"
+            message = f"{end.who} says that the order is not to be fulfilled: {why}"
             fulfillment = before and replace(before, next_attempt_at=None)
         case _:
             assert_never(end)
@@ -289,4 +289,5 @@ def _status(  # noqa: PLR0913 - a status has these parts
         payment_intent=_asked_for(request, session),
         fulfillment=fulfillment or (before.fulfillment if before else None),
         obeyed=obeyed or obeyed_by_looking(request),
+        manual=before.manual if before else None,
     )

@@ -103,11 +103,9 @@ class KubernetesApi:
             RequestGoneError: it was deleted since.
             RequestRefusedError: the API server refuses the content.
         """
-        # A merge patch keeps what it does not name, and of earlier news nothing is to stay.
-        absent = dict.fromkeys(each.encode_name for each in msgspec.structs.fields(news))
         body = {
             "metadata": {"resourceVersion": request.metadata.resource_version},
-            "spec": {_PLACES[type(news)]: absent | msgspec.to_builtins(news)},
+            "spec": {_PLACES[type(news)]: _whole(news)},
         }
         with translated_errors(conflict=RequestChangedError):
             await self._objects.patch_namespaced_custom_object(
@@ -141,7 +139,7 @@ class KubernetesApi:
         return msgspec.convert(written, FulfillmentRequest)
 
     async def write_status(self, name: str, status: Status) -> FulfillmentRequest:
-        """Replace the status as a whole, and return the object as it then is.
+        """Replace the status, but for `manual`, which is another controller's; return the object as it then is.
 
         Raises:
             RequestGoneError: it was deleted.
@@ -151,8 +149,8 @@ class KubernetesApi:
             written = await self._objects.patch_namespaced_custom_object_status(
                 **self._address,
                 name=name,
-                body=[{"op": "add", "path": "/status", "value": msgspec.to_builtins(status)}],
-                _content_type="application/json-patch+json",
+                body={"status": {key: value for key, value in _whole(status).items() if key != "manual"}},
+                _content_type="application/merge-patch+json",
                 _request_timeout=self._timeout,
             )
         return msgspec.convert(written, FulfillmentRequest)
@@ -221,6 +219,15 @@ class KubernetesApi:
         )
         with translated_errors():
             await self._events.create_namespaced_event(self._namespace, event, _request_timeout=self._timeout)
+
+
+def _whole(value: msgspec.Struct) -> dict[str, Any]:
+    """Write a struct for a merge patch: that keeps what it does not name, so what is absent is named as null."""
+    written = {}
+    for each in msgspec.structs.fields(value):
+        found = getattr(value, each.name)
+        written[each.encode_name] = _whole(found) if isinstance(found, msgspec.Struct) else msgspec.to_builtins(found)
+    return written
 
 
 def _readable(name: str, found: object) -> FulfillmentRequest:

@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from fulfillment_api import names
 from fulfillment_api.names import request_name
 from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
@@ -205,23 +204,3 @@ async def test_without_a_secret_there_is_no_such_endpoint(webhook: RunningWebhoo
     """Nobody could show that they may call back."""
     async with webhook.http.post(f"http://localhost:{webhook.port}/callback/{UNKNOWN}", data=b"{}") as response:
         assert response.status == 404
-
-
-async def test_a_manual_order_waits_for_a_person(shop: Shop) -> None:
-    """Status says what to type; what is typed then ends it."""
-    async with at_work(shop, backend="manual"):
-        name = await shop.sell(Order())
-        waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
-        assert waiting.status is not None
-        done, fail = (part.split(", ", 1)[1] for part in waiting.status.message.split("; "))
-        assert done == (f"kubectl annotate --overwrite -n {shop.namespace} fr {name} {names.COMPLETE}=REFERENCE")
-        assert fail == f"kubectl annotate --overwrite -n {shop.namespace} fr {name} {names.FAIL}=WHY"
-        command = done.replace("REFERENCE", "by-hand-7").split(" ")[1:]
-        process = await asyncio.create_subprocess_exec(
-            shop.control_plane.kubectl, "--kubeconfig", shop.control_plane.kubeconfigs[User.ADMIN], *command
-        )
-        assert await process.wait() == 0
-        request = await shop.becomes(name, Phase.FULFILLED, "CompletedByHand")
-    assert request.status is not None
-    assert request.status.fulfillment is not None
-    assert (request.status.fulfillment.backend, request.status.fulfillment.reference) == ("manual", "by-hand-7")

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from builders import CREATED, make_request, make_session
 from fulfillment_api.resource import Annotations, FulfillmentRequest
-from fulfillment_api.status import Fulfillment, Obeyed, Phase, Reason, Status
+from fulfillment_api.status import Fulfillment, Manual, Obeyed, Phase, Reason, Status
 from fulfillment_operator.backends.interface import Done, Refused, TryAgain
 from fulfillment_operator.decide import Look, LookAt, LookNow, Settled, when_to_look
 from fulfillment_operator.instructions import Complete, GiveUp, Hold, Instruction, instruction, newest_retry
@@ -35,7 +36,17 @@ RETRIED = status(Phase.FAILED, Reason.FULFILLMENT_FAILED, Obeyed(retry="1"))
 WAITING = status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)
 GIVEN_UP = status(Phase.FAILED, Reason.FAILED_BY_HAND, Obeyed(fail="sold out"))
 COMPLETED = status(Phase.FULFILLED, Reason.COMPLETED_BY_HAND)
+MANUAL = replace(WAITING, phase=Phase.FULFILLING, fulfillment=replace(TRIED, backend="manual"))
 HELD = held(make_request(), Hold("a call"), NOW)
+
+
+def said(**manual: str) -> Status:
+    return replace(MANUAL, manual=Manual(**manual))
+
+
+GIVEN_UP_SO = replace(
+    said(fail="sold out"), phase=Phase.FAILED, reason=Reason.FAILED_BY_HAND, obeyed=Obeyed(manual="sold out")
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,17 @@ CASES = [
     Case("retry", FAILED, Annotations(retry="1"), None),
     Case("retry, done", RETRIED, Annotations(retry="1"), None, Settled),
     Case("retry while it waits", WAITING, Annotations(retry="1"), None),
+    Case("another controller completes", said(complete="parcel 7"), Annotations(), Complete("parcel 7", patched=True)),
+    Case("another controller fails", said(fail="sold out"), Annotations(), GiveUp("sold out", patched=True)),
+    Case("both by another controller", said(complete="x", fail="y"), Annotations(), Complete("x", patched=True)),
+    Case("a person goes before it", said(complete="x"), Annotations(fail="sold out"), GiveUp("sold out")),
+    Case("it goes before a hold", said(fail="x"), Annotations(paused="a call"), GiveUp("x", patched=True)),
+    Case("blanks of another controller", said(complete=" "), Annotations(), None),
+    Case("another backend's", replace(said(complete="x"), fulfillment=TRIED), Annotations(), None),
+    Case("not handed over", replace(said(complete="x"), fulfillment=None), Annotations(), None),
+    Case("given up by another controller", GIVEN_UP_SO, Annotations(), None, Settled),
+    Case("news of such", GIVEN_UP_SO, Annotations(), GiveUp("sold out", patched=True), generation=2),
+    Case("such, and tried after all", GIVEN_UP_SO, Annotations(retry="1"), None),
     Case("a wait as ever", WAITING, Annotations(), None, LookAt),
 ]
 
