@@ -29,6 +29,11 @@ DISPUTED = 'fulfillment_after_sale_requests{kind="disputed",acknowledged="false"
 OVERDUE = 'fulfillment_requests{phase="awaiting-payment",reason="PaymentOverdue",acknowledged="false",pod="a"}'
 
 
+RECOVERED = 'fulfillment_recovery_last_success_timestamp_seconds{pod="a"}'
+OVERDUE_AFTER = 26 * 60
+PROBLEM = 'fulfillment_webhook_endpoint_problem{problem="missing-events",pod="a"}'
+
+
 def requests(reason: str, pod: str = "a", acknowledged: str = "false") -> str:
     labels = f'phase="failed",reason="{reason}",acknowledged="{acknowledged}",pod="{pod}"'
     return f"fulfillment_requests{{{labels}}}"
@@ -257,6 +262,42 @@ OTHERS = (
         "a dispute, and the other replica takes the lead",
         {DISPUTED: "0x9 1x10 _x100", DISPUTED.replace('pod="a"', 'pod="b"'): "0x21 1x100"},
         {9: set(), **{minute: {"CheckoutOrderDisputed"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "no recovery has succeeded since minute 10, until one does",
+        {RECOVERED: "0x9 600x1700 102600x100"},
+        {
+            OVERDUE_AFTER: set(),
+            OVERDUE_AFTER + 30: {"CheckoutRecoveryOverdue"},
+            1700: {"CheckoutRecoveryOverdue"},
+            1720: set(),
+        },
+    ),
+    Case(
+        "recoveries were switched on at minute 1400, and none has ever succeeded",
+        {RECOVERED: "_x1400 0x1600"},
+        {OVERDUE_AFTER + 100: set(), 1400 + OVERDUE_AFTER: set(), 2990: {"CheckoutRecoveryOverdue"}},
+    ),
+    Case(
+        "no recovery succeeds, and the other replica takes the lead",
+        {RECOVERED: "600x1650 _x200", RECOVERED.replace('pod="a"', 'pod="b"'): "_x1652 600x200"},
+        {minute: {"CheckoutRecoveryOverdue"} for minute in range(OVERDUE_AFTER + 30, OVERDUE_AFTER + 200, 5)},
+    ),
+    Case("recoveries succeed", {RECOVERED: "0+60x2900"}, {OVERDUE_AFTER + 500: set()}),
+    Case(
+        "the endpoint at Stripe lacks an event, and the operator restarts before it is put back",
+        {PROBLEM: "0x9 1x20 _x1 0x0 1x20 0x100"},
+        {9: set(), **{minute: {"CheckoutEndpointMisconfigured"} for minute in range(10, 50)}, 60: set()},
+    ),
+    Case(
+        "the endpoint's events have another API version",
+        {PROBLEM.replace("missing-events", "api-version"): "0x9 1x100"},
+        {9: set(), 20: {"CheckoutEndpointMisconfigured"}},
+    ),
+    Case(
+        "Stripe has destinations of thin events alone",
+        {PROBLEM.replace("missing-events", "not-registered"): "1x100"},
+        {60: set()},
     ),
     Case(
         "an order that a refund stopped is no news: the shop gave the money back",

@@ -94,7 +94,6 @@ class Outage:
             "STRIPE_TIMEOUT": "2s",
             "KUBECONFIG": str(self.control_plane.kubeconfigs[User.SERVICE]),
             "FULFILLMENT_NAMESPACE": self.namespace,
-            "FULFILLMENT_MANAGEMENT_PORT": "0",
         }
 
     async def recover(
@@ -132,7 +131,6 @@ def recover_settings(
         "stripe_timeout": timedelta(seconds=2),
         "kubeconfig": str(control_plane.kubeconfigs[User.SERVICE]),
         "namespace": namespace,
-        "management_port": 0,
     }
     return RecoverSettings(**(settings | changes))
 

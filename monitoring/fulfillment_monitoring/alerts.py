@@ -1,7 +1,7 @@
 """Every alert, once. Nothing here knows Prometheus' or Grafana's files.
 
 An expression is a filter whose every result is above 0 and fires. The chart fills `${namespace}`: each release watches
-its own namespace, so `absent()` means this release and no other.
+its own namespace, so `absent()` means this release and no other; and `${overdue}`: after how many hours a recovery is.
 
 What passes by itself needs a hold that is no shorter than the expression's window: then one fault alone never fires.
 """
@@ -68,6 +68,19 @@ def _disputed() -> str:
     before = _in("fulfillment_requests", 'phase="failed"', 'reason="Disputed"', 'acknowledged="false"')
     levels = (f"max by (namespace) (max_over_time({each}[5m])) > 0" for each in (after, before))
     return " or ".join(levels)
+
+
+def _recovery_overdue() -> str:
+    """No recovery has succeeded for so long, and there were recoveries so long ago."""
+    success = _in("fulfillment_recovery_last_success_timestamp_seconds")
+    age = f"time() - max by (namespace) (max_over_time({success}[5m]))"
+    return f"{age} > ${{overdue}} * 3600 and on (namespace) max_over_time({success}[1h] offset ${{overdue}}h)"
+
+
+def _endpoint() -> str:
+    # An account whose destinations are sent thin events alone has no endpoint, and needs none.
+    problems = _in("fulfillment_webhook_endpoint_problem", 'problem!="not-registered"')
+    return f"max by (namespace, problem) (max_over_time({problems}[5m])) > 0"
 
 
 _EVENTS = "fulfillment_webhook_events_total"
@@ -149,6 +162,24 @@ ALERTS = (
         severity=Severity.WARNING,
         summary="Stripe has sent no event for a day to {{ .Labels.namespace }}",
         description="There were more than 20 in the last seven days, and none in the last one.",
+    ),
+    Alert(
+        name="CheckoutRecoveryOverdue",
+        expression=_recovery_overdue(),
+        hold="15m",
+        severity=Severity.WARNING,
+        summary="No recovery has succeeded for long in {{ .Labels.namespace }}",
+        description="For ${overdue} hours no run of the recovery has left nothing behind. Events that Stripe could not "
+        "deliver are lost when they are older than its look-back.",
+    ),
+    Alert(
+        name="CheckoutEndpointMisconfigured",
+        expression=_endpoint(),
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="The webhook endpoint at Stripe has the problem {{ .Labels.problem }}: {{ .Labels.namespace }}",
+        description="It lacks an event that is needed, or its events have another API version than this product is "
+        "made for.",
     ),
     Alert(
         name="CheckoutStripeMisconfigured",

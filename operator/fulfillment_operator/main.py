@@ -28,6 +28,7 @@ from fulfillment_operator.endpoint_check import EndpointCheck, EndpointMetrics
 from fulfillment_operator.from_settings import backends_of, mail_of, pace_of, stripe_api, whole_seconds
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
+from fulfillment_operator.recovery_watch import RecoveryCollector, RecoveryWatch
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.sweep import RetentionMetrics, Sweep
@@ -36,6 +37,7 @@ from fulfillment_runtime import kubernetes_jobs
 from fulfillment_runtime.exits import UnavailableError
 from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
 from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.leadership import Leadership, Terms
@@ -55,6 +57,7 @@ _SWEEP_EVERY = timedelta(hours=6)  # a day more or less does not matter to what 
 _DELETIONS_PER_SECOND = 10.0  # the API server has more urgent things to do
 _FIRST_ENDPOINT_CHECK_AFTER = timedelta(seconds=30)  # the orders that wait are more urgent
 _ENDPOINT_CHECK_EVERY = timedelta(days=1)
+_LOOK_AT_RECOVERIES_EVERY = timedelta(minutes=1)
 
 
 @click.command()
@@ -159,6 +162,7 @@ def rules_of(settings: OperatorSettings) -> tuple[Rule, ...]:
         Rule("get", "leases", settings.lease_name),
         Rule("update", "leases", settings.lease_name),
         *((Rule("delete", names.PLURAL),) if settings.retention else ()),
+        *((Rule("get", "configmaps", settings.recovery_configmap),) if settings.recovery_configmap else ()),
         *(kubernetes_jobs.RULES if "job" in settings.routing.backends else ()),
     )
 
@@ -212,6 +216,7 @@ class _Work:
                 self._sweeping(ended),
                 _in_background(self._aftercare(stripe).run(), ended),
                 self._checking_endpoints(ended),
+                self._watching_recoveries(ended),
             ):
                 self.metrics.leader.set(1)
                 _log.info("operator.leading", livemode=settings.livemode)
@@ -249,6 +254,16 @@ class _Work:
             metrics=self.retention_metrics,
         )
         return _in_background(sweep.run(), ended)
+
+    def _watching_recoveries(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
+        settings = self.settings
+        if settings.recovery_configmap is None:
+            return nullcontext()
+        lines = ConfigMapApi(self.api, settings.namespace, settings.recovery_configmap, timeout=_KUBERNETES_TIMEOUT)
+        metrics = RecoveryCollector()
+        self.registry.register(metrics)
+        watch = RecoveryWatch(lines=lines, every=_LOOK_AT_RECOVERIES_EVERY, metrics=metrics)
+        return _in_background(watch.run(), ended)
 
     @asynccontextmanager
     async def _checking_endpoints(self, ended: Callable[[UnavailableError], None]) -> AsyncIterator[None]:

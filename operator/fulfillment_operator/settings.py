@@ -69,6 +69,16 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     lease_name: Annotated[str, Meta(description="the Lease that one of several operators holds, and works")] = field(
         default="checkout-fulfillment-operator", name="FULFILLMENT_LEASE_NAME"
     )
+    recovery_configmap: (
+        Annotated[
+            str,
+            Meta(
+                description="the ConfigMap in which recoveries note what they found (FULFILLMENT_RECOVERY_NAME), which "
+                "the metrics then tell; unset: there are no recoveries"
+            ),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_RECOVERY_CONFIGMAP")
     recheck_interval: Annotated[
         timedelta, Meta(description="how often an unpaid order is asked of Stripe again, such as 6h")
     ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")

@@ -5,17 +5,14 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import click
 import durationpy
-import structlog
 import uvloop
-from prometheus_client import CollectorRegistry, push_to_gateway
 
 from fulfillment_api.names import PLURAL
 from fulfillment_runtime.exits import SettingsError, StoppedError, UnavailableError
@@ -26,22 +23,16 @@ from fulfillment_runtime.kubernetes_connection import connect
 from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.leadership import Leadership, Terms
 from fulfillment_runtime.logs import configure_logs
-from fulfillment_runtime.management import management_server
-from fulfillment_runtime.metrics import process_registry
 from fulfillment_runtime.settings import load_settings
 from fulfillment_runtime.stripe_connection import stripe_client
 from fulfillment_service.filters import filters_of
 from fulfillment_service.recovery import Tally
-from fulfillment_service.recovery_metrics import RecoveryMetrics
 from fulfillment_service.recovery_run import GOES_ON, RecoveryRun, Wish
 from fulfillment_service.settings import EventSettings, RecoverSettings, mode_mistake
 from fulfillment_service.time_window import GREATEST_LOOK_BACK
 from fulfillment_service.translate import Filters
 
-_log = structlog.get_logger(__name__)
-
 _KUBERNETES_TIMEOUT = 5.0
-_PUSH_TIMEOUT = 10.0
 
 
 class _LookBack(click.ParamType[timedelta]):
@@ -112,22 +103,16 @@ async def recover(
         SettingsError: Stripe refuses the API key, there is no Kubernetes API to talk to, or the
             CustomResourceDefinition is missing.
         AccessDeniedError: RBAC forbids what it must do.
-        UnavailableError: Stripe or the API server is away for longer than patience lasts, or the management port is
-            taken.
+        UnavailableError: Stripe or the API server is away for longer than patience lasts.
     """
-    registry = process_registry()
-    metrics = RecoveryMetrics(registry)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=4))
         rules = rules_of(settings, dry_run=wish.dry_run)
         await check_access(api, settings.namespace, rules, patience=_KUBERNETES_TIMEOUT)
-        await stack.enter_async_context(
-            management_server(settings.management_port, registry, live=lambda: None, ready=lambda: None)
-        )
         connected = await stack.enter_async_context(stripe_client(settings))
         requests = KubernetesApi(api, settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         lines = ConfigMapApi(api, settings.namespace, settings.recovery_name, timeout=_KUBERNETES_TIMEOUT)
-        run = RecoveryRun(settings, filters, wish, connected, requests, lines, metrics)
+        run = RecoveryRun(settings, filters, wish, connected, requests, lines)
         if wish.dry_run:
             return await run.through()
         leases = LeaseApi(api, settings.namespace, settings.recovery_name, timeout=_KUBERNETES_TIMEOUT)
@@ -135,8 +120,7 @@ async def recover(
         leadership = Leadership(leases, identity, terms=terms, clock=lambda: datetime.now(UTC))
         if not await _acquired(leadership, terms):
             return None
-        async with _pushing(settings, registry):
-            return await _while_leading(leadership, run.through())
+        return await _while_leading(leadership, run.through())
 
 
 async def _acquired(leadership: Leadership, terms: Terms) -> bool:
@@ -170,27 +154,6 @@ def _failing(lost: asyncio.Future[None]) -> Callable[[UnavailableError], None]:
             lost.set_exception(error)
 
     return fail
-
-
-@asynccontextmanager
-async def _pushing(settings: RecoverSettings, registry: CollectorRegistry) -> AsyncIterator[None]:
-    """Leave the metrics with the Pushgateway at the end, whatever it was: a run is too short to be scraped."""
-    try:
-        yield
-    finally:
-        if settings.pushgateway_url is not None:
-            push = partial(
-                push_to_gateway,
-                settings.pushgateway_url,
-                job="fulfillment-recovery",
-                registry=registry,
-                grouping_key={"namespace": settings.namespace},
-                timeout=_PUSH_TIMEOUT,
-            )
-            try:
-                await asyncio.to_thread(push)
-            except OSError as error:
-                _log.warning("recovery.not_pushed", message=f"the Pushgateway did not take the metrics: {error}")
 
 
 def rules_of(settings: RecoverSettings, *, dry_run: bool = False) -> tuple[Rule, ...]:

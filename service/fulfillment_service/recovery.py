@@ -9,13 +9,13 @@ from typing import Protocol
 
 import structlog
 
+from fulfillment_api.recovery import RunResult
 from fulfillment_service.event import Event
 from fulfillment_service.record import NotRecordedError, Outcome, Trouble
-from fulfillment_service.recovery_metrics import RecoveryMetrics
 from fulfillment_service.refusals import RefusedError
 from fulfillment_service.stripe_events import Page
 from fulfillment_service.time_window import Window
-from fulfillment_service.translate import EventType, Filters, Ignored, Wanted, translate
+from fulfillment_service.translate import Filters, Ignored, Wanted, translate
 
 _log = structlog.get_logger(__name__)
 
@@ -77,14 +77,20 @@ class Tally:
         return self.results[Trouble.BLOCKED]
 
     @property
-    def ignored(self) -> int:
-        """How many ask for nothing."""
-        return sum(self.results[reason] for reason in Ignored)
+    def result(self) -> RunResult:
+        """The same without reasons."""
+        return RunResult(
+            created=self.results[Outcome.CREATED],
+            updated=self.results[Outcome.UPDATED],
+            unchanged=self.results[Outcome.UNCHANGED],
+            ignored=sum(self.results[reason] for reason in Ignored),
+            failed=self.failed,
+        )
 
     def __str__(self) -> str:
         """Say it in a line."""
         reasons = ", ".join(f"{self.results[each]} {each}" for each in Ignored if self.results[each])
-        ignored = f"{self.ignored} ignored" + (f" ({reasons})" if reasons else "")
+        ignored = f"{self.result.ignored} ignored" + (f" ({reasons})" if reasons else "")
         made = ", ".join(f"{self.results[each]} {each}" for each in Outcome)
         return f"{self.found} found: {made}, {ignored}, {self.failed} failed"
 
@@ -102,7 +108,6 @@ class Recovery:
     begins there."""
     tally: Tally
     """Is added to."""
-    metrics: RecoveryMetrics
     clock: Callable[[], datetime]
     """Tells the time, with its zone."""
 
@@ -119,11 +124,9 @@ class Recovery:
             for event in part.events:
                 result = await self._handle(event)
                 self.tally.results[result] += 1
-                self.metrics.handled(EventType.of(event), result)
                 whole = whole and result is not Trouble.BLOCKED
             if part.events:
                 _log.info("recovery.progress", window=str(part.window), tally=str(self.tally))
-            self.metrics.reached(part.window.end)
             if whole:
                 await self.reached(part.window.end)
 

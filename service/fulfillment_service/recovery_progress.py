@@ -11,11 +11,6 @@ import structlog
 
 from fulfillment_service.time_window import Progress, time_line
 
-LAST_SUCCESS = "last-success"
-"""When a run last ended with nothing left behind."""
-LAST_RESULT = "last-result"
-"""What the last run that came to its end found, in a line."""
-
 _log = structlog.get_logger(__name__)
 
 
@@ -41,11 +36,3 @@ def progress_in(lines: Mapping[str, str], key: str) -> Progress | None:
 def progress_line(progress: Progress) -> str:
     """Write how far a run came."""
     return f"{time_line(progress.start)}/{time_line(progress.reached)}"
-
-
-def last_success_in(lines: Mapping[str, str]) -> float:
-    """Read when a run last left nothing behind, in Unix time; 0 when it is not known."""
-    try:
-        return datetime.fromisoformat(lines.get(LAST_SUCCESS, "")).timestamp()
-    except ValueError:
-        return 0.0

@@ -11,21 +11,14 @@ from typing import Any
 import stripe
 import structlog
 
+from fulfillment_api.recovery import LAST_RESULT, LAST_SUCCESS, result_line
 from fulfillment_runtime.exits import SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
 from fulfillment_runtime.stripe_connection import StripeMisconfiguredError, StripeUnavailableError
 from fulfillment_service.record import NotRecordedError, Outcome, foresee, record, until_taken
 from fulfillment_service.recovery import Recovery, Tally
-from fulfillment_service.recovery_metrics import RecoveryMetrics
-from fulfillment_service.recovery_progress import (
-    LAST_RESULT,
-    LAST_SUCCESS,
-    last_success_in,
-    progress_in,
-    progress_key,
-    progress_line,
-)
+from fulfillment_service.recovery_progress import progress_in, progress_key, progress_line
 from fulfillment_service.rehearsal import Rehearsal
 from fulfillment_service.settings import RecoverSettings
 from fulfillment_service.stripe_events import PAUSES, StripeEvents
@@ -63,8 +56,7 @@ class RecoveryRun:
     stripe: stripe.StripeClient
     requests: KubernetesApi
     lines: ConfigMapApi
-    """How far recoveries came."""
-    metrics: RecoveryMetrics
+    """How far recoveries came, and what they found."""
     tally: Tally = field(default_factory=Tally)
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
@@ -77,7 +69,6 @@ class RecoveryRun:
         """
         try:
             lines = await self._patiently(self.lines.read)
-            self.metrics.succeeded(last_success_in(lines))
             started = datetime.now(UTC)
             seen_to = [
                 await self._account(account, lines, started) for account in (None, *(self.filters.accounts or ()))
@@ -107,7 +98,6 @@ class RecoveryRun:
             put=Rehearsal(self._foresee).put if wish.dry_run else self._record,
             reached=partial(self._reached, key, begin.start),
             tally=self.tally,
-            metrics=self.metrics,
             clock=lambda: datetime.now(UTC),
         )
         await recovery.run(window)
@@ -116,10 +106,9 @@ class RecoveryRun:
     async def _finish(self, keys: list[str], started: datetime) -> None:
         """Note that the run came to its end: the next one begins at its look-back."""
         changes: dict[str, str | None] = dict.fromkeys(keys)
-        changes[LAST_RESULT] = str(self.tally)
+        changes[LAST_RESULT] = result_line(self.tally.result)
         if not self.tally.failed:
             changes[LAST_SUCCESS] = time_line(int(started.timestamp()))
-            self.metrics.succeeded(started.timestamp())
         await self._write(changes)
         _log.info("recovery.finished", tally=str(self.tally))
 

@@ -146,15 +146,6 @@ class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
             "both have this name"
         ),
     ] = field(default="checkout-fulfillment-recovery", name="FULFILLMENT_RECOVERY_NAME")
-    pushgateway_url: (
-        Annotated[
-            str,
-            Meta(
-                pattern="^https?://", description="the Prometheus Pushgateway that a recovery leaves its metrics with"
-            ),
-        ]
-        | None
-    ) = field(default=None, name="FULFILLMENT_PUSHGATEWAY_URL")
 
 
 def mode_mistake(settings: RecoverSettings, events: EventSettings) -> str | None:

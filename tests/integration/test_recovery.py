@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
-from aiohttp import web
-from prometheus_client.parser import text_string_to_metric_families
 
 from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
 from fulfillment_local.control_plane import ControlPlane
@@ -42,7 +40,7 @@ async def test_lost_orders_are_made_oldest_first(missed: Outage) -> None:
     assert await missed.recover() == {"unchanged": 3}
     lines = await missed.lines.read()
     assert lines.keys() == {"last-success", "last-result"}
-    assert lines["last-result"] == "3 found: 0 created, 0 updated, 3 unchanged, 0 ignored, 0 failed"
+    assert lines["last-result"] == '{"created":0,"updated":0,"unchanged":3,"ignored":0,"failed":0}'
 
 
 async def test_a_lost_end_of_a_payment_updates_its_order(missed: Outage) -> None:
@@ -169,7 +167,7 @@ async def test_what_cannot_be_recorded_is_told_and_tried_again(missed: Outage) -
 
     assert await missed.recover() == {"blocked": 1, "created": 1}
     assert (await missed.lines.read()) == {
-        "last-result": "2 found: 1 created, 0 updated, 0 unchanged, 0 ignored, 1 failed"
+        "last-result": '{"created":1,"updated":0,"unchanged":0,"ignored":0,"failed":1}'
     }
     await missed.requests.delete(name_of(blocked))
     assert await missed.recover() == {"created": 1, "unchanged": 1}
@@ -238,34 +236,3 @@ async def test_a_refused_key_is_told_at_once(missed: Outage, key: str, message: 
         await missed.recover(settings=missed.settings(stripe_api_key=Secret(key)), pauses=(60.0,))
     assert refused.value.message == f"{message} (request req_00000000000001)"
     assert await missed.lines.read() == {}
-
-
-async def test_the_pushgateway_gets_the_metrics(missed: Outage) -> None:
-    """At the end of a run, under its job and namespace; one that is away is no failure of the run."""
-    taken: dict[str, str] = {}
-
-    async def take(request: web.Request) -> web.Response:
-        taken[request.path] = await request.text()
-        return web.Response()
-
-    missed.clock.ago(48 * HOUR)
-    missed.lose()
-    app = web.Application()
-    app.router.add_put("/{path:.+}", take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    settings = missed.settings(pushgateway_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    await missed.recover(settings=settings)
-    await runner.cleanup()
-
-    ((path, text),) = taken.items()
-    assert path == f"/metrics/job/fulfillment-recovery/namespace/{missed.namespace}"
-    samples = {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-    assert samples["fulfillment_recovery_events", "checkout.session.completed", "created"] == 1
-    assert samples["fulfillment_recovery_last_success_timestamp_seconds",] == pytest.approx(time.time(), abs=30)
-    assert await missed.recover(settings=settings) == {"unchanged": 1}

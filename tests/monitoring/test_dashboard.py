@@ -12,11 +12,15 @@ import yaml
 from prometheus_client.metrics_core import Metric
 
 from builders import make_request
+from fulfillment_api.recovery import Noted
 from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_operator.endpoint_check import EndpointMetrics
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
+from fulfillment_operator.recovery_watch import RecoveryCollector
+from fulfillment_operator.sweep import RetentionMetrics
 from fulfillment_runtime.metrics import process_registry
 from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
-from monitoring_files import FILES, promtool_accepts, rules
+from monitoring_files import FILES, as_installed, promtool_accepts, rules
 
 VARIABLES = {"$namespace": "shop", "$__rate_interval": "5m", "$__range": "1d"}
 SELECTOR = re.compile(r"([a-z_A-Z]+)\{([^}]*)\}")
@@ -38,9 +42,9 @@ def expressions() -> list[tuple[str, str]]:
 
 def filled(expression: str) -> str:
     """Fill in Grafana's variables and the chart's."""
-    for variable, value in {"${namespace}": "shop", **VARIABLES}.items():
+    for variable, value in VARIABLES.items():
         expression = expression.replace(variable, value)
-    return expression
+    return as_installed(expression)
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
@@ -110,6 +114,11 @@ def metrics() -> Iterator[Metric]:
     operator, webhook = process_registry(), process_registry()
     OperatorMetrics(operator, "http")
     operator.register(RequestsCollector(lambda: requests, lambda: 0))
+    RetentionMetrics(operator)
+    EndpointMetrics(operator)
+    recovery = RecoveryCollector()
+    recovery.note(Noted())
+    operator.register(recovery)
     WebhookMetrics(webhook, started_at=0.0)
     CallbackMetrics(webhook)
     for registry in (operator, webhook):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from fulfillment_api.recovery import Noted
 from fulfillment_operator.endpoint_check import EndpointMetrics
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
+from fulfillment_operator.recovery_watch import RecoveryCollector
 from fulfillment_operator.sweep import RetentionMetrics
 from fulfillment_runtime.settings import known_settings
 from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
-from fulfillment_service.recovery_metrics import RecoveryMetrics
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([A-Za-z_]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
@@ -34,10 +35,12 @@ def test_every_metric_is_documented() -> None:
     RetentionMetrics(registry)
     EndpointMetrics(registry)
     registry.register(RequestsCollector(list, lambda: 0))
+    recovery = RecoveryCollector()
+    recovery.note(Noted())
+    registry.register(recovery)
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)
     CallbackMetrics(service)
-    RecoveryMetrics(service)
     found = {
         f"{family.name}_total" if family.type == "counter" else family.name
         for each in (registry, service)

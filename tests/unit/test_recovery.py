@@ -10,15 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fulfillment_api.names import request_name
+from fulfillment_api.recovery import LAST_RESULT, LAST_SUCCESS, Noted, RunResult, noted_in, result_line
 from fulfillment_service.event import Event, SessionObject
 from fulfillment_service.record import Outcome, Trouble
 from fulfillment_service.recovery import Tally, oldest_first
-from fulfillment_service.recovery_progress import (
-    last_success_in,
-    progress_in,
-    progress_key,
-    progress_line,
-)
+from fulfillment_service.recovery_progress import progress_in, progress_key, progress_line
 from fulfillment_service.rehearsal import Rehearsal
 from fulfillment_service.stripe_events import Page
 from fulfillment_service.time_window import Progress, Window, beginning
@@ -150,12 +146,6 @@ def test_progress_is_written_as_it_is_read() -> None:
     assert progress_in({"key": progress_line(progress)}, "key") == progress
 
 
-@pytest.mark.parametrize(("lines", "expected"), [({}, 0.0), ({"last-success": "2026-11-02T12:00:00Z"}, float(SECOND))])
-def test_the_last_success_is_read(lines: dict[str, str], expected: float) -> None:
-    """0 when it is not known."""
-    assert last_success_in(lines) == expected
-
-
 @pytest.mark.parametrize(
     ("results", "line"),
     [
@@ -175,6 +165,36 @@ def test_the_last_success_is_read(lines: dict[str, str], expected: float) -> Non
 def test_a_tally_in_a_line(results: dict[Outcome | Ignored | Trouble, int], line: str) -> None:
     """What was found, and what became of it; reasons only where there are any."""
     assert str(Tally(Counter(results))) == line
+
+
+def test_a_tally_as_it_is_noted() -> None:
+    """Without the reasons."""
+    tally = Tally(Counter({Outcome.CREATED: 3, Ignored.LIVEMODE: 2, Ignored.SETUP_MODE: 1, Trouble.BLOCKED: 1}))
+    assert tally.result == RunResult(created=3, ignored=3, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ({}, Noted()),
+        ({"test.undelivered.own": "2026-11-01T12:00:00Z/2026-11-02T11:00:00Z"}, Noted()),
+        (
+            {LAST_SUCCESS: "2026-11-02T12:00:00Z", LAST_RESULT: result_line(RunResult(created=3, failed=1))},
+            Noted(last_success=NOW, last_result=RunResult(created=3, failed=1)),
+        ),
+        ({LAST_RESULT: '{"created":2,"yet unknown":1}'}, Noted(last_result=RunResult(created=2))),
+    ],
+)
+def test_what_runs_note_is_read(lines: dict[str, str], expected: Noted) -> None:
+    """Nothing before the first; and what a newer version notes besides is passed over."""
+    assert noted_in(lines) == expected
+
+
+@pytest.mark.parametrize("lines", [{LAST_SUCCESS: "yesterday"}, {LAST_RESULT: "all is well"}, {LAST_RESULT: "[]"}])
+def test_notes_of_somebody_else_are_told(lines: dict[str, str]) -> None:
+    """Not taken for no recovery."""
+    with pytest.raises(ValueError, match="last-success or last-result cannot be read: "):
+        noted_in(lines)
 
 
 async def test_a_rehearsal_knows_what_came_before() -> None:

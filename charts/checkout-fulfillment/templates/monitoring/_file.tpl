@@ -5,6 +5,7 @@
 {{- $root.Files.Get (index . 1)
   | replace "${namespace}" $root.Release.Namespace
   | replace "${hash}" (sha256sum $root.Release.Namespace | trunc 8)
+  | replace "${overdue}" (toString $root.Values.recovery.overdueAfterHours)
   | replace "${runbooks}" (trimSuffix "/" $monitoring.runbookUrl)
   | replace "${datasource}" $monitoring.grafanaAlerts.datasourceUid
   | trim -}}
