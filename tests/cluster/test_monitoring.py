@@ -17,8 +17,8 @@ from stand_ins import StandIns
 
 FIRES_WITHIN = 120.0  # seconds; the rules are evaluated every 30
 IN_TROUBLE = {"CheckoutFulfillmentFailed", "CheckoutPaymentFailed", "CheckoutSignatureFailures"}
-NOTHING_TO_SHOW = {"Orders that are not fulfilled"}
-"""A panel of which a series is there only when the operator has not looked at an order yet."""
+NOTHING_TO_SHOW = {"Orders that are not fulfilled", "Since the last recovery"}
+"""Panels with a series that is there only while the operator has not looked at an order, or after a recovery."""
 
 
 async def test_every_pod_is_scraped(cluster: LiveCluster, prometheus: RunningPrometheus) -> None:

@@ -1,0 +1,19 @@
+"""What the person on call sees: how the orders stand, each step of their way, what runs beside it, and the pods."""
+
+from fulfillment_monitoring.rows.after_sale import AFTER_SALE
+from fulfillment_monitoring.rows.now import NOW
+from fulfillment_monitoring.rows.operator import OPERATOR
+from fulfillment_monitoring.rows.orders import ORDERS
+from fulfillment_monitoring.rows.pods import PODS
+from fulfillment_monitoring.rows.upkeep import UPKEEP
+from fulfillment_monitoring.rows.webhook import WEBHOOK
+
+ROWS = (
+    ("Now", NOW),
+    ("Orders", ORDERS),
+    ("After the sale", AFTER_SALE),
+    ("Webhook", WEBHOOK),
+    ("Operator", OPERATOR),
+    ("Upkeep", UPKEEP),
+    ("Pods", PODS),
+)

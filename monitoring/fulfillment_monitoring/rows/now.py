@@ -1,0 +1,77 @@
+"""How it stands at a glance."""
+
+from collections.abc import Sequence
+
+from fulfillment_monitoring.panels import Bad, Figure, Panel, Query, Unit
+from fulfillment_monitoring.queries import LEADER, count, of_namespace
+
+_FULFILLED = of_namespace("fulfillment_transitions_total", 'phase="fulfilled"')
+
+NOW: Sequence[Panel] = (
+    Figure(
+        title="Awaiting payment",
+        description="Orders whose payment is on its way; a delayed one takes days.",
+        query=Query(count('phase="awaiting-payment"'), "orders"),
+        unit=Unit.COUNT,
+        width=3,
+    ),
+    Figure(
+        title="Fulfilling",
+        description="Orders, most of them paid, that are not handed over yet: the backend or Stripe is away.",
+        query=Query(count('phase="fulfilling"'), "orders"),
+        unit=Unit.COUNT,
+        width=3,
+        runbook="CheckoutOrderStuck",
+    ),
+    Figure(
+        title="Failed, not acknowledged",
+        description="Failures that nobody has dealt with, of any reason.",
+        query=Query(count('phase="failed"', 'acknowledged="false"'), "orders"),
+        unit=Unit.COUNT,
+        width=3,
+        bad=Bad.AT_LEAST_ONE,
+        runbook="CheckoutFulfillmentFailed",
+    ),
+    Figure(
+        title="Fulfilled",
+        description="Orders that were fulfilled within the time chosen above.",
+        query=Query(f"sum(increase({_FULFILLED}[$__range]))", "orders"),
+        unit=Unit.COUNT,
+        width=3,
+    ),
+    Figure(
+        title="Last event",
+        description="How long ago Stripe last sent an event; until the first, how long the webhook runs.",
+        query=Query(f"time() - max({of_namespace('fulfillment_webhook_last_event_timestamp_seconds')})", "ago"),
+        unit=Unit.SECONDS,
+        width=3,
+        runbook="CheckoutEventsMissing",
+    ),
+    Figure(
+        title="Webhook pods",
+        description="Webhook pods that Prometheus scrapes.",
+        query=Query(f"count({of_namespace('fulfillment_webhook_in_flight')}) or vector(0)", "pods"),
+        unit=Unit.COUNT,
+        width=3,
+        bad=Bad.NONE,
+        runbook="CheckoutWebhookDown",
+    ),
+    Figure(
+        title="Operator pods",
+        description="Operator pods that Prometheus scrapes, the standbys among them.",
+        query=Query(f"count({LEADER}) or vector(0)", "pods"),
+        unit=Unit.COUNT,
+        width=3,
+        bad=Bad.NONE,
+        runbook="CheckoutOperatorDown",
+    ),
+    Figure(
+        title="Leaders",
+        description="Operators that hold the Lease, and work. There is to be one.",
+        query=Query(f"sum({LEADER}) or vector(0)", "leaders"),
+        unit=Unit.COUNT,
+        width=3,
+        bad=Bad.OTHER_THAN_ONE,
+        runbook="CheckoutNoLeader",
+    ),
+)
