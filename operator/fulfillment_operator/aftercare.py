@@ -15,8 +15,8 @@ from fulfillment_api.status import Phase, Status
 from fulfillment_operator.after_sale import CONDITIONS, is_due, news, noted, shown
 from fulfillment_operator.announcements import Announcement
 from fulfillment_operator.announcer import Announcer
-from fulfillment_operator.backends.interface import HearsAfterSale, PaidOrder, Refused, TryAgain
-from fulfillment_operator.dispatch import Dispatch, result_of
+from fulfillment_operator.backends.interface import Refused, TryAgain
+from fulfillment_operator.dispatch import Dispatch
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
 from fulfillment_operator.orders import order_of
 from fulfillment_operator.stripe_api import StripeApi
@@ -30,36 +30,6 @@ _log = structlog.get_logger(__name__)
 _PAGE_TIMEOUT = 30.0  # seconds
 _AT_ONCE = 8  # orders: there is no hurry
 _HINTED_AT = "spec.sale.kind!="  # any
-
-
-async def tell_backend(
-    dispatch: Dispatch, metrics: OperatorMetrics, order: PaidOrder, backend: str, kinds: Iterable[SaleKind]
-) -> TryAgain | Refused | None:
-    """Tell the backend that has, or had, an order what came after the sale.
-
-    Args:
-        dispatch: knows the backends.
-        metrics: counts.
-        order: the order.
-        backend: the name of its backend.
-        kinds: what is news.
-
-    Returns:
-        Why the backend does not know it; None: it knows, or does not listen.
-    """
-    listener: object = dispatch.backends.get(backend)
-    refusal: Refused | None = None
-    if isinstance(listener, HearsAfterSale):
-        for kind in kinds:
-            with metrics.backend_seconds.labels(backend).time():
-                outcome = await listener.after_sale(order, kind)
-            metrics.backend_attempts.labels(backend, result_of(outcome)).inc()
-            match outcome:
-                case TryAgain():
-                    return outcome
-                case Refused():
-                    refusal = outcome
-    return refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +115,7 @@ class Aftercare:
             kinds = news(request, session)
             order = order_of(request, session, status.fulfillment)
             backend = status.fulfillment.backend if status.fulfillment else ""
-            problem = await tell_backend(self.dispatch, self.metrics, order, backend, kinds)
+            problem = await self.dispatch.tell(backend, order, kinds)
         now = self.clock()
         if isinstance(problem, TryAgain) and not self._is_too_late(request, now):
             _log.warning("aftercare.backend_trouble", message=problem.error)

@@ -1,22 +1,34 @@
-"""Which backend fulfills an order: the one that has it, else the one that its route names."""
+"""Which backend fulfills an order: the one that has it, else the one that its route names; and every call to one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fulfillment_api.spec import SaleKind
 from fulfillment_api.status import Fulfillment, Reason
-from fulfillment_operator.backends.interface import Backend, Done, InProgress, Outcome, PaidOrder, Refused, TryAgain
+from fulfillment_operator.backends.interface import (
+    Backend,
+    Done,
+    HearsAfterSale,
+    InProgress,
+    Outcome,
+    PaidOrder,
+    Refused,
+    Stoppable,
+    TryAgain,
+)
 from fulfillment_operator.decide import Refuse
-from fulfillment_operator.metrics import BackendResult
+from fulfillment_operator.metrics import BackendResult, OperatorMetrics
 from fulfillment_operator.routes import Routing, facts_of
 
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Gives each order its backend."""
+    """Gives each order its backend, and counts and times what it is asked."""
 
     backends: Mapping[str, Backend]
     """Those that are at work, by name."""
     routing: Routing
+    metrics: OperatorMetrics
 
     def backend_of(self, order: PaidOrder, before: Fulfillment | None) -> Backend | Refuse:
         """Choose the backend of an order, or say that there is none.
@@ -41,6 +53,56 @@ class Dispatch:
             )
         return self.backends[choice.backend]
 
+    async def fulfill(self, backend: Backend, order: PaidOrder) -> Outcome:
+        """Hand an order to its backend, or ask how it goes."""
+        with self.metrics.backend_seconds.labels(backend.name).time():
+            outcome = await backend.fulfill(order)
+        self.metrics.backend_attempts.labels(backend.name, _result(outcome)).inc()
+        return outcome
+
+    async def tell(self, backend: str, order: PaidOrder, kinds: Iterable[SaleKind]) -> TryAgain | Refused | None:
+        """Tell the backend that has, or had, an order what came after the sale.
+
+        Args:
+            backend: its name.
+            order: the order.
+            kinds: what is news.
+
+        Returns:
+            Why the backend does not know it; None: it knows, or does not listen.
+        """
+        listener: object = self.backends.get(backend)
+        refusal: Refused | None = None
+        if isinstance(listener, HearsAfterSale):
+            for kind in kinds:
+                with self.metrics.backend_seconds.labels(backend).time():
+                    outcome = await listener.after_sale(order, kind)
+                self.metrics.backend_attempts.labels(backend, _result(outcome)).inc()
+                match outcome:
+                    case TryAgain():
+                        return outcome
+                    case Refused():
+                        refusal = outcome
+        return refusal
+
+    async def stop(self, key: str, uid: str) -> TryAgain | None:
+        """Let every backend that can leave off an order: whichever had it may still be at work.
+
+        Args:
+            key: the order's idempotency key.
+            uid: the request's uid in the cluster.
+
+        Returns:
+            Why one of them cannot now; None: nothing is at work, or it is about to end.
+        """
+        backends: list[object] = [*self.backends.values()]
+        for backend in backends:
+            if isinstance(backend, Stoppable):
+                problem = await backend.stop(key, uid)
+                if problem is not None:
+                    return problem
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
@@ -56,8 +118,7 @@ class _Missing:
         )
 
 
-def result_of(outcome: Outcome) -> BackendResult:
-    """Call what a backend said by the word that metrics have for it."""
+def _result(outcome: Outcome) -> BackendResult:
     match outcome:
         case Done():
             return BackendResult.DONE

@@ -32,7 +32,6 @@ def pace_of(settings: OperatorSettings) -> Pace:
         backend=Backoff(timedelta(seconds=2), settings.backend_retry_max, random.random),
         backend_deadline=settings.backend_deadline,
         trouble=Backoff(timedelta(seconds=1), timedelta(minutes=1), random.random),
-        kubernetes=Backoff(timedelta(seconds=0.2), timedelta(seconds=5), random.random),
     )
 
 

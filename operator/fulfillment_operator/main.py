@@ -30,6 +30,7 @@ from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.reconcile import CustomerMail, Reconciler
 from fulfillment_operator.recovery_watch import RecoveryCollector, RecoveryWatch
 from fulfillment_operator.settings import OperatorSettings
+from fulfillment_operator.status_writer import StatusWriter
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.sweep import RetentionMetrics, Sweep
 from fulfillment_operator.watch import watching
@@ -39,7 +40,7 @@ from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
 from fulfillment_runtime.kubernetes_connection import connect
-from fulfillment_runtime.kubernetes_leases import HolderPod, LeaseApi
+from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.leadership import Leadership, Terms
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
@@ -51,6 +52,7 @@ from fulfillment_runtime.stripe_connection import stripe_client
 _log = structlog.get_logger(__name__)
 
 _KUBERNETES_TIMEOUT = 5.0
+_BETWEEN_WRITES = Backoff(timedelta(seconds=0.2), timedelta(seconds=5), random.random)
 _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
 _LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
 _SWEEP_EVERY = timedelta(hours=6)  # a day more or less does not matter to what is kept for weeks
@@ -138,7 +140,7 @@ async def running_operator(settings: OperatorSettings, terms: Terms = Terms()) -
             settings,
             api,
             kubernetes,
-            Dispatch(backends, settings.routing),
+            Dispatch(backends, settings.routing, metrics),
             mail,
             registry,
             metrics,
@@ -184,8 +186,7 @@ class _Work:
     async def lead(self, terms: Terms, ended: Callable[[UnavailableError], None]) -> None:
         """Wait for the Lease, then work until cancelled; finish what was begun, and free the Lease."""
         settings = self.settings
-        pod = HolderPod(settings.pod_name, settings.pod_uid) if settings.pod_name and settings.pod_uid else None
-        leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=_KUBERNETES_TIMEOUT, pod=pod)
+        leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=_KUBERNETES_TIMEOUT)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         leadership = Leadership(leases, identity, terms=terms, clock=lambda: datetime.now(UTC))
         await leadership.acquire()
@@ -195,12 +196,11 @@ class _Work:
                 stripe=stripe,
                 dispatch=self.dispatch,
                 mail=self.mail,
-                kubernetes=self.kubernetes,
+                writer=StatusWriter(self.kubernetes, self._announcer(), _BETWEEN_WRITES, self.metrics),
                 pace=pace,
                 livemode=settings.livemode,
                 clock=whole_seconds,
                 metrics=self.metrics,
-                announcer=self._announcer(),
             )
             controller = Controller(reconciler, pace, whole_seconds, self.metrics)
             self.registry.register(RequestsCollector(controller.requests, controller.queue_depth))

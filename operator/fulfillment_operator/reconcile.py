@@ -1,7 +1,5 @@
 """One look at one request: ask Stripe, decide, take the step, write what became of it."""
 
-import asyncio
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,10 +10,8 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator import transition
-from fulfillment_operator.after_sale import news
-from fulfillment_operator.aftercare import tell_backend
-from fulfillment_operator.announcer import Announcer
-from fulfillment_operator.backends.interface import Done, InProgress, Refused, TryAgain
+from fulfillment_operator.after_sale import news, noted
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, TryAgain
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.checkout import CheckoutSession
 from fulfillment_operator.decide import (
@@ -31,20 +27,14 @@ from fulfillment_operator.decide import (
     refuse_unseen,
     when_to_look,
 )
-from fulfillment_operator.dispatch import Dispatch, result_of
+from fulfillment_operator.dispatch import Dispatch
 from fulfillment_operator.instructions import Complete, GiveUp, Hold, instruction
 from fulfillment_operator.metrics import MailKind, OperatorMetrics, Trouble
 from fulfillment_operator.orders import key_of, order_of
 from fulfillment_operator.remarks import remarked
+from fulfillment_operator.status_writer import StatusWriter
 from fulfillment_operator.stripe_api import StripeApi
 from fulfillment_operator.transition import MailOutcome, Retries
-from fulfillment_runtime.kubernetes_api import KubernetesApi
-from fulfillment_runtime.kubernetes_errors import (
-    ApiDeniedError,
-    ApiUnavailableError,
-    NotInstalledError,
-    RequestGoneError,
-)
 from fulfillment_runtime.stripe_connection import StripeError, StripeUnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -75,8 +65,6 @@ class Pace:
     """From the first try of the backend to the last."""
     trouble: Backoff
     """Between two looks that Stripe or the mail server kept from their end."""
-    kubernetes: Backoff
-    """Between two tries to write a status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +97,11 @@ class Reconciler:
         stripe: StripeApi,
         dispatch: Dispatch,
         mail: CustomerMail,
-        kubernetes: KubernetesApi,
+        writer: StatusWriter,
         pace: Pace,
         livemode: bool,
         clock: Callable[[], datetime],
         metrics: OperatorMetrics,
-        announcer: Announcer,
     ) -> None:
         """Make a reconciler.
 
@@ -122,22 +109,20 @@ class Reconciler:
             stripe: tells what an order is.
             dispatch: gives it the backend that fulfills it.
             mail: tells the customer when the payment failed.
-            kubernetes: takes the status.
+            writer: writes what became of it.
             pace: how often things are tried again.
             livemode: whether the Stripe key is a live one.
             clock: tells the time, with its zone, in whole seconds.
             metrics: counts.
-            announcer: tells people.
         """
         self._stripe = stripe
         self._dispatch = dispatch
         self._mail = mail
-        self._kubernetes = kubernetes
+        self._writer = writer
         self._pace = pace
         self._livemode = livemode
         self._clock = clock
         self._metrics = metrics
-        self._announcer = announcer
 
     async def look(self, request: FulfillmentRequest, failures: int) -> Looked:
         """Look at a request that is due.
@@ -154,7 +139,7 @@ class Reconciler:
                 case Hold() as hold:
                     return await self._write(request, transition.held(request, hold, self._clock()), failures)
                 case Complete() | GiveUp() as end:
-                    return await self._write(request, transition.ended_by_hand(request, end, self._clock()), failures)
+                    return await self._end_by_hand(request, end, failures)
             refusal = refuse_unseen(request, livemode=self._livemode)
             if refusal is not None:
                 return await self._write(request, transition.refused(request, refusal, self._clock()), failures)
@@ -205,19 +190,37 @@ class Reconciler:
 
     async def _refuse(self, request: FulfillmentRequest, refusal: Refuse) -> _Taken:
         """End it as failed; a backend that has it is told first, when what came after the sale is why."""
-        before, session = transition.tries_before(request), refusal.session
+        before, session = request.status.fulfillment if request.status else None, refusal.session
         kinds = news(request, session) if session and before else ()
         if before is None or session is None or not kinds:
             return _Taken(transition.refused(request, refusal, self._clock()))
         order = order_of(request, session, before)
-        match await tell_backend(self._dispatch, self._metrics, order, before.backend, kinds):
+        untold = await self._dispatch.tell(before.backend, order, kinds)
+        backend = self._dispatch.backends.get(before.backend) if order.in_progress else None
+        outcome: Outcome | None = untold
+        if backend is not None and not isinstance(untold, TryAgain):  # it may have been done before it was told
+            outcome = await self._dispatch.fulfill(backend, order)
+        now, retries = self._clock(), self._retries(before)
+        match outcome:
             case TryAgain(error, after):
-                untold = TryAgain(f"{refusal.message}, and the backend does not know: {error}", after)
-                now, retries = self._clock(), self._retries(before)
-                return _Taken(transition.handed_over(request, session, untold, before.backend, retries, now))
-            case Refused(error):
-                refusal = replace(refusal, message=f"{refusal.message}; the backend does not know: {error}")
-        return _Taken(transition.refused(request, refusal, self._clock()))
+                waiting = TryAgain(f"{refusal.message}, and the backend does not know: {error}", after)
+                return _Taken(transition.handed_over(request, session, waiting, before.backend, retries, now))
+            case Done():
+                fulfilled = transition.handed_over(request, session, outcome, before.backend, retries, now)
+                return _Taken(noted(request, fulfilled, kinds, untold.error if untold else None, now))
+        if untold is not None:
+            refusal = replace(refusal, message=f"{refusal.message}; the backend does not know: {untold.error}")
+        return _Taken(transition.refused(request, refusal, now))
+
+    async def _end_by_hand(self, request: FulfillmentRequest, end: Complete | GiveUp, failures: int) -> Looked:
+        """End it as a person says, once every backend leaves off."""
+        problem = await self._dispatch.stop(key_of(request), request.metadata.uid)
+        if problem is None:
+            return await self._write(request, transition.ended_by_hand(request, end, self._clock()), failures)
+        delay = max(self._pace.trouble.delay(failures + 1), problem.after or timedelta(0))
+        self._metrics.troubles.labels(Trouble.KUBERNETES).inc()
+        _log.warning("reconcile.not_stopped", message=problem.error, again_after=delay.total_seconds())
+        return Looked(request, delay, failures + 1)
 
     async def _hand_over(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
         before = transition.tries_before(request)
@@ -225,9 +228,7 @@ class Reconciler:
         backend = self._dispatch.backend_of(order, before)
         if isinstance(backend, Refuse):
             return _Taken(transition.refused(request, backend, self._clock()))
-        with self._metrics.backend_seconds.labels(backend.name).time():
-            outcome = await backend.fulfill(order)
-        self._metrics.backend_attempts.labels(backend.name, result_of(outcome)).inc()
+        outcome = await self._freed(request, backend.name, before) or await self._dispatch.fulfill(backend, order)
         receipt = await self._send_receipt(request, session) if isinstance(outcome, Done) else None
         retries, now = self._retries(before), self._clock()
         status = transition.handed_over(request, session, outcome, backend.name, retries, now, receipt)
@@ -235,6 +236,13 @@ class Reconciler:
             return _Taken(status)
         left = status.fulfillment.started_at + retries.deadline - now
         return _Taken(status, min(outcome.check_after or left, left) if status.phase is Phase.FULFILLING else None)
+
+    async def _freed(self, request: FulfillmentRequest, backend: str, before: Fulfillment | None) -> TryAgain | None:
+        """Let another backend leave off, which had the order before a person asked for a try that goes elsewhere."""
+        former = request.status.fulfillment if request.status else None
+        if before is not None or former is None or former.backend == backend:
+            return None
+        return await self._dispatch.stop(key_of(request), request.metadata.uid)
 
     async def _wait_for_stripe(self, request: FulfillmentRequest, error: StripeError, failures: int) -> Looked:
         failures += 1
@@ -259,10 +267,9 @@ class Reconciler:
     async def _write(self, request: FulfillmentRequest, status: Status, failures: int, *, tried: bool = True) -> Looked:
         """Write the status if it says something new, and tell when to look again: at once, if nothing was tried."""
         if status != request.status:
-            written = await self._write_until_done(request, status)
+            written = await self._writer.write(request, status)
             if written is None:
                 return Looked(None, None)
-            await self._announcer.tell(request.status, written, status)
             request = written
         match when_to_look(request, self._clock(), self._pace.recheck):
             case Settled():
@@ -282,18 +289,3 @@ class Reconciler:
             or status.observed_generation != request.metadata.generation  # news came meanwhile
             or remarked(request, self._clock()) is not None
         )
-
-    async def _write_until_done(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
-        """Write the status, however long the API server is away: what was done must not be done again."""
-        for failures in itertools.count(1):
-            try:
-                return await self._kubernetes.write_status(request.metadata.name, status)
-            except RequestGoneError:
-                _log.info("reconcile.request_gone")
-                return None
-            except (ApiUnavailableError, ApiDeniedError, NotInstalledError) as error:
-                delay = self._pace.kubernetes.delay(failures).total_seconds()
-                self._metrics.troubles.labels(Trouble.KUBERNETES).inc()
-                _log.warning("reconcile.status_not_written", message=str(error), again_after=delay)
-                await asyncio.sleep(delay)
-        raise AssertionError("the count never ends")  # pragma: no cover

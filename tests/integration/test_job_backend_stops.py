@@ -109,6 +109,19 @@ async def test_what_comes_before_the_fulfillment_stops_the_job(shop: Shop, kind:
     assert "does not know" not in request.status.message
 
 
+async def test_a_job_that_completed_before_the_refund_was_seen_fulfilled_the_order(shop: Shop) -> None:
+    """That is what happened: the order is fulfilled, shows the refund, and has the Job that sees to it."""
+    async with at_work(shop, **TELLING):
+        name = await handed_over(shop)
+    await end(shop, name, "Complete")
+    await come_after(shop, name, SaleKind.REFUNDED)
+    async with at_work(shop, **TELLING):
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert has(request, ConditionType.REFUNDED)
+    assert reference(request) == name
+    assert await job_names(shop) == [name, f"{name}-refunded"]
+
+
 async def test_a_job_that_failed_stays_when_the_order_is_refunded(shop: Shop) -> None:
     """Nothing of it runs, and somebody may want to read its log."""
     async with at_work(shop, **JOB):
@@ -174,6 +187,32 @@ async def test_a_stopped_order_has_that_job_too(shop: Shop) -> None:
         request = await seen_to(shop, name, ConditionType.REFUNDED, ConditionType.DISPUTED)
     assert has(request, ConditionType.PAID)
     assert await job_names(shop) == [f"{name}-disputed", f"{name}-refunded"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "phase", "reason"),
+    [("complete", Phase.FULFILLED, "CompletedByHand"), ("fail", Phase.FAILED, "FailedByHand")],
+)
+async def test_what_a_person_ends_stops_the_job(shop: Shop, asked: str, phase: Phase, reason: str) -> None:
+    """At once: that its pods end is not waited for."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+        await shop.annotate(name, **{asked: "parcel 7"})
+        await shop.becomes(name, phase, reason)
+    assert await job_names(shop) == [f"{name} (going)"]
+
+
+async def test_a_try_that_goes_elsewhere_stops_the_job(shop: Shop) -> None:
+    """The route changed since: the Job that has the order is stopped before another backend gets it."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+    async with at_work(shop, **JOB | {"backend": "log", "routes": "- {when: {paymentLink: plink_1}, backend: job}"}):
+        await shop.annotate(name, retry="elsewhere")
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.backend == "log"
+    assert await job_names(shop) == [f"{name} (going)"]
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.reconcile import Looked, Pace, Reconciler
 
 NONE = Backoff(timedelta(0), timedelta(0), lambda: 0.0)
-PACE = Pace(recheck=timedelta(hours=6), backend=NONE, backend_deadline=timedelta(0), trouble=NONE, kubernetes=NONE)
+PACE = Pace(recheck=timedelta(hours=6), backend=NONE, backend_deadline=timedelta(0), trouble=NONE)
 
 
 @dataclass

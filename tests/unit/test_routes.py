@@ -1,6 +1,7 @@
 """Which backend an order goes to: tables."""
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from builders import make_request, make_session
 from fulfillment_api.spec import Session
@@ -8,8 +9,10 @@ from fulfillment_api.status import Fulfillment, LineItem, Reason
 from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, TryAgain
 from fulfillment_operator.decide import Refuse
 from fulfillment_operator.dispatch import Dispatch
+from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.routes import OrderFacts, facts_of, parse_routing
 
+METRICS = OperatorMetrics(CollectorRegistry())
 ROUTES = """
 - {name: donations, when: {paymentLink: plink_1}, backend: log}
 - {name: gifts, when: {metadata: {channel: gift, wrap: "yes"}}, backend: manual}
@@ -162,7 +165,7 @@ def tried(backend: str, *, accepted: bool = False) -> Fulfillment:
 )
 async def test_an_order_stays_with_its_backend(before: Fulfillment | None, expected: Outcome) -> None:
     """Whatever the routes say since."""
-    dispatch = Dispatch({"log": Named("log"), "http": Named("http")}, parse_routing(None, "http"))
+    dispatch = Dispatch({"log": Named("log"), "http": Named("http")}, parse_routing(None, "http"), METRICS)
     backend = dispatch.backend_of(ORDER, before)
     assert not isinstance(backend, Refuse)
     assert await backend.fulfill(ORDER) == expected
@@ -171,7 +174,7 @@ async def test_an_order_stays_with_its_backend(before: Fulfillment | None, expec
 def test_what_no_route_takes_is_refused() -> None:
     """With a reason of its own, and what to do."""
     routing = parse_routing("- {when: {mode: subscription}, backend: log}", "none")
-    refused = Dispatch({"log": Named("log")}, routing).backend_of(ORDER, None)
+    refused = Dispatch({"log": Named("log")}, routing, METRICS).backend_of(ORDER, None)
     assert refused == Refuse(
         Reason.NO_ROUTE,
         "no route takes it, and FULFILLMENT_BACKEND is none: add a route that does, and then ask for another try",
