@@ -31,6 +31,7 @@ OVERDUE = 'fulfillment_requests{phase="awaiting-payment",reason="PaymentOverdue"
 
 RECOVERED = 'fulfillment_recovery_last_success_timestamp_seconds{pod="a"}'
 OVERDUE_AFTER = 26 * 60
+LEFT = 'fulfillment_recovery_last_run_events{outcome="failed",pod="a"}'
 PROBLEM = 'fulfillment_webhook_endpoint_problem{problem="missing-events",pod="a"}'
 
 
@@ -283,7 +284,16 @@ OTHERS = (
         {RECOVERED: "600x1650 _x200", RECOVERED.replace('pod="a"', 'pod="b"'): "_x1652 600x200"},
         {minute: {"CheckoutRecoveryOverdue"} for minute in range(OVERDUE_AFTER + 30, OVERDUE_AFTER + 200, 5)},
     ),
-    Case("recoveries succeed", {RECOVERED: "0+60x2900"}, {OVERDUE_AFTER + 500: set()}),
+    Case(
+        "recoveries succeed, and create requests",
+        {RECOVERED: "0+60x2900", LEFT.replace("failed", "created"): "5x2900", LEFT: "0x2900"},
+        {OVERDUE_AFTER + 500: set()},
+    ),
+    Case(
+        "a recovery could not record an event, until one can; the operator restarts meanwhile",
+        {LEFT: "0x9 1x20 _x2 1x20 0x100"},
+        {9: set(), **{minute: {"CheckoutRecoveryFailed"} for minute in range(10, 53)}, 60: set()},
+    ),
     Case(
         "the endpoint at Stripe lacks an event, and the operator restarts before it is put back",
         {PROBLEM: "0x9 1x20 _x1 0x0 1x20 0x100"},

@@ -1,4 +1,4 @@
-"""Every alert, once. Nothing here knows Prometheus' or Grafana's files.
+"""Every alert, once.
 
 An expression is a filter whose every result is above 0 and fires. The chart fills `${namespace}`: each release watches
 its own namespace, so `absent()` means this release and no other; and `${overdue}`: after how many hours a recovery is.
@@ -6,30 +6,7 @@ its own namespace, so `absent()` means this release and no other; and `${overdue
 What passes by itself needs a hold that is no shorter than the expression's window: then one fault alone never fires.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum, unique
-
-
-@unique
-class Severity(StrEnum):
-    """How soon a person must look."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """One alert; its runbook is the page of its name."""
-
-    name: str
-    expression: str
-    hold: str
-    """How long the expression must hold before the alert fires: `for`."""
-    severity: Severity
-    summary: str
-    description: str
+from fulfillment_monitoring.alert import Alert, Severity
 
 
 def _in(metric: str, *matchers: str) -> str:
@@ -75,6 +52,11 @@ def _recovery_overdue() -> str:
     success = _in("fulfillment_recovery_last_success_timestamp_seconds")
     age = f"time() - max by (namespace) (max_over_time({success}[5m]))"
     return f"{age} > ${{overdue}} * 3600 and on (namespace) max_over_time({success}[1h] offset ${{overdue}}h)"
+
+
+def _recovery_failed() -> str:
+    failed = _in("fulfillment_recovery_last_run_events", 'outcome="failed"')
+    return f"max by (namespace) (max_over_time({failed}[5m])) > 0"
 
 
 def _endpoint() -> str:
@@ -171,6 +153,15 @@ ALERTS = (
         summary="No recovery has succeeded for long in {{ .Labels.namespace }}",
         description="For ${overdue} hours no run of the recovery has left nothing behind. Events that Stripe could not "
         "deliver are lost when they are older than its look-back.",
+    ),
+    Alert(
+        name="CheckoutRecoveryFailed",
+        expression=_recovery_failed(),
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="A recovery could not record events in {{ .Labels.namespace }}",
+        description="The last recovery found events that Stripe could not deliver, and could not record them either. "
+        "Each run tries them again, until they are older than its look-back.",
     ),
     Alert(
         name="CheckoutEndpointMisconfigured",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fulfillment_monitoring.alerts import Alert
+from fulfillment_monitoring.alert import Alert
 
 Document = dict[str, object]
 

@@ -26,7 +26,7 @@ UPKEEP: Sequence[Panel] = (
         queries=[Query(_RECOVERED, "{{outcome}}")],
         unit=Unit.COUNT,
         width=6,
-        runbook="CheckoutRecoveryOverdue",
+        runbook="CheckoutRecoveryFailed",
     ),
     Graph(
         title="Deleted orders",
