@@ -1,5 +1,6 @@
 """A shell completes `kubectl fulfillment`: kubectl's own completion asks the program that is installed for it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -97,3 +98,10 @@ async def test_what_the_cluster_refuses_to_tell_is_not_completed(shop: Shop) -> 
     said = await Plugin(shop, User.NOBODY).candidates("retry", "-n", shop.namespace, "")
     assert (said.code, said.output.splitlines()) == (0, [ERROR])
     assert f"\nError: RBAC forbids it: {PLURAL}.{GROUP} is forbidden: " in said.errors
+
+
+async def test_a_cluster_that_does_not_answer_is_not_waited_for(shop: Shop, alice: Plugin) -> None:
+    """Who pressed a key gets the shell back, with nothing completed."""
+    async with asyncio.timeout(30):
+        with shop.control_plane.hanging():
+            assert await lines(alice, "retry", "-n", shop.namespace, "") == [ONLY_THESE]
