@@ -53,6 +53,11 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         return msgspec.convert(self.metadata.annotations, Annotations)
 
     @property
+    def payment_intent(self) -> str | None:
+        """The PaymentIntent that pays the order, pi_…: as an event named it, or else Stripe when it was asked."""
+        return self.spec.session.payment_intent or (self.status.payment_intent if self.status else None)
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether a person has dealt with the failure that the request is in, or the dispute after it was fulfilled.
 

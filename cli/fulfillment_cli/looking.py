@@ -141,7 +141,7 @@ def open_command(where: Where, account: str | None, name: str, *, only_print: bo
         async with cluster_at_hand(where) as cluster:
             return await cluster.requests.get(named(name, account))
 
-    url = dashboard_url(run(find()).spec.session)
+    url = dashboard_url(run(find()))
     click.echo(url)
     if not only_print and not webbrowser.open(url):
         raise click.ClickException("there is no browser here: open the address above")

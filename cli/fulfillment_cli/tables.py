@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Fulfillment, Order
+from fulfillment_api.status import ConditionStatus, ConditionType, Fulfillment, Order, Status
 from fulfillment_cli.timeline import Entry
 
 _HEAD = ("NAME", "PHASE", "REASON", "AMOUNT", "ATTEMPTS", "AGE", "HAND")
@@ -83,7 +83,7 @@ def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
         ("Session:", session.id),
         ("Mode:", ", ".join(filter(None, [session.mode, "live" if session.livemode else "test"]))),
         ("Account:", session.account),
-        ("Payment:", session.payment_intent),
+        ("Payment:", request.payment_intent),
         ("Subscription:", session.subscription),
         ("Payment link:", session.payment_link),
         ("Your reference:", session.client_reference_id),
@@ -91,12 +91,20 @@ def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
         ("Amount:", _amount(request)),
         ("Phase:", f"{status.phase} ({status.reason})" if status else "not looked at yet"),
         ("Message:", status.message if status else None),
+        *(("Not understood:", remark) for remark in _remarks(status)),
         ("Paused:", request.annotations.paused),
         ("Acknowledged:", request.annotations.acknowledged if request.is_acknowledged else None),
         *_backend(status.fulfillment if status else None),
         *(("Item:", item) for item in _items(status.order if status else None)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _remarks(status: Status | None) -> list[str]:
+    """Tell what somebody said of the order that was not taken for true."""
+    kinds = (ConditionType.ANNOTATIONS_UNDERSTOOD, ConditionType.CALLBACK_ACCEPTED)
+    found = [status.condition(kind) for kind in kinds] if status else []
+    return [each.message for each in found if each and each.status is ConditionStatus.FALSE]
 
 
 def _backend(fulfillment: Fulfillment | None) -> list[tuple[str, str | None]]:

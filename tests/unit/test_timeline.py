@@ -1,5 +1,6 @@
 """What happened to an order, as a person is shown it; how it is laid out; and where Stripe shows it."""
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,7 +9,17 @@ from msgspec.structs import replace
 from builders import CREATED, make_request
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.spec import Callback, CallbackResult, Sale, SaleKind, Session
-from fulfillment_api.status import Condition, ConditionStatus, Fulfillment, LineItem, Order, Phase, Reason, Status
+from fulfillment_api.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Fulfillment,
+    LineItem,
+    Order,
+    Phase,
+    Reason,
+    Status,
+)
 from fulfillment_cli.dashboard import dashboard_url
 from fulfillment_cli.tables import age, aligned, request_page, requests_table
 from fulfillment_cli.timeline import timeline
@@ -141,4 +152,37 @@ def test_ages(span: timedelta, expected: str) -> None:
 )
 def test_the_dashboards_page(session: Session, expected: str) -> None:
     """Of the payment, the subscription, or whatever has the Session's id; in test mode, and of a connected account."""
-    assert dashboard_url(session) == f"https://dashboard.stripe.com/{expected}"
+    made = make_request()
+    request = replace(made, spec=replace(made.spec, session=session))
+    assert dashboard_url(request) == f"https://dashboard.stripe.com/{expected}"
+
+
+def test_the_dashboards_page_of_a_payment_that_stripe_named() -> None:
+    """As of a thin event's order, once it was looked at."""
+    status = Status(
+        phase=Phase.FULFILLED,
+        reason=Reason.FULFILLED,
+        message="",
+        observed_generation=1,
+        conditions=[],
+        payment_intent="pi_2",
+    )
+    assert dashboard_url(make_request(status=status)) == "https://dashboard.stripe.com/test/payments/pi_2"
+
+
+def test_what_was_not_understood_is_shown() -> None:
+    """Until it is mended."""
+    condition = Condition(
+        type=ConditionType.ANNOTATIONS_UNDERSTOOD,
+        status=ConditionStatus.FALSE,
+        reason=Reason.ODD_ANNOTATION,
+        message="the annotation is empty",
+        last_transition_time=CREATED,
+    )
+    status = Status(
+        phase=Phase.FAILED, reason=Reason.NO_ROUTE, message="", observed_generation=1, conditions=[condition]
+    )
+    page = request_page(make_request(status=status), (), CREATED)
+    assert re.search(r"^Not understood: +the annotation is empty$", page, re.MULTILINE)
+    mended = replace(status, conditions=[replace(condition, status=ConditionStatus.TRUE)])
+    assert "Not understood" not in request_page(make_request(status=mended), (), CREATED)
