@@ -40,7 +40,7 @@ from fulfillment_runtime.kubernetes_access import Rule, check_access
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
 from fulfillment_runtime.kubernetes_connection import connect
-from fulfillment_runtime.kubernetes_leases import HolderPod, LeaseApi
+from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.leadership import Leadership, Terms
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.management import management_server
@@ -186,8 +186,7 @@ class _Work:
     async def lead(self, terms: Terms, ended: Callable[[UnavailableError], None]) -> None:
         """Wait for the Lease, then work until cancelled; finish what was begun, and free the Lease."""
         settings = self.settings
-        pod = HolderPod(settings.pod_name, settings.pod_uid) if settings.pod_name and settings.pod_uid else None
-        leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=_KUBERNETES_TIMEOUT, pod=pod)
+        leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=_KUBERNETES_TIMEOUT)
         identity = f"{socket.gethostname()}_{uuid.uuid4()}"
         leadership = Leadership(leases, identity, terms=terms, clock=lambda: datetime.now(UTC))
         await leadership.acquire()

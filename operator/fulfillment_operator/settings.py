@@ -79,12 +79,6 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
         ]
         | None
     ) = field(default=None, name="FULFILLMENT_RECOVERY_CONFIGMAP")
-    pod_name: Annotated[str, Meta(description="the operator's own pod, whose the Lease is")] | None = field(
-        default=None, name="FULFILLMENT_POD_NAME"
-    )
-    pod_uid: Annotated[str, Meta(description="its uid: when the pod is gone, the Lease goes with it")] | None = field(
-        default=None, name="FULFILLMENT_POD_UID"
-    )
     recheck_interval: Annotated[
         timedelta, Meta(description="how often an unpaid order is asked of Stripe again, such as 6h")
     ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")
@@ -193,8 +187,6 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
             raise ValueError("FULFILLMENT_SMTP_HOST is not set: FULFILLMENT_RECEIPTS mails receipts by it")
         if (self.smtp_username is None) != (self.smtp_password is None):
             raise ValueError("FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none")
-        if (self.pod_name is None) != (self.pod_uid is None):
-            raise ValueError("FULFILLMENT_POD_NAME and FULFILLMENT_POD_UID go together: set both or none")
         if self.mail_templates is not None and not Path(self.mail_templates).is_dir():
             raise ValueError(f"FULFILLMENT_MAIL_TEMPLATES names {self.mail_templates!r}, which is no folder")
 

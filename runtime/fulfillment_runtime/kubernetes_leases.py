@@ -24,36 +24,14 @@ class Lease:
     """The resourceVersion; None for one that is to be created."""
 
 
-@dataclass(frozen=True, slots=True)
-class HolderPod:
-    """The pod that the holder runs in: when it is gone, Kubernetes' garbage collector deletes the Lease."""
-
-    name: str
-    uid: str
-
-
 class LeaseApi:
     """One Lease, read and written. Every method also raises what `KubernetesApi`'s methods do."""
 
-    def __init__(
-        self, api: client.ApiClient, namespace: str, name: str, *, timeout: float, pod: HolderPod | None = None
-    ) -> None:
-        """Address it.
-
-        Args:
-            api: as whom.
-            namespace: where.
-            name: its name.
-            timeout: seconds that one request may take.
-            pod: whose the Lease is while this process holds it; None when it runs in no pod.
-        """
+    def __init__(self, api: client.ApiClient, namespace: str, name: str, *, timeout: float) -> None:
         self._leases = client.CoordinationV1Api(api)
         self._namespace = namespace
         self._name = name
         self._timeout = timeout
-        self._owners = (
-            [client.V1OwnerReference(api_version="v1", kind="Pod", name=pod.name, uid=pod.uid)] if pod else []
-        )
 
     async def read(self) -> Lease | None:
         """Read it; None when there is none."""
@@ -74,12 +52,7 @@ class LeaseApi:
             RequestChangedError: it changed meanwhile.
         """
         body = client.V1Lease(
-            metadata=client.V1ObjectMeta(
-                name=self._name,
-                namespace=self._namespace,
-                resource_version=lease.version,
-                owner_references=self._owners,
-            ),
+            metadata=client.V1ObjectMeta(name=self._name, namespace=self._namespace, resource_version=lease.version),
             spec=client.V1LeaseSpec(
                 holder_identity=lease.holder,
                 lease_duration_seconds=max(1, int(lease.duration.total_seconds())),

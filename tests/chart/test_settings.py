@@ -33,7 +33,6 @@ MOUNTED = {
     "smtp/password": "secret",
     "mail-templates/payment_failed.txt": "Sorry.",
 }
-POD = {"metadata.namespace": "shop", "metadata.name": "pod-1", "metadata.uid": "uid-1"}
 MOUNTED_AT = "/etc/checkout-fulfillment"
 
 TEXTS = {path: get(DEFAULTS, path) for path in leaves() if isinstance(get(DEFAULTS, path), str)}
@@ -54,8 +53,8 @@ def environ(tmp_path: Path) -> Callable[[list[Manifest], str], Environ]:
             match variable:
                 case {"value": str(text)}:
                     return text.replace(MOUNTED_AT, str(tmp_path))
-                case {"valueFrom": {"fieldRef": {"fieldPath": str(path)}}}:
-                    return POD[path]
+                case {"valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}:
+                    return "shop"
                 case _:
                     raise ValueError(f"a pod cannot be told {variable}")
 
@@ -139,12 +138,7 @@ def test_the_charts_defaults_are_the_programs(
         "webhook_secrets": ("whsec_1",),
         "drain": timedelta(seconds=5),  # a pod has load balancers before it
     }
-    assert changed(OperatorSettings, environ(manifests, "operator")) == {
-        **shared,
-        "stripe_api_key": "sk_test_1",
-        "pod_name": "pod-1",  # with which its Lease goes
-        "pod_uid": "uid-1",
-    }
+    assert changed(OperatorSettings, environ(manifests, "operator")) == {**shared, "stripe_api_key": "sk_test_1"}
 
 
 def test_ports_are_those_of_the_programs(programs: ChartPrograms) -> None:

@@ -5,14 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kubernetes.aio import client
 
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_operator.main import RunningOperator, running_operator
 from fulfillment_runtime.exits import UnavailableError
-from fulfillment_runtime.kubernetes_leases import HolderPod, LeaseApi
+from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.leadership import Leadership, Terms
 from running_operator import Shop, open_shop
 
@@ -64,19 +63,6 @@ async def test_who_dies_is_followed_after_the_duration(shop: Shop) -> None:
     lease = await LeaseApi(shop.api, shop.namespace, "operators", timeout=1).read()
     assert lease is not None
     assert (lease.holder, lease.transitions) == ("next", 1)
-
-
-async def test_the_lease_belongs_to_its_holders_pod(shop: Shop) -> None:
-    """When that pod is gone, Kubernetes deletes the Lease, though nobody freed it; whoever takes it has it."""
-    for pod in (HolderPod("first", "uid-1"), HolderPod("second", "uid-2")):
-        leases = LeaseApi(shop.api, shop.namespace, "operators", timeout=1, pod=pod)
-        leader = Leadership(leases, pod.name, terms=QUICK, clock=lambda: datetime.now(UTC))
-        await leader.acquire()
-        async with leader.kept(must_not_happen):
-            found = await client.CoordinationV1Api(shop.api).read_namespaced_lease("operators", shop.namespace)
-        assert found.metadata is not None
-        owners = [(each.kind, each.name, each.uid) for each in found.metadata.owner_references or []]
-        assert owners == [("Pod", pod.name, pod.uid)]
 
 
 async def test_who_cannot_renew_leads_no_more(shop: Shop) -> None:

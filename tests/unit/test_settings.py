@@ -125,10 +125,6 @@ def test_a_single_value_does_not_stand_in_a_folder(tmp_path: Path) -> None:
             KEY | {"FULFILLMENT_SMTP_USERNAME": "shop"},
             "FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: set both or none",
         ),
-        (
-            KEY | {"FULFILLMENT_POD_NAME": "operator-1"},
-            "FULFILLMENT_POD_NAME and FULFILLMENT_POD_UID go together: set both or none",
-        ),
         *(
             (KEY | {name: span}, f"{name} must be more than 0s")
             for name in (
