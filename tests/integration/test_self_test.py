@@ -154,7 +154,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             {},
             {"stripe_api_key": Secret(POWERLESS_KEY)},
             {},
-            "Stripe does not allow this API key to read Checkout Sessions and PaymentIntents",
+            "Stripe does not allow this API key to read Checkout Sessions, PaymentIntents and Charges, and Invoices",
         ),
         (
             {},
