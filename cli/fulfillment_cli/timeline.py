@@ -43,13 +43,15 @@ def timeline(request: FulfillmentRequest, events: Iterable[PostedEvent]) -> list
         *_origin(request),
         *asked,
         *(each for each in _asked_for(request) if (each.what, each.at) not in known),
+        *(_changed(each, said) for each in conditions if each.type == ConditionType.PAID),
         *_tries(status.fulfillment if status else None),
         *_callback(request.spec.callback),
         *_after(request.spec.sale),
-        *(_changed(each, said) for each in conditions),
+        *_end(status.fulfillment if status else None),
+        *(_changed(each, said) for each in conditions if each.type != ConditionType.PAID),
         *(each for each in posted if each not in asked),
     ]
-    return sorted(entries, key=lambda entry: entry.at)
+    return sorted(entries, key=lambda entry: entry.at.replace(microsecond=0))  # most times are told in seconds
 
 
 def _origin(request: FulfillmentRequest) -> Iterator[Entry]:
@@ -87,10 +89,13 @@ def _tries(fulfillment: Fulfillment | None) -> Iterator[Entry]:
         yield Entry(fulfillment.started_at, "HandedOver", f"first handed to {backend}; {times}")
     if fulfillment.accepted_at is not None:
         yield Entry(fulfillment.accepted_at, "Accepted", f"{backend} took it, and works on it")
-    if fulfillment.completed_at is not None and fulfillment.reference is not None:
-        yield Entry(fulfillment.completed_at, "Completed", f"as {fulfillment.reference}")
     if fulfillment.next_attempt_at is not None:
         yield Entry(fulfillment.next_attempt_at, "NextAttempt", f"handed to {backend} again")
+
+
+def _end(fulfillment: Fulfillment | None) -> Iterator[Entry]:
+    if fulfillment is not None and fulfillment.completed_at is not None and fulfillment.reference is not None:
+        yield Entry(fulfillment.completed_at, "Completed", f"as {fulfillment.reference}")
 
 
 def _callback(callback: Callback | None) -> Iterator[Entry]:

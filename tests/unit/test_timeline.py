@@ -76,8 +76,8 @@ def test_everything_that_happened_stands_in_its_order() -> None:
         (at(0), "RequestCreated"),
         (at(0), "PaymentEvent"),
         (at(1), "ResumeAsked"),
-        (at(1), "HandedOver"),
         (at(1), "Paid=False"),
+        (at(1), "HandedOver"),
         (at(2), "Accepted"),
         (at(3), "BackendUnavailable"),
         (at(4), "Callback"),
@@ -86,6 +86,24 @@ def test_everything_that_happened_stands_in_its_order() -> None:
         (at(40), "SaleEvent"),
         (at(60), "NextAttempt"),
     ]
+
+
+def test_what_comes_of_a_callback_stands_after_it() -> None:
+    """Within one second, too, of which the callback alone tells the part; and first of all the order is paid."""
+    request = failed()
+    assert request.status
+    done = Fulfillment(
+        backend="http", attempts=1, started_at=at(1), accepted_at=at(1), completed_at=at(4), reference="7"
+    )
+    conditions = [condition("Fulfilled", "Fulfilled", 4), condition("Paid", "Paid", 4)]
+    callback = Callback(result=CallbackResult.DONE, observed_at=at(4) + timedelta(milliseconds=600))
+    request = replace(
+        request,
+        spec=replace(request.spec, callback=callback, sale=None),
+        status=replace(request.status, fulfillment=done, conditions=conditions),
+    )
+    told = [each.what for each in timeline(request, []) if each.at >= at(4)]
+    assert told == ["Paid=False", "Callback", "Completed", "Fulfilled=False", "RetryAsked"]
 
 
 def test_what_a_person_asked_is_told_once() -> None:
