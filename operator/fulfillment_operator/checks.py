@@ -12,8 +12,8 @@ from fulfillment_operator.endpoint_check import EndpointsUnreadableError, regist
 from fulfillment_operator.endpoints import judge
 from fulfillment_operator.from_settings import backends_of, loaded, mail_of, stripe_api, whole_seconds
 from fulfillment_operator.mail import Mailer
-from fulfillment_operator.main import rules_of
 from fulfillment_operator.routes import label
+from fulfillment_operator.rules import rules_of
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.check_config import Finding, Verdict, check_cluster, check_kubeconfig, findings
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
