@@ -1,5 +1,6 @@
 """Recoveries before a real API server and a stand-in for Stripe, whose time the test tells."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -95,6 +96,15 @@ class Outage:
             "KUBECONFIG": str(self.control_plane.kubeconfigs[User.SERVICE]),
             "FULFILLMENT_NAMESPACE": self.namespace,
         }
+
+    async def progress(self) -> None:
+        """Wait until a run has seen to a slice."""
+        while True:
+            for line in (await self.lines.read()).values():
+                start, _, reached = line.partition("/")
+                if start != reached:
+                    return
+            await asyncio.sleep(0.01)
 
     async def recover(
         self,

@@ -111,8 +111,11 @@ class Recovery:
     clock: Callable[[], datetime]
     """Tells the time, with its zone."""
 
-    async def run(self, window: Window) -> None:
+    async def run(self, window: Window) -> bool:
         """See to all events of a window, oldest first.
+
+        Returns:
+            Whether nothing is left behind.
 
         Raises:
             StripeUnavailableError: Stripe cannot be asked.
@@ -129,6 +132,7 @@ class Recovery:
                 _log.info("recovery.progress", window=str(part.window), tally=str(self.tally))
             if whole:
                 await self.reached(part.window.end)
+        return whole
 
     async def _handle(self, event: Event) -> Result:
         log = _log.bind(event_id=event.id, type=event.type)

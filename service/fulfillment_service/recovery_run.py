@@ -70,17 +70,17 @@ class RecoveryRun:
         try:
             lines = await self._patiently(self.lines.read)
             started = datetime.now(UTC)
-            seen_to = [
-                await self._account(account, lines, started) for account in (None, *(self.filters.accounts or ()))
-            ]
-            await self._finish(seen_to, started)
+            accounts = (None, *(self.filters.accounts or ()))
+            ended = [key for account in accounts if (key := await self._account(account, lines, started))]
+            await self._finish(ended, started)
         except StripeMisconfiguredError as error:
             raise SettingsError(str(error)) from error
         except (StripeUnavailableError, NotRecordedError) as error:
             raise UnavailableError(f"{error}; {GOES_ON}") from error
         return self.tally
 
-    async def _account(self, account: str | None, lines: dict[str, str], started: datetime) -> str:
+    async def _account(self, account: str | None, lines: dict[str, str], started: datetime) -> str | None:
+        """See to the events of one account; return the key of its progress, if nothing is left that needs it."""
         wish = self.wish
         key = progress_key(account, live=self.settings.key_is_live, undelivered=wish.undelivered)
         begin = beginning(wish.look_back, progress_in(lines, key), now=started)
@@ -100,11 +100,11 @@ class RecoveryRun:
             tally=self.tally,
             clock=lambda: datetime.now(UTC),
         )
-        await recovery.run(window)
-        return key
+        await self._reached(key, begin.start, window.start)  # should the first event fail, the next run begins there
+        return key if await recovery.run(window) else None
 
     async def _finish(self, keys: list[str], started: datetime) -> None:
-        """Note that the run came to its end: the next one begins at its look-back."""
+        """Note that the run came to its end: of lists that are seen to, the next one begins at its look-back."""
         changes: dict[str, str | None] = dict.fromkeys(keys)
         changes[LAST_RESULT] = result_line(self.tally.result)
         if not self.tally.failed:

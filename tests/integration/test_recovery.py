@@ -111,8 +111,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(missed: Outage) -> None:
         missed.lose()
     missed.stripe.faults.set([Slow(seconds=0.1)])
     running = asyncio.create_task(missed.recover())
-    while not (lines := await missed.lines.read()):  # noqa: ASYNC110 - it writes when it has seen to a slice
-        await asyncio.sleep(0.01)
+    await missed.progress()
     missed.stripe.faults.set([Refuse(status=503)])
     with pytest.raises(UnavailableError) as stopped:
         await running
@@ -157,7 +156,7 @@ async def test_never_two_at_once(missed: Outage) -> None:
 
 
 async def test_what_cannot_be_recorded_is_told_and_tried_again(missed: Outage) -> None:
-    """An object in the way: the run goes on, counts it, is no success, and leaves no progress beyond it."""
+    """An object in the way: the run goes on, counts it, and is no success; the next one, however late, begins there."""
     missed.clock.ago(48 * HOUR)
     blocked = missed.lose()
     missed.clock.ago(24 * HOUR)
@@ -166,12 +165,12 @@ async def test_what_cannot_be_recorded_is_told_and_tried_again(missed: Outage) -
     await missed.requests.create(name_of(blocked), other)
 
     assert await missed.recover() == {"blocked": 1, "created": 1}
-    assert (await missed.lines.read()) == {
-        "last-result": '{"created":1,"updated":0,"unchanged":0,"ignored":0,"failed":1}'
-    }
+    lines = await missed.lines.read()
+    assert lines["last-result"] == '{"created":1,"updated":0,"unchanged":0,"ignored":0,"failed":1}'
+    assert "last-success" not in lines
     await missed.requests.delete(name_of(blocked))
-    assert await missed.recover() == {"created": 1, "unchanged": 1}
-    assert "last-success" in await missed.lines.read()
+    assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 1, "unchanged": 1}
+    assert (await missed.lines.read()).keys() == {"last-success", "last-result"}
 
 
 async def test_what_does_not_count_is_ignored_and_counted(missed: Outage) -> None:
@@ -235,4 +234,14 @@ async def test_a_refused_key_is_told_at_once(missed: Outage, key: str, message: 
     with pytest.raises(SettingsError) as refused:
         await missed.recover(settings=missed.settings(stripe_api_key=Secret(key)), pauses=(60.0,))
     assert refused.value.message == f"{message} (request req_00000000000001)"
-    assert await missed.lines.read() == {}
+    assert (await missed.lines.read()).keys() == {"test.undelivered.own"}
+
+
+async def test_what_was_lost_while_no_run_could_do_anything_is_found(missed: Outage) -> None:
+    """From the first run on it is known where to begin, however long a person takes to mend the key."""
+    missed.clock.ago(2 * HOUR)
+    missed.lose()
+    for key in ("sk_test_unknown", POWERLESS_KEY):
+        with pytest.raises(SettingsError):
+            await missed.recover(settings=missed.settings(stripe_api_key=Secret(key)), look_back=timedelta(hours=3))
+    assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 1}
