@@ -55,7 +55,7 @@ async def open_business(control_plane: ControlPlane, namespace: str, *, recheck:
     Args:
         control_plane: the cluster.
         namespace: where.
-        recheck: how often an unpaid order is asked of Stripe again, and hints about fulfilled ones are seen to.
+        recheck: how often an order that waits is asked of Stripe again, and hints about fulfilled ones are seen to.
     """
     fulfilled: Counter[str] = Counter()
 

@@ -79,7 +79,7 @@ def when_to_look(request: FulfillmentRequest, now: datetime, recheck: timedelta)
     Args:
         request: the object as it stands in the cluster.
         now: the time, with its zone.
-        recheck: how often an unpaid order is asked of Stripe again, so that a lost event does not strand it.
+        recheck: how often an order that waits is asked of Stripe again, so that a lost event does not strand it.
     """
     status = request.status
     if request.metadata.deletion_timestamp is not None:

@@ -58,7 +58,7 @@ class Pace:
     """How often things are tried again."""
 
     recheck: timedelta
-    """Between two looks at an unpaid order."""
+    """Between two looks at an order that waits: for its payment, or for a backend that has it."""
     backend: Backoff
     """Between two tries of the backend."""
     backend_deadline: timedelta
@@ -234,8 +234,10 @@ class Reconciler:
         status = transition.handed_over(request, session, outcome, backend.name, retries, now, receipt)
         if not isinstance(outcome, InProgress) or status.fulfillment is None:
             return _Taken(status)
+        if status.phase is not Phase.FULFILLING:
+            return _Taken(status)
         left = status.fulfillment.started_at + retries.deadline - now
-        return _Taken(status, min(outcome.check_after or left, left) if status.phase is Phase.FULFILLING else None)
+        return _Taken(status, min(outcome.check_after or left, self._pace.recheck, left))
 
     async def _freed(self, request: FulfillmentRequest, backend: str, before: Fulfillment | None) -> TryAgain | None:
         """Let another backend leave off, which had the order before a person asked for a try that goes elsewhere."""

@@ -80,7 +80,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
         | None
     ) = field(default=None, name="FULFILLMENT_RECOVERY_CONFIGMAP")
     recheck_interval: Annotated[
-        timedelta, Meta(description="how often an unpaid order is asked of Stripe again, such as 6h")
+        timedelta, Meta(description="how often an order that waits is asked of Stripe again, such as 6h")
     ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")
     after_sale_interval: Annotated[
         timedelta,

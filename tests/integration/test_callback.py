@@ -16,7 +16,7 @@ from fulfillment_api.names import request_name
 from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.stripe_world.model import AfterSale, Order
 from fulfillment_runtime.settings import Secret
 from order_endpoint import order_endpoint
 from running_operator import Shop, at_work, open_shop
@@ -189,6 +189,16 @@ async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
     with control_plane.hanging():
         assert await slow.call_back(name, {"result": "done"}) == (503, "unavailable")
     assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+
+
+async def test_a_refund_of_which_no_event_came_stops_what_waits_for_a_callback(shop: Shop, slow: SlowShop) -> None:
+    """An order that waits is asked of Stripe again, at a slow pace, until its deadline."""
+    async with at_work(shop, recheck_interval=timedelta(seconds=1), **slow.operator):
+        name = await shop.sell(Order())
+        request = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        shop.stripe.world.come_after(request.spec.session.id, AfterSale.REFUNDED)
+        await shop.becomes(name, Phase.FAILED, "Refunded")
+    assert slow.keys == [name, f"{name}.refunded"]
 
 
 async def test_callbacks_at_once_are_recorded_once(shop: Shop, slow: SlowShop) -> None:
