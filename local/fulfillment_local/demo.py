@@ -8,59 +8,23 @@ import signal
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import aiohttp
 import click
 from prometheus_client.parser import text_string_to_metric_families
 
-from fulfillment_api.names import PLURAL, request_name
-from fulfillment_api.status import Phase
-from fulfillment_local.deliveries import Answer, Plan, Webhook, carry_out, send
+from fulfillment_api.names import PLURAL
 from fulfillment_local.machine import SECRET, Machine, StripeAccount, running_machine
 from fulfillment_local.programs import find_programs
-from fulfillment_local.signing import Flaw
+from fulfillment_local.scenes import ACTS, FORGERY, perform, recover, title
 from fulfillment_local.stripe_world.client import WorldClient
-from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
-from fulfillment_local.trigger import line
 from fulfillment_operator.settings import OperatorSettings
-from fulfillment_runtime.exits import SettingsError, UnavailableError
+from fulfillment_runtime.exits import SettingsError
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.settings import ServiceSettings
 
 _UNSIGNED = '{ "fake": "unsigned request" }'
 _OURS = "fulfillment_"
-_SENTENCE = "→ {.status.phase}: {.status.message}"
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One scene of the demo."""
-
-    title: str
-    plan: Plan
-    ends: Phase | None
-    """How its order must end; None when there must be no order."""
-    flaw: Flaw | None = None
-
-
-ACTS = (
-    Act("A card order: paid at once", Plan(), Phase.FULFILLED),
-    Act(
-        "A bank debit that succeeds days later",
-        Plan(order=Order(outcome=Outcome.UNPAID), settlement=Settlement.SUCCEEDED),
-        Phase.FULFILLED,
-    ),
-    Act(
-        "A bank debit that fails: the customer is mailed",
-        Plan(order=Order(outcome=Outcome.UNPAID), settlement=Settlement.FAILED),
-        Phase.FAILED,
-    ),
-    Act("A free order: a discount of 100 %", Plan(order=Order(outcome=Outcome.FREE)), Phase.FULFILLED),
-    Act("A large order: 137 line items, in three pages", Plan(order=Order(line_items=137)), Phase.FULFILLED),
-    Act("An event that Stripe sends three times: one order", Plan(duplicates=2), Phase.FULFILLED),
-    Act("A forged event: signed with another secret", Plan(), None, Flaw.BAD_SIGNATURE),
-)
 
 
 @click.command()
@@ -95,7 +59,7 @@ async def _demo(account: StripeAccount | None, *, once: bool) -> None:
     assert this is not None  # noqa: S101 - a coroutine that runs is in a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     programs = find_programs(os.environ)
-    _title("Starting etcd, kube-apiserver, the service and the operator" + ("" if account else ", and stand-ins"))
+    title("Starting etcd, kube-apiserver, the service and the operator" + ("" if account else ", and stand-ins"))
     async with running_machine(programs, account) as machine:
         if machine.stripe is not None:
             troubles = await _play(machine, machine.stripe.url)
@@ -111,57 +75,22 @@ async def _play(machine: Machine, stripe_url: str) -> list[str]:
     before = await _metrics(machine)
     async with aiohttp.ClientSession() as http:
         world = WorldClient(stripe_url, http)
-        troubles = [trouble for act in ACTS for trouble in await _perform(act, machine, world, http)]
+        troubles = [trouble for act in ACTS for trouble in await perform(act, machine, world, http)]
+        troubles += await recover(machine, world)
+        troubles += await perform(FORGERY, machine, world, http)
     troubles += await _show_guides_curl(machine)
-    _title("kubectl get fulfillmentrequests")
+    title("kubectl get fulfillmentrequests")
     click.echo(await machine.run_kubectl("get", PLURAL), nl=False)
     troubles += await _show_mail(machine)
-    _title("The metrics that moved")
+    title("The metrics that moved")
     for name, value in (await _metrics(machine)).items():
         if value != before.get(name):
             click.echo(f"  {name} {value:g}")
     return troubles
 
 
-async def _perform(act: Act, machine: Machine, world: WorldClient, http: aiohttp.ClientSession) -> list[str]:
-    _title(act.title)
-    webhook = Webhook(
-        url=machine.webhook_url,
-        secrets=(SECRET,),
-        http=http,
-        flaw=act.flaw,
-        report=lambda answer: click.echo(line(answer)),
-    )
-    answers = await carry_out(replace(act.plan, settlement=None), world, webhook)
-    session = answers[0].delivery.session
-    name = request_name(session)
-    if act.ends is None:
-        made = await machine.run_kubectl("get", PLURAL, name, "--ignore-not-found")
-        return [f"{act.title}: {name} was made of it"] * bool(made) + _unexpected(act, answers)
-    troubles = []
-    if act.plan.settlement is not None:
-        troubles += await _await_phase(act, machine, name, Phase.AWAITING_PAYMENT)
-        event = await world.settle(session, act.plan.settlement)
-        answers += await send([event] if event else [], act.plan, world, webhook)
-    return troubles + await _await_phase(act, machine, name, act.ends) + _unexpected(act, answers)
-
-
-async def _await_phase(act: Act, machine: Machine, name: str, phase: Phase) -> list[str]:
-    becomes = f"--for=jsonpath={{.status.phase}}={phase}"
-    try:
-        await machine.run_kubectl("wait", f"{PLURAL}/{name}", becomes, "--timeout=30s")
-    except UnavailableError as error:
-        return [f"{act.title}: {name} did not become {phase} ({error})"]
-    click.echo("      " + await machine.run_kubectl("get", PLURAL, name, f"--output=jsonpath={_SENTENCE}"))
-    return []
-
-
-def _unexpected(act: Act, answers: Sequence[Answer]) -> list[str]:
-    return [f"{act.title}: an event was answered {each.status}" for each in answers if not each.as_expected]
-
-
 async def _show_guides_curl(machine: Machine) -> list[str]:
-    _title("The guide's own test: an unsigned request")
+    title("The guide's own test: an unsigned request")
     curl = shutil.which("curl")
     if curl is None:
         click.echo("  there is no curl on this machine")
@@ -175,7 +104,7 @@ async def _show_guides_curl(machine: Machine) -> list[str]:
 
 
 async def _show_mail(machine: Machine) -> list[str]:
-    _title("The mail that went out")
+    title("The mail that went out")
     for mail in machine.mailbox.mails:
         click.echo(f"  From: {mail.sender}\n  To: {', '.join(mail.recipients)}\n  Subject: {mail.subject}\n")
         click.echo(textwrap.indent(mail.text or "", "  "))
@@ -199,7 +128,7 @@ async def _metrics(machine: Machine) -> dict[str, float]:
 
 
 def _conclude(troubles: Sequence[str]) -> None:
-    _title("Every order ended as it should" if not troubles else "Not as it should be")
+    title("Every order ended as it should" if not troubles else "Not as it should be")
     for trouble in troubles:
         click.secho(f"  {trouble}", fg="red")
     if troubles:
@@ -207,7 +136,7 @@ def _conclude(troubles: Sequence[str]) -> None:
 
 
 def _invite(machine: Machine) -> None:
-    _title("All of it stays up. In another terminal:")
+    title("All of it stays up. In another terminal:")
     click.echo(f"  export KUBECONFIG={machine.kubeconfig}")
     if machine.stripe is None:
         click.echo(f"  stripe listen --forward-to {machine.webhook_url.removeprefix('http://')}")
@@ -221,7 +150,3 @@ def _invite(machine: Machine) -> None:
     click.echo(f"  tail -f {machine.logs}/service.log {machine.logs}/operator.log")
     click.echo(f"  curl {machine.service_url}/metrics {machine.operator_url}/metrics")
     click.echo("Ctrl-C stops everything.")
-
-
-def _title(text: str) -> None:
-    click.secho(f"\n{text}", bold=True)

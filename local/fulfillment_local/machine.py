@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,6 +35,7 @@ SERVICE_MANAGEMENT_PORT = 8081
 OPERATOR_MANAGEMENT_PORT = 8082
 SECRET = "whsec_demo_0123456789abcdef"  # noqa: S105 - signs events of the stand-in only
 
+_FULFILLMENT = Path(sys.executable).with_name("fulfillment")
 _READY_WITHIN = 30.0  # seconds; it takes about 2
 _ASK_AGAIN_AFTER = 0.05  # seconds
 
@@ -64,24 +65,39 @@ class Machine:
     logs: Path
     """The folder of `service.log` and `operator.log`."""
 
+    environ: Mapping[str, str]
+    """The environment of the operator, and of what else asks Stripe."""
+
     async def run_kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator, and return what it prints.
 
         Raises:
             UnavailableError: it failed; with its own words.
         """
-        process = await asyncio.create_subprocess_exec(
-            self.kubectl,
-            *arguments,
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate(stdin.encode() if stdin else None)
-        if process.returncode:
-            raise UnavailableError(f"kubectl {' '.join(arguments)}: {errors.decode().strip()}")
-        return output.decode()
+        return await _output(self.kubectl, arguments, {**os.environ, "KUBECONFIG": str(self.kubeconfig)}, stdin)
+
+    async def run_fulfillment(self, *arguments: str) -> str:
+        """Run `fulfillment` with the operator's settings, and return what it prints.
+
+        Raises:
+            UnavailableError: it failed; with its own words.
+        """
+        return await _output(_FULFILLMENT, arguments, self.environ)
+
+
+async def _output(program: Path, arguments: Sequence[str], environ: Mapping[str, str], stdin: str | None = None) -> str:
+    process = await asyncio.create_subprocess_exec(
+        program,
+        *arguments,
+        env=environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(stdin.encode() if stdin else None)
+    if process.returncode:
+        raise UnavailableError(f"{program.name} {' '.join(arguments)}: {errors.decode().strip()}")
+    return output.decode()
 
 
 @asynccontextmanager
@@ -102,23 +118,26 @@ async def running_machine(programs: Programs, account: StripeAccount | None = No
         if account is None:
             stripe = await stack.enter_async_context(stripe_server(new_world(), host=HOST, port=STRIPE_PORT))
         box = await stack.enter_async_context(mailbox(host=HOST))
+        kubeconfig = control_plane.kubeconfigs[User.ADMIN]
+        environ = {**_environ(), "KUBECONFIG": str(kubeconfig)}
+        operator = environ | _operator_settings(account, stripe, box)
         machine = Machine(
             kubectl=control_plane.kubectl,
-            kubeconfig=control_plane.kubeconfigs[User.ADMIN],
+            kubeconfig=kubeconfig,
             webhook_url=f"http://localhost:{WEBHOOK_PORT}/webhook",
             service_url=f"http://{HOST}:{SERVICE_MANAGEMENT_PORT}",
             operator_url=f"http://{HOST}:{OPERATOR_MANAGEMENT_PORT}",
             mailbox=box,
             stripe=stripe,
             logs=logs,
+            environ=operator,
         )
         await _install_crd(machine)
-        environ = {**_environ(), "KUBECONFIG": str(machine.kubeconfig)}
         for workload, settings, url in (
-            ("service", _service_settings(account), machine.service_url),
-            ("operator", _operator_settings(account, stripe, box), machine.operator_url),
+            ("service", environ | _service_settings(account), machine.service_url),
+            ("operator", operator, machine.operator_url),
         ):
-            await stack.enter_async_context(_running(workload, {**environ, **settings}, url, logs))
+            await stack.enter_async_context(_running(workload, settings, url, logs))
         yield machine
 
 
@@ -130,8 +149,7 @@ async def _install_crd(machine: Machine) -> None:
 
 @asynccontextmanager
 async def _running(workload: str, environ: Mapping[str, str], url: str, logs: Path) -> AsyncIterator[None]:
-    command = Path(sys.executable).with_name("fulfillment")
-    child = Child(command, [workload], logs / f"{workload}.log", environ)
+    child = Child(_FULFILLMENT, [workload], logs / f"{workload}.log", environ)
     await child.start()
     try:
         await wait_until_ready(_answers(f"{url}/readyz"), child, within=_READY_WITHIN)
@@ -175,6 +193,7 @@ def _operator_settings(account: StripeAccount | None, stripe: StripeServer | Non
         "FULFILLMENT_MAIL_FROM": "Harbour Goods <orders@shop.example>",
         "FULFILLMENT_SHOP_NAME": "Harbour Goods",
         "FULFILLMENT_SHOP_URL": "https://shop.example/cart",
+        "FULFILLMENT_AFTER_SALE_INTERVAL": "1s",  # nobody waits half a minute for a demo
     }
     if stripe is not None:
         settings |= {"STRIPE_API_BASE": stripe.url, "STRIPE_REQUESTS_PER_SECOND": "1000"}
