@@ -212,7 +212,7 @@ def ended_by_hand(request: FulfillmentRequest, end: Complete | GiveUp, now: date
         case GiveUp(why):
             phase, reason = Phase.FAILED, Reason.FAILED_BY_HAND
             message = f"{end.who} says that the order is not to be fulfilled: {why}"
-            fulfillment = before and replace(before, next_attempt_at=None)
+            fulfillment = before
         case _:
             assert_never(end)
     return _status(
@@ -279,6 +279,9 @@ def _status(  # noqa: PLR0913 - a status has these parts
     if mail is not None:
         aspects[ConditionType.CUSTOMER_NOTIFIED] = (truth(mail.reason is Reason.MAIL_SENT), mail.reason, mail.message)
     order = Order(line_items=list(session.line_items), amount=session.amount) if session else None
+    tries = fulfillment or (before.fulfillment if before else None)
+    if tries is not None and phase is Phase.FAILED:
+        tries = replace(tries, next_attempt_at=None)  # whatever was planned
     return Status(
         phase=phase,
         reason=reason,
@@ -287,7 +290,7 @@ def _status(  # noqa: PLR0913 - a status has these parts
         conditions=merged(before, aspects, request.metadata.generation, now),
         order=order or (before.order if before else None),
         payment_intent=_asked_for(request, session),
-        fulfillment=fulfillment or (before.fulfillment if before else None),
+        fulfillment=tries,
         obeyed=obeyed or obeyed_by_looking(request),
         manual=before.manual if before else None,
     )

@@ -136,6 +136,15 @@ def test_a_refusal() -> None:
     assert conditions(status)["Paid"] == ("Unknown", "SessionNotFound")
 
 
+def test_a_refused_order_is_tried_no_more() -> None:
+    """As when it is refunded while a passing fault lasts: no next try is shown."""
+    waiting = handed_over(make_request(), make_session(), TryAgain("away"), "http", RETRIES, NOW)
+    status = refused(make_request(status=waiting), Refuse(Reason.REFUNDED, "it was refunded", make_session()), NOW)
+    assert waiting.fulfillment is not None
+    assert waiting.fulfillment.next_attempt_at == NOW + RETRIES.delay
+    assert status.fulfillment == replace(waiting.fulfillment, next_attempt_at=None)
+
+
 @pytest.mark.parametrize(
     ("hint", "expected"),
     [
