@@ -4,17 +4,20 @@ from importlib.metadata import version
 from typing import Any
 
 _PROGRAM = """
-import json, os, pathlib
+import json, os, pathlib, time
 
 order = json.loads(pathlib.Path(os.environ["ORDER_FILE"]).read_text(encoding="utf-8"))
 assert order["key"] == os.environ["ORDER_KEY"]
 for item in order["lineItems"]:
     print("packed", item["quantity"], "of", item["price"])
-if order["session"]["metadata"].get("from") == os.environ.get("CLOSED", "none"):
+metadata = order["session"]["metadata"]
+if "slowly" in metadata:
+    time.sleep(600)
+if metadata.get("from") == os.environ.get("CLOSED", "none"):
     print("the warehouse is closed")
     raise SystemExit(1)
 """
-"""Fails while the order's warehouse is closed."""
+"""Fails while the order's warehouse is closed, and takes ten minutes for one that is to go slowly."""
 
 CLOSED = {"name": "warehouse", "key": "closed"}
 """The key of a ConfigMap that names a warehouse from which nothing is shipped; without it all are open."""
@@ -28,6 +31,7 @@ JOB: dict[str, Any] = {
         "ttlSecondsAfterFinished": KEPT,
         "template": {
             "spec": {
+                "terminationGracePeriodSeconds": 1,  # the first process of a container hears no SIGTERM
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [
                     {

@@ -24,7 +24,7 @@ from stand_ins import StandIns
 NAMESPACE = "e2e"
 ORDER = (
     *("installation", "monitoring", "orders", "jobs", "acknowledgement"),
-    *("image", "callback", "recovery", "upgrade", "secrets", "failover", "reinstallation"),
+    *("image", "callback", "refund", "recovery", "upgrade", "secrets", "failover", "reinstallation"),
     "silence",  # takes five minutes from the acknowledgement on, which the others fill
 )
 """The tests' files, in the order of an installation's life."""
