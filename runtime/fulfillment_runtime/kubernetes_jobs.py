@@ -18,6 +18,7 @@ from fulfillment_runtime.kubernetes_errors import (
     RequestGoneError,
     translated_errors,
 )
+from fulfillment_runtime.kubernetes_pods import failed_container, hindrance, newest
 
 RULES = (
     Rule("create", "jobs"),
@@ -54,6 +55,8 @@ class Job:
     created_at: datetime
     is_stopping: bool
     """Whether it is being deleted, and its pods before it."""
+    is_idle: bool
+    """Whether no pod of it is at work, though it is not suspended."""
     end: JobEnd | None
     """None: it is not done."""
     why: str
@@ -155,22 +158,14 @@ class JobApi:
             RequestGoneError: the pod is gone.
         """
         with translated_errors():
-            pods = await self._core.list_namespaced_pod(
-                self._namespace, label_selector=f"{_POD_OF}={name}", _request_timeout=self._timeout
-            )
-            born = {
-                (each.metadata.creation_timestamp, each.metadata.name): each
-                for each in pods.items
-                if each.metadata and each.metadata.name and each.metadata.creation_timestamp
-            }
-            if not born:
+            pod = newest(await self._pods(name))
+            if pod is None or pod.metadata is None or pod.metadata.name is None:
                 return ""
-            _, name = newest = max(born)
             # The other method of the library takes a line that is JSON for an object, and writes that in Python's way.
             answer = await self._core.read_namespaced_pod_log_without_preload_content(
-                name,
+                pod.metadata.name,
                 self._namespace,
-                container=_failed_container(born[newest]),
+                container=failed_container(pod),
                 tail_lines=lines,
                 _request_timeout=self._timeout,
             )
@@ -178,6 +173,18 @@ class JobApi:
             if answer.status != HTTPStatus.OK:
                 raise ApiException(status=answer.status, reason=answer.reason, body=body)
         return body.strip()
+
+    async def hindrance(self, job: Job) -> str:
+        """Say what keeps a Job from starting, mostly in Kubernetes' words; empty when its pods tell of nothing."""
+        with translated_errors():
+            pod = newest(await self._pods(job.name))
+        return hindrance(pod) if pod else "no pod of it could be made: kubectl describe job says why"
+
+    async def _pods(self, job: str) -> list[client.V1Pod]:
+        found = await self._core.list_namespaced_pod(
+            self._namespace, label_selector=f"{_POD_OF}={job}", _request_timeout=self._timeout
+        )
+        return list(found.items)
 
     async def _create(self, manifest: dict[str, Any], *, dry_run: str | None = None) -> object:
         return await self._objects.create_namespaced_custom_object(
@@ -211,6 +218,7 @@ class _Condition(Struct):
 
 class _JobStatus(Struct):
     conditions: list[_Condition] = []
+    ready: int = 0
 
 
 class _Job(Struct):
@@ -243,18 +251,7 @@ def _typed(job: _Job) -> Job:
         owner=owner,
         created_at=job.metadata.creation_timestamp,
         is_stopping=job.metadata.deletion_timestamp is not None,
+        is_idle=not job.status.ready and "Suspended" not in true,
         end=end,
         why=why,
     )
-
-
-def _failed_container(pod: client.V1Pod) -> str | None:
-    statuses = [
-        each
-        for found in (pod.status and pod.status.init_container_statuses, pod.status and pod.status.container_statuses)
-        for each in found or []
-    ]
-    for each in statuses:
-        if each.state and each.state.terminated and each.state.terminated.exit_code:
-            return each.name
-    return pod.spec.containers[0].name if pod.spec else None

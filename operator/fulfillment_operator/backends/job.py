@@ -42,6 +42,8 @@ _log = structlog.get_logger(__name__)
 
 _TIMEOUT = 5.0  # seconds, of one request to the API server
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=1)  # between two looks at a Job
+_STARTS_WITHIN = timedelta(minutes=2)
+"""A Job of which no pod is at work by then is looked at more closely."""
 _LAST_LINES = 20
 _MOST_WORDS = 1000  # characters of an error
 
@@ -157,7 +159,11 @@ class JobBackend:
     async def _outcome(self, job: Job) -> Outcome:
         match job.end:
             case None:
-                pause = min(max((self._clock() - job.created_at) / 2, _SHORTEST), _LONGEST)
+                age = self._clock() - job.created_at
+                pause = min(max(age / 2, _SHORTEST), _LONGEST)
+                hindrance = await self._jobs.hindrance(job) if job.is_idle and age >= _STARTS_WITHIN else ""
+                if hindrance:
+                    return TryAgain(f"the Job {job.name} does not start: {hindrance}"[:_MOST_WORDS], pause)
                 return InProgress(f"the Job {job.name} is to fulfill it", job.name, pause)
             case JobEnd.COMPLETE:
                 return Done(job.name)

@@ -1,0 +1,52 @@
+"""What the pods of a Job tell: which is the newest, what failed in it, and what keeps it from starting. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from kubernetes.aio import client
+
+_ON_ITS_WAY = {"ContainerCreating", "PodInitializing"}
+"""Reasons of a container that waits, as each does before it starts."""
+
+
+def newest(pods: Iterable[client.V1Pod]) -> client.V1Pod | None:
+    """Choose the pod that was made last; None when there is none."""
+    born = {
+        (each.metadata.creation_timestamp, each.metadata.name): each
+        for each in pods
+        if each.metadata and each.metadata.name and each.metadata.creation_timestamp
+    }
+    return born[max(born)] if born else None
+
+
+def failed_container(pod: client.V1Pod) -> str | None:
+    """Name the container that failed, or else the first one."""
+    for each in _container_statuses(pod):
+        if each.state and each.state.terminated and each.state.terminated.exit_code:
+            return each.name
+    return pod.spec.containers[0].name if pod.spec else None
+
+
+def hindrance(pod: client.V1Pod) -> str:
+    """Say in Kubernetes' words what keeps a pod from starting: that no node takes it, that its image cannot be pulled.
+
+    Empty when it has started, or is on its way.
+    """
+    if pod.status is None or pod.status.phase != "Pending":
+        return ""
+    for condition in pod.status.conditions or []:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return _said(condition.reason, condition.message)
+    for each in _container_statuses(pod):
+        if each.state and each.state.waiting and each.state.waiting.reason not in _ON_ITS_WAY:
+            return _said(each.state.waiting.reason, each.state.waiting.message)
+    return ""
+
+
+def _container_statuses(pod: client.V1Pod) -> Iterator[client.V1ContainerStatus]:
+    if pod.status:
+        yield from pod.status.init_container_statuses or []
+        yield from pod.status.container_statuses or []
+
+
+def _said(reason: str | None, message: str | None) -> str:
+    return ": ".join(each for each in (reason, message) if each)

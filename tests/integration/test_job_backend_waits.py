@@ -1,0 +1,113 @@
+"""A Job that does not start is told apart from one that takes its time: on a real API server."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from kubernetes.aio import client
+
+from builders import make_session
+from fulfillment_local.control_plane import ControlPlane
+from fulfillment_operator.backends.interface import InProgress, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.job import JobBackend
+from fulfillment_operator.backends.job_manifest import parse_template
+from fulfillment_runtime.kubernetes_jobs import JobApi
+from order_jobs import TEMPLATE, open_shop_with_jobs
+from running_operator import Shop
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+SOON, LATE = timedelta(seconds=30), timedelta(minutes=3)
+
+
+@pytest.fixture
+async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
+    async with open_shop_with_jobs(control_plane, namespace) as shop:
+        yield shop
+
+
+@pytest.fixture
+async def order(shop: Shop) -> PaidOrder:
+    """A Job was made of it."""
+    name = await shop.make("cs_test_1")
+    request = await shop.requests.get(name)
+    order = PaidOrder(name, shop.namespace, request.spec.session, make_session(), uid=request.metadata.uid)
+    assert isinstance(await look(shop, order, timedelta()), InProgress)
+    return replace(order, in_progress=True)
+
+
+async def look(shop: Shop, order: PaidOrder, after: timedelta) -> Outcome:
+    """Ask for an order at a time from now."""
+    backend = JobBackend(
+        JobApi(shop.api, shop.namespace, timeout=5),
+        parse_template(TEMPLATE, "FULFILLMENT_JOB_TEMPLATE"),
+        None,
+        deadline=timedelta(hours=1),
+        clock=lambda: datetime.now(UTC) + after,
+    )
+    return await backend.fulfill(order)
+
+
+async def make_pod(shop: Shop, job: str, waiting_for: str) -> None:
+    """Make a Job's pod, as its controller does, and let its container wait, as the kubelet does."""
+    core = client.CoreV1Api(shop.api)
+    await core.create_namespaced_service_account(
+        shop.namespace, client.V1ServiceAccount(metadata=client.V1ObjectMeta(name="default"))
+    )
+    meta = client.V1ObjectMeta(name=f"{job}-1", labels={"batch.kubernetes.io/job-name": job})
+    container = client.V1Container(name="ship", image="shop/ship:7")
+    spec = client.V1PodSpec(containers=[container], automount_service_account_token=False)
+    await core.create_namespaced_pod(shop.namespace, client.V1Pod(metadata=meta, spec=spec))
+    waiting = client.V1ContainerStateWaiting(reason=waiting_for)
+    status = client.V1ContainerStatus(
+        name="ship",
+        image="shop/ship:7",
+        image_id="",
+        ready=False,
+        restart_count=0,
+        state=client.V1ContainerState(waiting=waiting),
+    )
+    body = {"status": client.V1PodStatus(phase="Pending", container_statuses=[status])}
+    await core.patch_namespaced_pod_status(f"{job}-1", shop.namespace, body)
+
+
+async def set_status(shop: Shop, job: str, **status: Any) -> None:
+    """Write a Job's status, as its controller does."""
+    await client.BatchV1Api(shop.api).patch_namespaced_job_status(
+        job, shop.namespace, {"status": client.V1JobStatus(**status)}
+    )
+
+
+async def test_a_job_without_a_pod_does_not_start(shop: Shop, order: PaidOrder) -> None:
+    """As when Pod Security admits none: it may still come; after two minutes a passing fault says what to look at."""
+    assert isinstance(await look(shop, order, SOON), InProgress)
+    late = await look(shop, order, LATE)
+    assert isinstance(late, TryAgain)
+    why = "no pod of it could be made: kubectl describe job says why"
+    assert late.error == f"the Job {order.key} does not start: {why}"
+    assert late.after == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("waiting_for", "expected"), [("ImagePullBackOff", TryAgain), ("ContainerCreating", InProgress)]
+)
+async def test_a_pod_that_waits(shop: Shop, order: PaidOrder, waiting_for: str, expected: type[Outcome]) -> None:
+    """For an image that cannot be pulled is hindered; one that is on its way is not."""
+    await make_pod(shop, order.key, waiting_for)
+    late = await look(shop, order, LATE)
+    assert isinstance(late, expected)
+    if isinstance(late, TryAgain):
+        assert late.error == f"the Job {order.key} does not start: ImagePullBackOff"
+
+
+async def test_a_job_at_work_takes_its_time(shop: Shop, order: PaidOrder) -> None:
+    """And one that is suspended, such as in a queue, waits as it is told to."""
+    now = datetime.now(UTC)
+    await set_status(shop, order.key, start_time=now, active=1, ready=1)
+    at_work = await look(shop, order, LATE)
+    condition = client.V1JobCondition(type="Suspended", status="True")
+    await set_status(shop, order.key, active=0, ready=0, conditions=[condition])
+    suspended = await look(shop, order, LATE)
+    assert [type(each) for each in (at_work, suspended)] == [InProgress, InProgress]
