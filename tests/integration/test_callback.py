@@ -188,6 +188,7 @@ async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
         await shop.becomes(name, Phase.FULFILLING, "HandedOver")
     with control_plane.hanging():
         assert await slow.call_back(name, {"result": "done"}) == (503, "unavailable")
+        assert await slow.call_back(name, {"result": "done"}, secret="whsec_AAAA") == (401, "wrong-signature")
     assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
 
 
