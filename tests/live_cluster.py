@@ -136,6 +136,19 @@ class LiveCluster:
         command = ("fulfillment", "trigger", *arguments, "--webhook-url", url)
         return await self.kubectl("exec", "deploy/world-stripe", "--", *command)
 
+    async def until_served(self) -> None:
+        """Wait until the webhook's Service leads to its pods, which nodes learn a moment after they are ready."""
+        connect = f"import socket; socket.create_connection(('{RELEASE}-webhook', 80), 1)"
+
+        async def trouble() -> str:
+            try:
+                await self.kubectl("exec", "deploy/world-stripe", "--", "python", "-c", connect)
+            except CommandError as error:
+                return str(error)
+            return ""
+
+        await eventually(trouble, lambda found: not found, within=30, what="the webhook's Service leads to its pods")
+
     async def sell(self, scenario: str, *arguments: str) -> str:
         """Send the events of one Session, as `trigger` does, and return the Session's id."""
         said = await self.trigger(scenario, *arguments)

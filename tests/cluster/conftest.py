@@ -185,9 +185,10 @@ async def notes(
 
 
 @pytest.fixture(scope="session")
-async def shop(world: StandIns, notes: str) -> StandIns:
+async def shop(cluster: LiveCluster, world: StandIns, notes: str) -> StandIns:
     """Give the stand-ins of an installation that works."""
     del notes
+    await cluster.until_served()
     return world
 
 

@@ -38,6 +38,7 @@ async def test_orders_outlive_the_product(
 
     definition = yaml.safe_load(await cluster.kubectl("get", "crd", f"{PLURAL}.{GROUP}", "--output=yaml"))
     assert definition["metadata"]["annotations"]["meta.helm.sh/release-namespace"] == cluster.namespace
+    await cluster.until_served()
     await cluster.trigger("async-succeeded", "--session", waiting)
     order = await cluster.order_in(waiting, Phase.FULFILLED)
     figure("an order from before", f"{time.monotonic() - start:.1f} s after the installation began it is fulfilled")
