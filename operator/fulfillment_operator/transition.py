@@ -268,14 +268,13 @@ def _status(  # noqa: PLR0913 - a status has these parts
     obeyed: Obeyed | None = None,
 ) -> Status:
     before = request.status
-    aspects: dict[ConditionType, Aspect] = {
-        **(sale or {}),
+    aspects: dict[ConditionType, Aspect] = {  # in the order in which a person reads them
+        **({ConditionType.PAID: paid} if paid is not None else {}),
         ConditionType.FULFILLED: (truth(phase is Phase.FULFILLED), reason, message),
         ConditionType.READY: (truth(phase is Phase.FULFILLED), reason, message),
         ConditionType.STALLED: (truth(phase is Phase.FAILED), reason, message),
+        **(sale or {}),
     }
-    if paid is not None:
-        aspects[ConditionType.PAID] = paid
     if mail is not None:
         aspects[ConditionType.CUSTOMER_NOTIFIED] = (truth(mail.reason is Reason.MAIL_SENT), mail.reason, mail.message)
     order = Order(line_items=list(session.line_items), amount=session.amount) if session else None

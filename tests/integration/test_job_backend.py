@@ -111,7 +111,7 @@ async def test_the_last_lines_of_a_failed_job_stand_in_the_message(shop: Shop, k
         refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
     assert refused.status is not None
     assert refused.status.message.startswith(f"the Job {name} failed (BackoffLimitExceeded: limit): …xxxx")
-    assert refused.status.message.endswith('x\n{"error": "no such street"}: a person is needed')
+    assert refused.status.message.endswith('x | {"error": "no such street"}: a person is needed')
     assert kubelet.asked == [(f"/containerLogs/{shop.namespace}/{name}-1/ship", {"tailLines": "20"})]
     assert refused.status.fulfillment is not None
     assert len(refused.status.fulfillment.last_error or "") == 1000

@@ -176,7 +176,8 @@ class JobBackend:
 
     async def _last_lines(self, job: Job) -> str:
         try:
-            return await self._jobs.last_lines(job.name, _LAST_LINES)
+            lines = await self._jobs.last_lines(job.name, _LAST_LINES)
+            return " | ".join(filter(None, map(str.strip, lines.splitlines())))  # Events and tables have one line
         except KubernetesError as error:  # what counts is the Job's end
             _log.warning("backend.job.no_log", job=job.name, message=str(error))
             return ""
