@@ -42,24 +42,15 @@ def announcements(before: Status | None, after: Status) -> Iterator[Announcement
         warning = after.phase is Phase.FAILED or after.reason in _TROUBLES
         yield Announcement(after.reason, after.message, warning)
     for kind in REMARKS:
-        remark = after.condition(kind)
-        if remark and remark.status is ConditionStatus.FALSE and remark.message != _message(before, kind):
+        remark, shown = after.condition(kind), before and before.condition(kind)
+        if remark and remark.status is ConditionStatus.FALSE and not (shown and shown.message == remark.message):
             yield Announcement(remark.reason, remark.message, warning=True)
     mail = after.condition(ConditionType.CUSTOMER_NOTIFIED)
-    if mail and mail.reason != _reason(before, ConditionType.CUSTOMER_NOTIFIED) and not _is_told(mail, after, moved):
+    shown = before and before.condition(ConditionType.CUSTOMER_NOTIFIED)
+    if mail and not (shown and shown.reason == mail.reason) and not _is_told(mail, after, moved):
         yield Announcement(mail.reason, mail.message, warning=mail.reason != Reason.MAIL_SENT)
 
 
 def _is_told(mail: Condition, after: Status, moved: bool) -> bool:  # noqa: FBT001 - the fact itself
     """Tell whether what came of a mail is in the transition's own words, or as everyone expects."""
     return moved and (after.phase is Phase.FAILED or mail.reason == Reason.MAIL_SENT)
-
-
-def _message(status: Status | None, kind: ConditionType) -> str | None:
-    found = status.condition(kind) if status else None
-    return found.message if found else None
-
-
-def _reason(status: Status | None, kind: ConditionType) -> str | None:
-    found = status.condition(kind) if status else None
-    return found.reason if found else None

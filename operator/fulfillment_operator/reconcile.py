@@ -232,9 +232,7 @@ class Reconciler:
         receipt = await self._send_receipt(request, session) if isinstance(outcome, Done) else None
         retries, now = self._retries(before), self._clock()
         status = transition.handed_over(request, session, outcome, backend.name, retries, now, receipt)
-        if not isinstance(outcome, InProgress) or status.fulfillment is None:
-            return _Taken(status)
-        if status.phase is not Phase.FULFILLING:
+        if not isinstance(outcome, InProgress) or status.fulfillment is None or status.phase is not Phase.FULFILLING:
             return _Taken(status)
         left = status.fulfillment.started_at + retries.deadline - now
         return _Taken(status, min(outcome.check_after or left, self._pace.recheck, left))
