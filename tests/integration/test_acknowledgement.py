@@ -2,7 +2,6 @@
 
 import asyncio
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,18 +9,11 @@ import pytest
 from fulfillment_api.names import ACKNOWLEDGED
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
-from running_operator import WITHIN, AtWork, Shop, at_work, open_shop
+from running_operator import WITHIN, AtWork, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 async def kubectl(shop: Shop, *arguments: str) -> str:

@@ -12,18 +12,11 @@ from aiohttp import web
 from after_sale_news import SOON, come_after, has, hint, seen_to, until
 from fulfillment_api.spec import PaymentStatus, SaleKind
 from fulfillment_api.status import ConditionType, Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome
 from order_endpoint import order_endpoint
-from running_operator import WITHIN, AtWork, Shop, at_work, open_shop
+from running_operator import WITHIN, AtWork, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 class Endpoint:

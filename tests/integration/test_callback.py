@@ -19,7 +19,7 @@ from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import AfterSale, Order
 from fulfillment_runtime.settings import Secret
 from order_endpoint import order_endpoint
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -57,12 +57,6 @@ class SlowShop:
         async with self.webhook.http.post(url, data=data, headers=headers) as response:
             answer = await response.json()
             return response.status, answer.get("result") or answer["error"]
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -5,24 +5,16 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from fulfillment_api.status import Phase, Reason, Status
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from running_operator import RULES, Shop, open_shop
+from running_operator import RULES, Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 async def export(shop: Shop, *arguments: str, user: User = User.OPERATOR, **more: str) -> tuple[int | None, str, str]:

@@ -10,18 +10,11 @@ from kubernetes.aio import client
 
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionType, Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order, Outcome
 from order_endpoint import order_endpoint
-from running_operator import WITHIN, Shop, at_work, open_shop
+from running_operator import WITHIN, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 class Endpoint:

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,10 +12,9 @@ from kubernetes.aio import client
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order, Outcome
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 from running_plugin import Plugin, Said
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -25,12 +24,6 @@ RULES = (
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create", "list"]),
 )
 NOBODY_LISTENS = {"backend": "http", "http_url": "http://localhost:9/", "backend_deadline": timedelta(0)}
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -12,11 +11,10 @@ from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PAUSED, PLURAL, request_name
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order
 from order_endpoint import order_endpoint
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 from running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -25,12 +23,6 @@ RULES = (
     client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch", "patch"]),
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create", "list"]),
 )
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -1,16 +1,15 @@
 """A shell completes `kubectl fulfillment`: kubectl's own completion asks the program that is installed for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PAUSED, PLURAL
 from fulfillment_api.status import Phase, Reason, Status
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from running_operator import Shop, open_shop
+from running_operator import Shop
 from running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.usefixtures("crd")
 MAY_LIST = client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["list"])
 ONLY_THESE = ":4"
 ERROR = ":1"
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -1,28 +1,20 @@
 """`kubectl fulfillment list` prints what kubectl users expect of `-o`."""
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.status import Phase, Reason, Status
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from kubectl import kubectl
-from running_operator import Shop, open_shop
+from running_operator import Shop
 from running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 MAY_LIST = client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["list"])
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

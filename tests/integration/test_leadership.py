@@ -1,29 +1,21 @@
 """Several operators, one Lease: one works, the others stand by, and take over."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_operator.main import RunningOperator, running_operator
 from fulfillment_runtime.exits import UnavailableError
 from fulfillment_runtime.kubernetes_leases import LeaseApi
 from fulfillment_runtime.leadership import Leadership, Terms
-from running_operator import Shop, open_shop
+from running_operator import Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 QUICK = Terms(duration=timedelta(seconds=2), give_up=timedelta(seconds=1), every=timedelta(seconds=0.1))
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 def candidate(shop: Shop, identity: str) -> Leadership:

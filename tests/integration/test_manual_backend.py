@@ -1,26 +1,18 @@
 """The manual backend: a person, or another controller, says how an order ended, on a real API server."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from fulfillment_api import names
 from fulfillment_api.status import Manual, Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 PATCH = ("patch", "fr", "--subresource=status", "--type=merge")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 async def kubectl(shop: Shop, *command: str) -> None:

@@ -1,6 +1,5 @@
 """Every row of the reconcile table, on a real API server, with a stand-in for Stripe and real mail."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -10,19 +9,12 @@ from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.traffic import Refuse
 from fulfillment_runtime.settings import Secret
-from running_operator import ADDRESS, Shop, at_work, open_shop
+from running_operator import ADDRESS, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 def conditions(request: FulfillmentRequest) -> dict[str, str]:

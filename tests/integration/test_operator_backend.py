@@ -20,15 +20,9 @@ from fulfillment_local.programs import find_programs
 from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Order
 from order_endpoint import order_endpoint
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @dataclass

@@ -12,23 +12,16 @@ from pathlib import Path
 import pytest
 
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Order
-from running_operator import Shop, open_shop
+from running_operator import Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 FULFILLMENT = Path(sys.executable).with_name("fulfillment")
 AT_ONCE = 2.0  # seconds; it takes half a second
 NEXT_TRY = 2.0  # seconds between two tries of a standby for the Lease
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @asynccontextmanager

@@ -4,18 +4,16 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from fulfillment_api.status import Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_operator.backends.installed import installed_backends
 from fulfillment_operator.settings import checked_routing
 from fulfillment_runtime.exits import SettingsError
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -26,12 +24,6 @@ def block(language: str) -> str:
     found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
     assert found is not None
     return found[1]
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Receipts, with a running operator, a real API server and a real SMTP server."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from kubernetes.aio import client
 
@@ -9,17 +7,10 @@ from fulfillment_api.names import COMPLETE
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order, Outcome
-from running_operator import ADDRESS, Shop, at_work, open_shop
+from running_operator import ADDRESS, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 def notified(request: FulfillmentRequest) -> tuple[ConditionStatus, str] | None:

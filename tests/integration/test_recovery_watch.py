@@ -14,7 +14,7 @@ from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import Order, Outcome
 from fulfillment_operator.recovery_watch import RecoveryCollector, RecoveryWatch
 from fulfillment_runtime.exits import AccessDeniedError
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 from running_recovery import HOUR, NAME, Outage, outage
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -28,12 +28,6 @@ SUCCESS, EVENTS = "fulfillment_recovery_last_success_timestamp_seconds", "fulfil
 async def missed(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Outage]:
     async with outage(control_plane, namespace) as missed:
         yield missed
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 @pytest.fixture

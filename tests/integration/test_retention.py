@@ -1,7 +1,6 @@
 """Finished orders are listed page by page and deleted, on a real API server."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,23 +10,16 @@ from prometheus_client import CollectorRegistry
 from fulfillment_api.names import request_name
 from fulfillment_api.spec import Payment, PaymentStatus
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_operator.sweep import RetentionMetrics, Sweep
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_errors import RequestChangedError, RequestGoneError
 from fulfillment_runtime.kubernetes_listing import pages
-from running_operator import ADDRESS, RULES, Shop, open_shop
+from running_operator import ADDRESS, RULES, Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 RETENTION = timedelta(days=45)
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 async def finished(shop: Shop, number: int, phase: Phase, reason: Reason) -> str:

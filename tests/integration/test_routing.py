@@ -1,25 +1,16 @@
 """Routes under the operator, on a real API server: each order goes its own way, and stays on it."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import ConditionStatus, ConditionType, Fulfillment, Phase
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.model import Order
-from running_operator import Shop, at_work, open_shop
+from running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 GIFTS = "- {name: gifts, when: {metadata: {channel: gift}}, backend: manual}"
 GIFT = Order(metadata={"channel": "gift"})
-
-
-@pytest.fixture
-async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Shop]:
-    async with open_shop(control_plane, namespace) as shop:
-        yield shop
 
 
 def fulfillment(request: FulfillmentRequest) -> Fulfillment:
