@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -63,6 +63,8 @@ _SHOWN_ON_FAILURE = (
     ("logs", f"--selector=app.kubernetes.io/instance={RELEASE}", "--tail=40", "--prefix"),
 )
 _SHOWN_LINES = 120  # of each
+_SHOWN_LAST = (("get", "pods"), ("get", "events", "--field-selector=type=Warning", "--sort-by=.lastTimestamp"))
+_LAST_LINES = 15  # of each: what a shortened log still shows
 
 _FIGURES = pytest.StashKey[list[str]]()
 _CLUSTER = pytest.StashKey[LiveCluster]()
@@ -82,6 +84,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in config.stash[_FIGURES]:
         terminalreporter.line(line)
     if _CLUSTER in config.stash and terminalreporter.stats.keys() & {"failed", "error"}:
+        for arguments in _SHOWN_LAST:
+            terminalreporter.section(f"kubectl {' '.join(arguments)}")
+            for line in _kubectl_lines(config.stash[_CLUSTER], arguments)[-_LAST_LINES:]:
+                terminalreporter.line(line)
         terminalreporter.line(f"The namespace {NAMESPACE} stays as it was at the failure, until the next run.")
 
 
@@ -92,11 +98,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     cluster = item.config.stash.get(_CLUSTER, None)
     if report.failed and cluster is not None:
         for arguments in _SHOWN_ON_FAILURE:
-            command = [*cluster.kubectl_command, *arguments]
-            said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - kubectl
-            lines = (said.stdout + said.stderr).splitlines()[-_SHOWN_LINES:]
+            lines = _kubectl_lines(cluster, arguments)[-_SHOWN_LINES:]
             report.sections.append((f"kubectl {' '.join(arguments)}", "\n".join(lines)))
     return report
+
+
+def _kubectl_lines(cluster: LiveCluster, arguments: Sequence[str]) -> list[str]:
+    command = [*cluster.kubectl_command, *arguments]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - kubectl
+    return (said.stdout + said.stderr).splitlines()
 
 
 @pytest.fixture(scope="session")
