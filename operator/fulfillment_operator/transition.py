@@ -32,6 +32,7 @@ from fulfillment_operator.instructions import (
     obeyed_by_ending,
     obeyed_by_looking,
 )
+from fulfillment_operator.outcomes import MOST_WORDS, fit_for_status
 
 _PAID = (ConditionStatus.TRUE, Reason.PAID, "Stripe has the payment")
 _FREE = (ConditionStatus.TRUE, Reason.NO_PAYMENT_REQUIRED, "the order costs nothing")
@@ -130,7 +131,7 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
         reference=before.reference if before else None,
     )
     phase, reason = Phase.FAILED, Reason.FULFILLMENT_FAILED
-    match outcome:
+    match fit_for_status(outcome):
         case Done(reference):
             phase, reason = Phase.FULFILLED, Reason.FULFILLED
             message = f"the backend {backend} fulfilled the order" + (f" as {reference}" if reference else "")
@@ -140,7 +141,7 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
             this = replace(this, reference=reference or this.reference, accepted_at=this.accepted_at or now)
         case InProgress(message):
             message = f"{message}; it did not come to an end until the deadline, so a person is needed"
-            this = replace(this, last_error=message[:1024])
+            this = replace(this, last_error=message[:MOST_WORDS])
         case TryAgain(error, after) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
             message = f"{error}; it is tried again"
@@ -152,8 +153,8 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
         case Refused(error):
             message = f"{error}: a person is needed"
             this = replace(this, last_error=error)
-        case _:
-            assert_never(outcome)
+        case never:
+            assert_never(never)
     return _status(
         request,
         now,

@@ -2,7 +2,10 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from builders import CREATED, make_request, make_session
@@ -23,6 +26,10 @@ from fulfillment_operator.transition import (
 
 NOW = CREATED + timedelta(minutes=1)
 RETRIES = Retries(delay=timedelta(seconds=10), deadline=timedelta(hours=72))
+TEXTS = st.integers(0, 40_000).map("x".__mul__)
+OUTCOMES: st.SearchStrategy[Outcome] = st.one_of(
+    st.builds(Done, TEXTS), st.builds(InProgress, TEXTS, TEXTS), st.builds(TryAgain, TEXTS), st.builds(Refused, TEXTS)
+)
 
 
 def conditions(status: Status) -> dict[str, tuple[str, str]]:
@@ -159,6 +166,17 @@ def test_while_stripe_is_away_the_hint_tells_the_phase(hint: PaymentStatus, expe
     status = stripe_trouble(make_request(hint), Reason.STRIPE_UNAVAILABLE, "Stripe's API cannot be reached", NOW)
     assert (status.phase, status.reason) == (expected, Reason.STRIPE_UNAVAILABLE)
     assert conditions(status)["Paid"] == ("Unknown", "StripeUnavailable")
+
+
+@given(outcome=OUTCOMES, later=st.sampled_from([timedelta(0), RETRIES.deadline]))
+def test_whatever_a_backend_says_can_be_written(outcome: Outcome, later: timedelta) -> None:
+    """A status that the API server refuses would be tried for ever, and the backend with it."""
+    first = handed_over(make_request(), make_session(), outcome, "http", RETRIES, NOW)
+    for status in (
+        first,
+        handed_over(make_request(status=first), make_session(), outcome, "http", RETRIES, NOW + later),
+    ):
+        assert msgspec.convert(msgspec.to_builtins(status), Status) == status
 
 
 def test_a_backend_that_takes_its_time_is_no_fault() -> None:
