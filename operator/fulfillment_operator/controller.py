@@ -52,8 +52,11 @@ class Controller:
         if not self._queue.is_working(name):  # else the worker sees it when it is done
             self._schedule(request)
 
-    def forget(self, name: str) -> None:
-        """Take in that a request is fulfilled or deleted."""
+    def forget(self, name: str, uid: str) -> None:
+        """Take in that a request is fulfilled or deleted. One that was made anew under its name is another one."""
+        known = self._requests.get(name)
+        if known is not None and known.metadata.uid != uid:
+            return
         self._requests.pop(name, None)
         self._failures.pop(name, None)
         self._queue.cancel(name)
@@ -96,14 +99,17 @@ class Controller:
             delay = self._pace.trouble.delay(failures + 1)
             _log.exception("controller.look_failed", again_after=delay.total_seconds())
             looked = Looked(request, delay, failures + 1)
-        self._settle(name, looked)
+        self._settle(request, looked)
 
-    def _settle(self, name: str, looked: Looked) -> None:
-        if looked.request is None or name not in self._requests:
-            self.forget(name)
+    def _settle(self, request: FulfillmentRequest, looked: Looked) -> None:
+        name = request.metadata.name
+        if looked.request is None:
+            self.forget(name, request.metadata.uid)
+        known = self._requests.get(name)
+        if known is None:
             return
-        if _version(self._requests[name]) > _version(looked.request):  # it changed meanwhile
-            self._schedule(self._requests[name])
+        if looked.request is None or _version(known) > _version(looked.request):  # it changed meanwhile
+            self._schedule(known)
             return
         self._requests[name] = looked.request
         self._failures[name] = looked.failures

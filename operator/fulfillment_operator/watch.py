@@ -62,9 +62,10 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
 
     def take(event: kopf.RawEvent) -> None:
         metrics.watch_event_at.set(clock().timestamp())
-        name = event["object"]["metadata"]["name"]
+        metadata = event["object"]["metadata"]
+        name = metadata["name"]
         if event["type"] == "DELETED":  # also when it becomes fulfilled: the selector no longer has it
-            loop.call_soon_threadsafe(controller.forget, name)
+            loop.call_soon_threadsafe(controller.forget, name, metadata["uid"])
             return
         try:
             request = msgspec.convert(event["object"], FulfillmentRequest)

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from builders import CREATED, make_request
-from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.controller import Controller
@@ -110,14 +109,46 @@ async def test_news_that_come_during_a_look_are_looked_at_afterwards(looks: Look
 async def test_what_is_gone_is_forgotten(looks: Looks) -> None:
     """A request that was deleted is no longer counted, nor looked at."""
     control, _ = controller(looks)
-    control.observe(make_request())
-    control.forget(request_name("cs_test_a1B2c3D4e5F6g7H8i9J0"))
+    request = make_request()
+    control.observe(request)
+    control.forget(request.metadata.name, request.metadata.uid)
     assert list(control.requests()) == []
     async with control.working(1, timedelta(seconds=5)):
         other = make_request(session_id="cs_test_other")
         control.observe(other)
         await looks.wait_for(other.metadata.name, 1)
     assert looks.seen == {other.metadata.name: 1}
+
+
+async def test_what_is_made_anew_is_not_forgotten_with_what_was_deleted(looks: Looks) -> None:
+    """The watch handles each object for itself: the end of the old one may be told after the beginning of the new."""
+    control, _ = controller(looks)
+    old = version(make_request(), 10)
+    new = replace(old, metadata=replace(old.metadata, uid="another", resource_version="12"))
+    async with control.working(1, timedelta(seconds=5)):
+        control.observe(old)
+        control.observe(new)
+        control.forget(old.metadata.name, old.metadata.uid)
+        await looks.wait_for(new.metadata.name, 1)
+    assert looks.versions == ["12"]
+    assert list(control.requests()) == [new]
+
+
+async def test_what_is_made_anew_during_the_look_at_the_old_is_looked_at(looks: Looks) -> None:
+    """The look finds its own object gone, which says nothing of the new one."""
+    looks.go.clear()
+    looks.answer = Looked(None, None)
+    control, _ = controller(looks)
+    old = version(make_request(), 10)
+    new = replace(old, metadata=replace(old.metadata, uid="another", resource_version="12"))
+    async with control.working(1, timedelta(seconds=5)):
+        control.observe(old)
+        await asyncio.sleep(0)  # a worker takes it
+        control.forget(old.metadata.name, old.metadata.uid)
+        control.observe(new)
+        looks.go.set()
+        await looks.wait_for(new.metadata.name, 2)
+    assert looks.versions == ["10", "12"]
 
 
 async def test_a_look_that_outlasts_the_grace_is_interrupted(looks: Looks) -> None:
