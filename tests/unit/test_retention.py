@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from builders import CREATED, make_request
 from fulfillment_api.resource import Annotations, FulfillmentRequest
-from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_api.spec import Callback, CallbackResult, Sale, SaleKind
 from fulfillment_api.status import (
     Condition,
     ConditionStatus,
@@ -76,6 +76,30 @@ def test_what_may_go(case: Case) -> None:
     later = ENDED + RETENTION + timedelta(seconds=1)
     assert may_go(request, later, RETENTION) is case.goes
     assert may_go(request, ENDED + RETENTION, RETENTION) is False
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Annotations(retry="again, please"),
+        Annotations(complete="parcel 7"),
+        Annotations(fail="sold out"),
+        Annotations(paused="the address is odd"),
+    ],
+    ids=["retry", "complete", "fail", "paused"],
+)
+def test_what_a_person_asks_something_of_stays(asked: Annotations) -> None:
+    """While Stripe is away, a wish for another try waits; were the order deleted, nobody would know of it."""
+    request = make_request(status=status(Phase.FAILED, Reason.REFUNDED), annotations=asked)
+    assert may_go(request, ENDED + 2 * RETENTION, RETENTION) is False
+
+
+@pytest.mark.parametrize("ended", [Phase.FULFILLED, Phase.FAILED])
+def test_what_has_news_that_nobody_looked_at_stays(ended: Phase) -> None:
+    """As a dispute of which the backend could not be told yet."""
+    request = make_request(status=status(ended, Reason.REFUNDED), generation=2)
+    request = replace(request, spec=replace(request.spec, sale=Sale(kind=SaleKind.DISPUTED, observed_at=ENDED)))
+    assert may_go(request, ENDED + 2 * RETENTION, RETENTION) is False
 
 
 def test_what_is_being_deleted_is_left_alone() -> None:
