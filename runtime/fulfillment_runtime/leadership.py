@@ -5,7 +5,7 @@ A Lease fences nothing: for a moment two may believe to lead. That is why every 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -82,12 +82,14 @@ class Leadership:
             await self._free()
 
     async def _keep(self, lost: Callable[[UnavailableError], None]) -> None:
-        time = asyncio.get_running_loop().time
-        renewed = time()
-        while time() - renewed < self._terms.give_up.total_seconds():
-            await asyncio.sleep(self._terms.every.total_seconds())
-            if await self._try():
-                renewed = time()
+        give_up, time = self._terms.give_up.total_seconds(), asyncio.get_running_loop().time
+        with suppress(TimeoutError):
+            async with asyncio.timeout(give_up) as patience:
+                while True:
+                    await asyncio.sleep(self._terms.every.total_seconds())
+                    began = time()  # others may see the Lease renewed as early as that
+                    if await self._try():
+                        patience.reschedule(began + give_up)
         lost(UnavailableError("the Lease could not be renewed in time: another may lead now"))
 
     async def _try(self) -> bool:
