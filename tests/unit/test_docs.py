@@ -4,10 +4,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+import stripe
 from prometheus_client import CollectorRegistry
 
 from fulfillment_api.recovery import Noted
 from fulfillment_operator.endpoint_check import EndpointMetrics
+from fulfillment_operator.endpoints import NEEDED, USEFUL
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.recovery_watch import RecoveryCollector
 from fulfillment_operator.sweep import RetentionMetrics
@@ -72,3 +75,11 @@ def test_no_lock_file_names_a_package_index() -> None:
         assert "--index-url" not in text
         pinned = re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==", text, re.MULTILINE)
         assert len(pinned) == len(re.findall(r"^[a-z0-9-]+[^#\n]*(?:\\)\n    --hash=", text, re.MULTILINE)) > 50
+
+
+@pytest.mark.parametrize("file", ["docs/going-live.md", "charts/checkout-fulfillment/templates/NOTES.txt"])
+def test_the_endpoint_that_a_person_is_told_to_register_has_no_problem(file: str) -> None:
+    """Its events and its API version are those that the operator looks for at Stripe."""
+    text = (ROOT / file).read_text()
+    assert re.findall(r"api_version=([\w.-]+)", text) == [stripe.api_version]
+    assert set(re.findall(r"enabled_events\[\]\"?=([\w.]+)", text)) == NEEDED | USEFUL
