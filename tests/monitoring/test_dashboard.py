@@ -157,3 +157,24 @@ def test_an_expression_selects_series_that_there_are(title: str, expression: str
             for name, labels in SERIES
             if name == metric and all(matches(labels, *matcher) for matcher in matchers[1:])
         ], f"{metric}{{{inside}}}"
+
+
+def failures_counted(expression: str) -> set[str]:
+    """Tell the reasons of failed requests that nobody acknowledged, and that an expression counts."""
+    return {
+        labels["reason"]
+        for metric, inside in SELECTOR.findall(filled(expression))
+        for name, labels in SERIES
+        if name == metric == "fulfillment_requests"
+        and labels["phase"] == "failed"
+        and labels["acknowledged"] == "false"
+        and all(matches(labels, *matcher) for matcher in MATCHER.findall(inside) if matcher[0] != "namespace")
+    }
+
+
+def test_the_failures_that_turn_red_are_those_that_have_an_alert() -> None:
+    """What a person ended, or had refunded, is dealt with, and waits for nobody."""
+    tile = dict(expressions())["Failed, not acknowledged"]
+    alerting = {reason for _, expression in ALERTS for reason in failures_counted(expression)}
+    assert "FulfillmentFailed" in alerting
+    assert alerting == failures_counted(tile)

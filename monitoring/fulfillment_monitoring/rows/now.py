@@ -25,8 +25,8 @@ NOW: Sequence[Panel] = (
     ),
     Figure(
         title="Failed, not acknowledged",
-        description="Failures that nobody has dealt with, of any reason.",
-        query=Query(count('phase="failed"', 'acknowledged="false"'), "orders"),
+        description="Failures that nobody has dealt with. What a person ended or had refunded is not among them.",
+        query=Query(count('phase="failed"', 'acknowledged="false"', 'reason!~"FailedByHand|Refunded"'), "orders"),
         unit=Unit.COUNT,
         width=3,
         bad=Bad.AT_LEAST_ONE,
