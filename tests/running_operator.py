@@ -122,8 +122,8 @@ class Shop:
         )
 
     @asynccontextmanager
-    async def watching(self, name: str) -> AsyncIterator[AsyncIterator[FulfillmentRequest]]:
-        """Watch one request, from as it is now."""
+    async def watching(self, name: str | None) -> AsyncIterator[AsyncIterator[FulfillmentRequest]]:
+        """Watch one request, or all of them, from as they are now."""
         stream = watch.Watch()  # type: ignore[no-untyped-call] # the library's
 
         async def changes() -> AsyncIterator[FulfillmentRequest]:
@@ -132,7 +132,7 @@ class Shop:
                 objects.list_namespaced_custom_object,
                 **ADDRESS,
                 namespace=self.namespace,
-                field_selector=f"metadata.name={name}",
+                **({"field_selector": f"metadata.name={name}"} if name else {}),
             ):
                 yield msgspec.convert(event["object"], FulfillmentRequest)
 

@@ -20,6 +20,12 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
+PHASE_RULE = {
+    "rule": f"self == oldSelf || oldSelf != '{Phase.FULFILLED}'",
+    "message": "an order that is fulfilled stays so, whoever writes late",
+}
+
+
 @unique
 class Reason(StrEnum):
     """Why a request is in its phase, or a condition has its status.
@@ -193,7 +199,7 @@ class Manual(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
 class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """What became of the order. Written by the operator alone, but for `manual`."""
 
-    phase: Phase
+    phase: Annotated[Phase, Meta(extra_json_schema={"x-kubernetes-validations": [PHASE_RULE]})]
     reason: Annotated[
         str,
         Meta(

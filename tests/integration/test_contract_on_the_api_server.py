@@ -10,6 +10,7 @@ from kubernetes.aio import client
 from builders import CREATED, make_session
 from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_operator.backends.interface import Done
 from fulfillment_operator.transition import Retries, handed_over
@@ -181,6 +182,18 @@ async def test_what_the_operator_writes_reads_back_the_same(cluster: Cluster) ->
     written = await cluster.requests.write_status(NAME, status)
     assert written.status == status
     assert msgspec.to_builtins(written.spec) == SPEC
+
+
+@pytest.mark.parametrize("other", [phase for phase in Phase if phase is not Phase.FULFILLED])
+async def test_what_is_fulfilled_stays_so(cluster: Cluster, other: Phase) -> None:
+    """A second operator that writes late, after the one that took over, cannot begin the order anew."""
+    await cluster.create(SPEC)
+    facts = {"reason": "Fulfilled", "message": "m", "observedGeneration": 1, "conditions": []}
+    await cluster.patch_status({"phase": Phase.FULFILLED, **facts})
+    with pytest.raises(client.ApiException) as caught:
+        await cluster.patch_status({"phase": other})
+    assert "an order that is fulfilled stays so, whoever writes late" in message(caught)
+    await cluster.patch_status({"message": "a dispute has come since"})
 
 
 async def test_requests_are_selected_by_phase_and_payment(cluster: Cluster) -> None:
