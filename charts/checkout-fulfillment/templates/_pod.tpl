@@ -109,6 +109,8 @@ readinessProbe:
 name: {{ index . 1 }}
 image: {{ include "checkout-fulfillment.image" $root | quote }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+# Its last line says what to mend: `kubectl describe` shows it.
+terminationMessagePolicy: FallbackToLogsOnError
 {{- with $workload.securityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
