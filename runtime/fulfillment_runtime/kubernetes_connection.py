@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio import client, config
 
 from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.proxies import proxy_of
 
 _OF_KUBECTL = Path.home() / ".kube" / "config"
 _OF_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -42,9 +41,8 @@ async def connect(
     configuration.connection_pool_maxsize = connections
     # Else aiohttp looks for a proxy and a .netrc anew for each request, in a thread: half of a request's CPU time.
     configuration.client_session_kwargs = {"trust_env": False}
-    address = urlsplit(configuration.host)
-    if configuration.proxy is None and not proxy_bypass(address.netloc):
-        configuration.proxy = getproxies().get(address.scheme)
+    if configuration.proxy is None:
+        configuration.proxy = proxy_of(configuration.host)
     async with client.ApiClient(configuration) as api:
         api.user_agent = "checkout-fulfillment"
         yield api

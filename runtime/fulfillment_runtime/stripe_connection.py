@@ -10,6 +10,7 @@ from datetime import timedelta
 import aiolimiter
 import stripe
 
+from fulfillment_runtime.proxies import proxy_of
 from fulfillment_runtime.stripe_settings import StripeSettings
 
 
@@ -33,7 +34,8 @@ class StripeMisconfiguredError(StripeError):
 @asynccontextmanager
 async def stripe_client(settings: StripeSettings) -> AsyncIterator[stripe.StripeClient]:
     """Connect to Stripe, or to what stands in for it. The library tries nothing again: who calls does, in its rate."""
-    http = stripe.AIOHTTPClient(timeout=settings.stripe_timeout.total_seconds())
+    proxy = proxy_of(settings.stripe_api_base or stripe.DEFAULT_API_BASE)  # the library's client looks for none
+    http = stripe.AIOHTTPClient(timeout=settings.stripe_timeout.total_seconds(), proxy=proxy)
     try:
         yield stripe.StripeClient(
             settings.stripe_api_key,

@@ -94,6 +94,13 @@ WRONG = [
         {"FULFILLMENT_BACKEND": "http"},
         "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it",
     ),
+    *(
+        (
+            {"FULFILLMENT_BACKEND": "http", "FULFILLMENT_HTTP_URL": url},
+            "FULFILLMENT_HTTP_URL names no host: it is as https://shop.example/orders",
+        )
+        for url in ("https://", "https:///orders", "http://shop.example:99999/", "http://shop..example/")
+    ),
     ({**MAIL, "FULFILLMENT_MAIL_FROM": "the shop"}, "FULFILLMENT_MAIL_FROM 'the shop' is no mail address"),
     (
         {

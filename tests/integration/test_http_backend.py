@@ -108,6 +108,7 @@ async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_
         (204, {}, b"", Done()),
         (201, {}, b"not json", Done()),
         (200, {}, b'{"reference": 7}', Done()),
+        (200, {}, b'{"more": ' + b"[" * 30_000, Done()),
         (409, {}, b'{"reference": "order-7"}', Done("order-7")),
         (200, {}, json.dumps({"reference": "x" * 300}).encode(), Done("x" * 255)),
         (400, {}, b"", Refused("the endpoint refused the order with 400")),
@@ -115,6 +116,7 @@ async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_
         (422, {}, b"jenny@example.com is banned", Refused("the endpoint refused the order with 422")),
         (408, {}, b"", TryAgain("the endpoint answered 408")),
         (429, {"Retry-After": "120"}, b"", TryAgain("the endpoint answered 429", timedelta(seconds=120))),
+        (429, {"Retry-After": "9" * 5_000}, b"", TryAgain("the endpoint answered 429", timedelta(seconds=10**9))),
         (429, {"Retry-After": "soon"}, b"", TryAgain("the endpoint answered 429")),
         (
             503,
@@ -155,3 +157,24 @@ async def test_nobody_there_is_tried_again(make_backend: MakeBackend, unused_tcp
     """A refused connection passes."""
     outcome = await make_backend(url=f"http://127.0.0.1:{unused_tcp_port}/orders").fulfill(ORDER)
     assert outcome == TryAgain("the endpoint cannot be reached (ClientConnectorError)")
+
+
+async def test_an_answer_may_come_in_pieces(make_backend: MakeBackend) -> None:
+    """As from an endpoint that streams it, or behind a slow line: its reference is read to the end."""
+    rest = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"reference": "ord')
+        await rest.wait()
+        await response.write(b'er-7"}')
+        return response
+
+    async with order_endpoint(answer) as url:
+        fulfilling = asyncio.create_task(make_backend(url=url).fulfill(ORDER))
+        done, _ = await asyncio.wait([fulfilling], timeout=0.1)
+        assert not done
+        rest.set()
+        assert await fulfilling == Done("order-7")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -95,11 +96,9 @@ class HttpBackend:
             async with self._client.post(
                 self._url, data=message.body, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as response:
-                return _outcome(response, await response.content.read(_ANSWER_BYTES), now)
+                return _outcome(response, await _beginning(response.content), now)
         except TimeoutError:
             return TryAgain("the endpoint did not answer in time")
-        except aiohttp.InvalidURL:
-            return TryAgain("FULFILLMENT_HTTP_URL is no URL")
         except aiohttp.ClientError as error:
             return TryAgain(f"the endpoint cannot be reached ({type(error).__name__})")
 
@@ -114,6 +113,8 @@ async def http_backend(context: BackendContext) -> AsyncIterator[Backend]:
     settings = context.settings
     if settings.http_url is None:
         raise SettingsError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
+    if not _names_a_host(settings.http_url):
+        raise SettingsError("FULFILLMENT_HTTP_URL names no host: it is as https://shop.example/orders")
     try:
         backend = HttpBackend(
             context.http,
@@ -141,6 +142,23 @@ def cloud_event(order: PaidOrder, now: datetime, *, key: str, event_type: str) -
         data=order_document(order),
     )
     return to_structured(event, JSONFormat())
+
+
+def _names_a_host(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        host, _ = (address.hostname or "").encode("idna"), address.port
+    except ValueError:  # no name, or no port
+        return False
+    return bool(host)
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """Read an answer's body, up to some length; it may come in pieces."""
+    body = b""
+    while len(body) < _ANSWER_BYTES and (piece := await content.read(_ANSWER_BYTES - len(body))):
+        body += piece
+    return body
 
 
 class _Answer(msgspec.Struct):
@@ -175,7 +193,7 @@ def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Ou
 def _reference(body: bytes) -> str | None:
     try:
         reference = msgspec.json.decode(body, type=_Answer).reference
-    except (msgspec.DecodeError, UnicodeDecodeError):  # an answer need not be JSON, nor name the order
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # an answer need not be JSON, nor name the order
         return None
     return reference[:255] if reference else None
 
@@ -185,7 +203,7 @@ def _retry_after(header: str | None, now: datetime) -> timedelta | None:
     if header is None:
         return None
     if header.strip().isdecimal():
-        return timedelta(seconds=min(int(header), 10**9))
+        return timedelta(seconds=min(int(header.strip()[:10]), 10**9))  # Python reads no number of thousands of digits
     try:
         at = parsedate_to_datetime(header)
     except ValueError:
