@@ -19,7 +19,7 @@ from fulfillment_api.spec import Callback, CallbackResult, RefusedCallback
 from fulfillment_api.status import Phase
 from fulfillment_runtime.settings import Secret
 
-_LONGEST_TIME = 12  # digits of a Unix time; more would not be a date
+_LONGEST_TIME = 11  # digits of a Unix time; more would be no date that Python knows
 _LONGEST_REFERENCE, _LONGEST_MESSAGE = 255, 1024  # characters, as the CustomResourceDefinition has them
 
 

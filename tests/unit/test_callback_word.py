@@ -62,7 +62,7 @@ def test_one_of_several_signatures_will_do() -> None:
     [
         (DONE, {}, "no-signature"),
         (DONE, signed(DONE) | {"webhook-timestamp": "now"}, "no-signature"),
-        (DONE, signed(DONE) | {"webhook-timestamp": "9" * 13}, "no-signature"),
+        (DONE, signed(DONE) | {"webhook-timestamp": "9" * 12}, "no-signature"),
         (DONE, signed(DONE) | {"webhook-signature": "v1,ü"}, "wrong-signature"),
         (DONE, signed(DONE, secret="whsec_AAAA"), "wrong-signature"),
         (DONE + b" ", signed(DONE), "wrong-signature"),
