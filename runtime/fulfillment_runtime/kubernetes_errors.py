@@ -14,6 +14,7 @@ from kubernetes.aio.client.exceptions import ApiException
 
 from fulfillment_api import names
 
+_NO_RIGHT = 'is forbidden: User "'  # as the API server begins to say which right a user lacks
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -26,7 +27,7 @@ class ApiUnavailableError(KubernetesError):
 
 
 class ApiDeniedError(KubernetesError):
-    """The API server does not know this process (401), or its RBAC rules do not allow the request (403)."""
+    """The API server does not know this process (401), or does not allow the request (403): RBAC, or an admission."""
 
 
 class NotInstalledError(KubernetesError):
@@ -73,6 +74,8 @@ def _translate(error: ApiException, conflict: type[KubernetesError]) -> Kubernet
             return ApiDeniedError(
                 "the Kubernetes API does not know these credentials: renew the token or the kubeconfig"
             )
+        case HTTPStatus.FORBIDDEN if _NO_RIGHT not in message:  # a quota, an admission webhook, a namespace's end
+            return ApiDeniedError(f"the Kubernetes API forbids it: {message}")
         case HTTPStatus.FORBIDDEN:
             return ApiDeniedError(f"RBAC forbids it: {message}; the chart has a Role that allows it")
         case HTTPStatus.NOT_FOUND if details is None or not details.name:

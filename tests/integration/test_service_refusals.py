@@ -206,6 +206,22 @@ async def test_forbidding_rbac_is_answered_503(
     assert line["message"].endswith("; the chart has a Role that allows it")
 
 
+async def test_what_else_the_api_server_forbids_is_answered_503(
+    webhook: RunningWebhook, control_plane: ControlPlane, namespace: str
+) -> None:
+    """A quota, an admission webhook, or as here a namespace that is being deleted: no Role would help."""
+    async with control_plane.connect() as api:
+        await client.CoreV1Api(api).delete_namespace(namespace)
+    with capture_logs() as logs:
+        status, answer = await webhook.send(snapshot())
+    assert (status, answer["error"]) == (503, "blocked")
+    (line,) = logs
+    assert line["message"] == (
+        f'the Kubernetes API forbids it: {PLURAL}.{GROUP} "{NAME}" is forbidden: unable to create new content in '
+        f"namespace {namespace} because it is being terminated"
+    )
+
+
 async def test_an_object_in_the_way_is_answered_503(webhook: RunningWebhook) -> None:
     """Someone made a request by hand, with this order's name but for another Session: the order is not lost."""
     stranger = Session(id="cs_test_stranger", livemode=False)
