@@ -42,7 +42,7 @@ RULES = (
 )
 """What the chart's Role allows a recovery: no more is needed."""
 
-QUICK = Terms(duration=timedelta(seconds=2), give_up=timedelta(seconds=1), every=timedelta(seconds=0.1))
+QUICK = Terms(duration=timedelta(seconds=4), give_up=timedelta(seconds=3), every=timedelta(seconds=0.1))
 HOUR = 60 * 60.0
 
 

@@ -152,7 +152,7 @@ ALERTS = (
         severity=Severity.WARNING,
         summary="No recovery has succeeded for long in {{ .Labels.namespace }}",
         description="For ${overdue} hours no run of the recovery has left nothing behind. Events that Stripe could not "
-        "deliver are lost when they are older than its look-back.",
+        "deliver are lost when they are older than 30 days.",
     ),
     Alert(
         name="CheckoutRecoveryFailed",
@@ -161,7 +161,7 @@ ALERTS = (
         severity=Severity.CRITICAL,
         summary="A recovery could not record events in {{ .Labels.namespace }}",
         description="The last recovery found events that Stripe could not deliver, and could not record them either. "
-        "Each run tries them again, until they are older than its look-back.",
+        "Each run tries them again, until they are older than 30 days.",
     ),
     Alert(
         name="CheckoutEndpointMisconfigured",

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from fulfillment_api.recovery import noted_in
 from fulfillment_service.time_window import Progress, time_line
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +31,15 @@ def progress_in(lines: Mapping[str, str], key: str) -> Progress | None:
         return Progress(*(int(datetime.fromisoformat(each).timestamp()) for each in (start, reached)))
     except ValueError:
         _log.warning("recovery.progress_unreadable", key=key, message="it is passed over, and the run begins anew")
+        return None
+
+
+def success_in(lines: Mapping[str, str]) -> datetime | None:
+    """Read when a run last left nothing behind; None before the first."""
+    try:
+        return noted_in(lines).last_success
+    except ValueError as error:
+        _log.warning("recovery.notes_unreadable", message=str(error))
         return None
 
 

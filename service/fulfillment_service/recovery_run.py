@@ -18,7 +18,7 @@ from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
 from fulfillment_runtime.stripe_connection import StripeMisconfiguredError, StripeUnavailableError
 from fulfillment_service.record import NotRecordedError, Outcome, foresee, record, until_taken
 from fulfillment_service.recovery import Recovery, Tally
-from fulfillment_service.recovery_progress import progress_in, progress_key, progress_line
+from fulfillment_service.recovery_progress import progress_in, progress_key, progress_line, success_in
 from fulfillment_service.rehearsal import Rehearsal
 from fulfillment_service.settings import RecoverSettings
 from fulfillment_service.stripe_events import PAUSES, StripeEvents
@@ -64,26 +64,33 @@ class RecoveryRun:
         """See to the events of the key's own account, then to those of each connected account that is asked for.
 
         Raises:
-            SettingsError: Stripe refuses the API key.
+            SettingsError: Stripe refuses the API key. Where that is for a connected account, the others are seen to.
             UnavailableError: Stripe or the API server is away for longer than patience lasts.
         """
+        refused: list[StripeMisconfiguredError] = []
         try:
             lines = await self._patiently(self.lines.read)
             started = datetime.now(UTC)
-            accounts = (None, *(self.filters.accounts or ()))
-            ended = [key for account in accounts if (key := await self._account(account, lines, started))]
-            await self._finish(ended, started)
+            ended = [await self._account(None, lines, started)]
+            for account in self.filters.accounts or ():
+                try:
+                    ended.append(await self._account(account, lines, started))
+                except StripeMisconfiguredError as error:
+                    refused.append(error)
+            await self._finish([key for key in ended if key], started, whole=not refused and not self.tally.failed)
         except StripeMisconfiguredError as error:
             raise SettingsError(str(error)) from error
         except (StripeUnavailableError, NotRecordedError) as error:
             raise UnavailableError(f"{error}; {GOES_ON}") from error
+        if refused:
+            raise SettingsError("; ".join(map(str, refused)))
         return self.tally
 
     async def _account(self, account: str | None, lines: dict[str, str], started: datetime) -> str | None:
         """See to the events of one account; return the key of its progress, if nothing is left that needs it."""
         wish = self.wish
         key = progress_key(account, live=self.settings.key_is_live, undelivered=wish.undelivered)
-        begin = beginning(wish.look_back, progress_in(lines, key), now=started)
+        begin = beginning(wish.look_back, progress_in(lines, key), success_in(lines), now=started)
         window = Window(begin.reached, int(started.timestamp()))
         _log.info("recovery.started", window=str(window), account=account, undelivered=wish.undelivered)
         recovery = Recovery(
@@ -103,11 +110,11 @@ class RecoveryRun:
         await self._reached(key, begin.start, window.start)  # should the first event fail, the next run begins there
         return key if await recovery.run(window) else None
 
-    async def _finish(self, keys: list[str], started: datetime) -> None:
+    async def _finish(self, keys: list[str], started: datetime, *, whole: bool) -> None:
         """Note that the run came to its end: of lists that are seen to, the next one begins at its look-back."""
         changes: dict[str, str | None] = dict.fromkeys(keys)
         changes[LAST_RESULT] = result_line(self.tally.result)
-        if not self.tally.failed:
+        if whole:
             changes[LAST_SUCCESS] = time_line(int(started.timestamp()))
         await self._write(changes)
         _log.info("recovery.finished", tally=str(self.tally))

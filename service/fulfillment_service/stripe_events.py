@@ -22,7 +22,8 @@ _log = structlog.get_logger(__name__)
 PAGE = 100
 """The most events that Stripe lists at once."""
 
-_RIGHT = "to read Events: give the restricted key this read permission"
+_RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
+_NOT_CONNECTED = ", or take the account out of STRIPE_ACCOUNTS if it is connected no more"
 _LONGEST_PAUSE = 60.0  # seconds, whatever Stripe asks for
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds between the tries of one request."""
@@ -63,6 +64,8 @@ class StripeEvents:
         self._undelivered = undelivered
         self._rate = rate_limiter(per_second)
         self._pauses = pauses
+        of, or_else = (f" of {account}", _NOT_CONNECTED) if account else ("", "")
+        self._right = _RIGHT.format(of=of, or_else=or_else)
 
     async def page(self, window: Window, after: str | None = None) -> Page:
         """List the newest events of a stretch of time; a passing fault is tried again.
@@ -100,7 +103,7 @@ class StripeEvents:
             async with self._rate:
                 listed = await self._events.list_async(params, options)
         except stripe.StripeError as error:
-            raise translate_error(error, right=_RIGHT) from error
+            raise translate_error(error, right=self._right) from error
         # The answer's own text: a webhook's body has the same form, and the same code reads it.
         text = listed.last_response.body if listed.last_response else ""
         try:

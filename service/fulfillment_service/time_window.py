@@ -39,23 +39,28 @@ class Progress:
     reached: int
 
 
-def beginning(look_back: timedelta, stopped: Progress | None, *, now: datetime) -> Progress:
+def beginning(
+    look_back: timedelta, stopped: Progress | None, last_success: datetime | None, *, now: datetime
+) -> Progress:
     """Tell where a run begins: what it has to do is from `reached` on.
 
-    A run that was stopped goes on where it stopped, even when that is longer ago than the look-back: nothing between
-    is left out. Unless the look-back begins before the stopped run did: then there is more to do than it would have
-    done, and the run begins anew.
+    Nothing is left out that no run has seen to: it goes on where one was stopped, or begins where the last one that
+    left nothing behind ended, even when that is longer ago than the look-back. If it has more to do than the one that
+    was stopped, it begins anew.
 
     Args:
         look_back: how far back is asked for.
         stopped: how far a run came that did not finish; None when the last one did.
+        last_success: up to when a run last left nothing behind; None before the first.
         now: the time, with its zone.
     """
     end = int(now.timestamp())
+    oldest = end - int(GREATEST_LOOK_BACK.total_seconds())
     start = end - int(look_back.total_seconds())
+    if last_success is not None:
+        start = max(oldest, min(start, int(last_success.timestamp())))
     if stopped is None or stopped.start > start:
         return Progress(start, start)
-    oldest = end - int(GREATEST_LOOK_BACK.total_seconds())
     return Progress(stopped.start, max(stopped.reached, oldest))
 
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
+from fulfillment_api.spec import Payment, PaymentStatus, SaleKind, Session, Spec
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.stripe_world.api import POWERLESS_KEY
-from fulfillment_local.stripe_world.model import DeliveryState, Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.model import AfterSale, DeliveryState, Mode, Order, Outcome, Settlement
 from fulfillment_local.stripe_world.traffic import Drop, Refuse, Slow
 from fulfillment_runtime.exits import SettingsError, UnavailableError
 from fulfillment_runtime.settings import Secret
@@ -80,6 +80,20 @@ async def test_all_finds_what_stripe_says_it_delivered(missed: Outage) -> None:
     assert await missed.recover(undelivered=False) == {"created": 1, "unchanged": 1}
 
 
+async def test_all_finds_a_refund_whose_thin_event_named_no_payment(missed: Outage) -> None:
+    """The webhook answered it 200 and could do nothing with it; the list has the snapshot, which names the payment."""
+    missed.clock.ago(48 * HOUR)
+    event = missed.lose()
+    refund = missed.stripe.world.come_after(event.session.id, AfterSale.REFUNDED)
+    missed.stripe.world.mark(refund.id, DeliveryState.SUCCEEDED)
+
+    assert await missed.recover() == {"created": 1}
+    assert await missed.recover(undelivered=False) == {"unchanged": 1, "updated": 1}
+    sale = (await missed.requests.get(name_of(event))).spec.sale
+    assert sale is not None
+    assert sale.kind is SaleKind.REFUNDED
+
+
 async def test_the_look_back_is_a_bound(missed: Outage) -> None:
     """Older events are not asked for."""
     for days in (20, 2):
@@ -128,6 +142,18 @@ async def test_a_run_that_was_stopped_is_gone_on_with(missed: Outage) -> None:
     assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 300 - made}
     assert min(missed.starts()) == datetime.fromisoformat(reached).timestamp()
     assert (await missed.lines.read()).keys() == {"last-success", "last-result"}
+
+
+async def test_what_was_lost_while_no_run_could_begin_is_found(missed: Outage) -> None:
+    """The whole cluster was away, or the CronJob suspended: a run begins no later than where the last success ended."""
+    missed.clock.ago(10 * 24 * HOUR)
+    missed.lose()
+    missed.clock.ago(5 * 24 * HOUR)
+    missed.lose()
+    await missed.lines.write({"last-success": time_line(int(time.time()) - 7 * 86400)})
+
+    assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 1}
+    assert await missed.recover(look_back=timedelta(hours=1)) == {}
 
 
 async def test_a_longer_look_back_begins_anew(missed: Outage) -> None:
@@ -192,6 +218,24 @@ async def test_events_of_connected_accounts(missed: Outage) -> None:
     assert set(await missed.orders()) == {name_of(event) for event in lost[:3]}
     accounts = [request.account for request in missed.stripe.traffic.at("/v1/events")]
     assert accounts == [None, "acct_1", "acct_2"]
+
+
+async def test_an_account_that_is_no_longer_connected_keeps_no_other_from_its_recovery(missed: Outage) -> None:
+    """Its list is refused: the others are seen to, then the run says what a person must mend, and is no success."""
+    missed.stripe.faults.set([Refuse(status=403, account="acct_1")])
+    missed.clock.ago(48 * HOUR)
+    lost = [missed.lose(Order(account=account)) for account in (None, "acct_2")]
+
+    with pytest.raises(SettingsError) as refused:
+        await missed.recover(filters=Filters(accounts=("acct_1", "acct_2")))
+    assert refused.value.message.startswith(
+        "Stripe does not allow this API key to read Events of acct_1: give the restricted key this read permission, "
+        "or take the account out of STRIPE_ACCOUNTS if it is connected no more (request req_"
+    )
+    assert await missed.orders() == [name_of(event) for event in lost]
+    lines = await missed.lines.read()
+    assert lines.keys() == {"last-result", "test.undelivered.acct_1"}
+    assert lines["last-result"] == '{"created":2,"updated":0,"unchanged":0,"ignored":0,"failed":0}'
 
 
 async def test_passing_faults_of_stripe_are_waited_for(missed: Outage) -> None:

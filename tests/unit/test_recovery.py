@@ -26,18 +26,25 @@ HOUR, DAY = 3600, 86400
 
 
 @pytest.mark.parametrize(
-    ("look_back", "stopped", "expected"),  # all ago; stopped and expected: since when, and up to when it is seen to
+    # all ago; stopped and expected: since when, and up to when it is seen to
+    ("look_back", "stopped", "success", "expected"),
     [
-        (timedelta(hours=72), None, (3 * DAY, 3 * DAY)),
-        (timedelta(hours=72), (4 * DAY, 1 * DAY), (4 * DAY, 1 * DAY)),  # it goes on there
-        (timedelta(hours=1), (9 * DAY, 5 * DAY), (9 * DAY, 5 * DAY)),  # though that is longer ago than the look-back
-        (timedelta(days=30), (4 * DAY, 1 * DAY), (30 * DAY, 30 * DAY)),  # more than the stopped run would have done
-        (timedelta(hours=1), (50 * DAY, 40 * DAY), (50 * DAY, 30 * DAY)),  # Stripe does not list what is older
+        (timedelta(hours=72), None, None, (3 * DAY, 3 * DAY)),
+        (timedelta(hours=72), None, HOUR, (3 * DAY, 3 * DAY)),
+        (timedelta(hours=72), (4 * DAY, 1 * DAY), None, (4 * DAY, 1 * DAY)),  # it goes on there
+        (timedelta(hours=1), (9 * DAY, 5 * DAY), 8 * DAY, (9 * DAY, 5 * DAY)),  # though that is before its look-back
+        (timedelta(hours=72), None, 9 * DAY, (9 * DAY, 9 * DAY)),  # since when no run could begin
+        (timedelta(days=30), (4 * DAY, 1 * DAY), HOUR, (30 * DAY, 30 * DAY)),  # more than the stopped one had to do
+        (timedelta(hours=1), (50 * DAY, 40 * DAY), 49 * DAY, (50 * DAY, 30 * DAY)),  # Stripe lists nothing older
+        (timedelta(hours=1), None, 50 * DAY, (30 * DAY, 30 * DAY)),
     ],
 )
-def test_where_a_run_begins(look_back: timedelta, stopped: tuple[int, int] | None, expected: tuple[int, int]) -> None:
-    """At its look-back, or where one was stopped: nothing between is left out."""
-    assert beginning(look_back, stopped and _ago(*stopped), now=NOW) == _ago(*expected)
+def test_where_a_run_begins(
+    look_back: timedelta, stopped: tuple[int, int] | None, success: int | None, expected: tuple[int, int]
+) -> None:
+    """At its look-back, or where one was stopped, or succeeded last: nothing between is left out."""
+    last_success = None if success is None else NOW - timedelta(seconds=success)
+    assert _ago(*expected) == beginning(look_back, stopped and _ago(*stopped), last_success, now=NOW)
 
 
 def _ago(start: int, reached: int) -> Progress:

@@ -471,6 +471,8 @@ def test_faults() -> None:
         fault = faults.meet(path)
         met.append(None if fault is None else type(fault))
     assert [Refuse, Drop, None, Refuse, None, Hang, Hang] == met
+    faults.set([Refuse(status=403, account="acct_1")])
+    assert [False, False, True] == [faults.meet("/v1/x", account) is not None for account in (None, "acct_2", "acct_1")]
     faults.set([Slow(seconds=1)])
     faults.set([])
     assert faults.meet("/v1/events") is None

@@ -149,7 +149,7 @@ class _Site:
 
     async def _goes_through(self, request: web.Request) -> bool:
         """Let the request meet its fault; tell whether it is to be answered at all."""
-        match self.faults.meet(request.path):
+        match self.faults.meet(request.path, request.headers.get("Stripe-Account")):
             case Refuse() as refusal:
                 headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
                 if refusal.should_retry is not None:

@@ -57,6 +57,8 @@ class Traffic(msgspec.Struct, kw_only=True):
 class _Fault(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
     path: str = ""
     """Only requests whose path holds this."""
+    account: str | None = None
+    """Only requests that are made for this connected account."""
     times: Annotated[int, Meta(ge=1)] | None = None
     """How many requests; None: until told otherwise."""
 
@@ -100,10 +102,10 @@ class Faults:
         """Replace all faults; none at all ends the trouble."""
         self._faults = list(faults)
 
-    def meet(self, path: str) -> Fault | None:
-        """Return the fault that a request for this path meets, and count it."""
+    def meet(self, path: str, account: str | None = None) -> Fault | None:
+        """Return the fault that a request for this path, and this connected account, meets, and count it."""
         for place, fault in enumerate(self._faults):
-            if fault.path in path:
+            if fault.path in path and fault.account in {None, account}:
                 if fault.times is not None:
                     left = fault.times - 1
                     self._faults[place : place + 1] = [msgspec.structs.replace(fault, times=left)] if left else []
