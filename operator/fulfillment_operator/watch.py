@@ -5,6 +5,7 @@ takes the process's signals for itself, so it must not share a loop with work th
 """
 
 import asyncio
+import contextvars
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -57,15 +58,19 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
     Yields:
         An event that is set when the watch has begun.
     """
-    loop = asyncio.get_running_loop()
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
     began, stop = threading.Event(), threading.Event()
+
+    def tell(what: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - as call_soon_threadsafe has it
+        # In a context of ours: kopf's holds the raw object, and an order's timer would hold that for weeks.
+        loop.call_soon_threadsafe(what, *arguments, context=context)
 
     def take(event: kopf.RawEvent) -> None:
         metrics.watch_event_at.set(clock().timestamp())
         metadata = event["object"]["metadata"]
         name = metadata["name"]
         if event["type"] == "DELETED":  # also when it becomes fulfilled: the selector no longer has it
-            loop.call_soon_threadsafe(controller.forget, name, metadata["uid"])
+            tell(controller.forget, name, metadata["uid"])
             return
         try:
             request = msgspec.convert(event["object"], FulfillmentRequest)
@@ -77,7 +82,7 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to tell
                 message=f"{error}: install the CustomResourceDefinition of this version",
             )
             return
-        loop.call_soon_threadsafe(controller.observe, request)
+        tell(controller.observe, request)
 
     async def operate() -> None:
         await kopf.operator(
