@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_operator.decide import LookAt, LookNow, Settled, when_to_look
+from fulfillment_operator.decide import LookAt, LookNow, Settled, is_urgent, when_to_look
 from fulfillment_operator.metrics import OperatorMetrics, Trouble
 from fulfillment_operator.reconcile import Looked, Pace, Reconciler
 from fulfillment_operator.workqueue import WorkQueue
@@ -114,16 +114,16 @@ class Controller:
         self._requests[name] = looked.request
         self._failures[name] = looked.failures
         if looked.again_after is not None:
-            self._queue.add_after(name, looked.again_after.total_seconds())
+            self._queue.add_after(name, looked.again_after.total_seconds(), urgent=is_urgent(looked.request))
 
     def _schedule(self, request: FulfillmentRequest) -> None:
         name = request.metadata.name
         now = self._clock()
         match when_to_look(request, now, self._pace.recheck):
             case LookNow():
-                self._queue.add(name)
+                self._queue.add(name, urgent=is_urgent(request))
             case LookAt(at):
-                self._queue.add_after(name, (at - now).total_seconds())
+                self._queue.add_after(name, (at - now).total_seconds(), urgent=is_urgent(request))
             case Settled():
                 self._queue.cancel(name)
 

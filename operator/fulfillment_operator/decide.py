@@ -113,6 +113,15 @@ def _when_nothing_is_asked(request: FulfillmentRequest, status: Status, now: dat
             return Settled()
 
 
+def is_urgent(request: FulfillmentRequest) -> bool:
+    """Tell whether an order waits for its first look, or has news: it goes before those that are looked at again.
+
+    So thousands that wait, and are due at a start or when Stripe is back, keep no new order waiting.
+    """
+    status = request.status
+    return status is None or status.observed_generation != request.metadata.generation or status.reason in _RETRIED
+
+
 def refuse_unseen(request: FulfillmentRequest, *, livemode: bool) -> Refuse | None:
     """Refuse what needs no word of Stripe's: a request that the webhook service cannot have made, or of the other mode.
 

@@ -5,11 +5,12 @@ from collections import deque
 
 
 class WorkQueue:
-    """Hands out names. One added while it is worked on is handed out again afterwards."""
+    """Hands out names, urgent ones first. One added while it is worked on is handed out again afterwards."""
 
     def __init__(self) -> None:
-        self._ready: deque[str] = deque()
-        self._due: set[str] = set()
+        self._urgent: deque[str] = deque()
+        self._others: deque[str] = deque()
+        self._due: dict[str, bool] = {}  # whether it is urgent
         self._working: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._free = asyncio.Semaphore(0)  # counts what `take` may return: names, and the end
@@ -17,21 +18,26 @@ class WorkQueue:
 
     def __len__(self) -> int:
         """Count the names that wait for a worker."""
-        return len(self._ready)
+        return len(self._urgent) + len(self._others)
 
-    def add(self, name: str) -> None:
+    def add(self, name: str, *, urgent: bool) -> None:
         """Hand out a name as soon as a worker is free; whatever it waited for is over."""
         self.cancel(name)
-        if name in self._due:
-            return
-        self._due.add(name)
-        if name not in self._working:
-            self._offer(name)
+        if name not in self._due:
+            self._due[name] = urgent
+            if name not in self._working:
+                self._offer(name)
+        elif urgent and not self._due[name]:
+            self._due[name] = True
+            if name not in self._working:
+                self._others.remove(name)
+                self._urgent.append(name)
 
-    def add_after(self, name: str, delay: float) -> None:
+    def add_after(self, name: str, delay: float, *, urgent: bool) -> None:
         """Hand out a name in `delay` seconds; a later call for the same name takes the place of this one."""
         self.cancel(name)
-        self._timers[name] = asyncio.get_running_loop().call_later(max(delay, 0), self.add, name)
+        loop = asyncio.get_running_loop()
+        self._timers[name] = loop.call_later(max(delay, 0), lambda: self.add(name, urgent=urgent))
 
     def cancel(self, name: str) -> None:
         """Drop what a name waits for."""
@@ -49,8 +55,8 @@ class WorkQueue:
         if self._closed:
             self._free.release()  # for the next one who waits
             return None
-        name = self._ready.popleft()
-        self._due.discard(name)
+        name = (self._urgent or self._others).popleft()
+        del self._due[name]
         self._working.add(name)
         return name
 
@@ -68,5 +74,5 @@ class WorkQueue:
         self._free.release()
 
     def _offer(self, name: str) -> None:
-        self._ready.append(name)
+        (self._urgent if self._due[name] else self._others).append(name)
         self._free.release()

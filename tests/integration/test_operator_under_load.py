@@ -1,0 +1,76 @@
+"""Many orders at once: new ones go first, Stripe is asked in its rate, and memory holds each order once."""
+
+import asyncio
+import gc
+from datetime import timedelta
+
+import pytest
+
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import Phase
+from fulfillment_local.stripe_world.model import Order, Outcome
+from fulfillment_local.stripe_world.traffic import Refuse
+from running_operator import WITHIN, AtWork, Shop, at_work
+
+pytestmark = pytest.mark.usefixtures("crd")
+
+RATE = 20  # requests to Stripe in a second, or at once
+
+
+async def hold(operator: AtWork, count: int, phase: Phase, reason: str) -> None:
+    """Wait until the operator holds so many requests."""
+    labels = {"phase": phase, "reason": reason, "acknowledged": "false"}
+    async with asyncio.timeout(WITHIN):
+        while await operator.metric("fulfillment_requests", **labels) != count:  # noqa: ASYNC110 - a metric is no event
+            await asyncio.sleep(0.05)
+
+
+async def test_a_new_order_goes_before_those_that_are_looked_at_again(shop: Shop) -> None:
+    """At a start, all that the backends have is due at once: at Stripe's rate that takes a while."""
+    for _ in range(5 * RATE):
+        await shop.sell(Order())
+    async with at_work(shop, backend="manual") as operator:
+        await hold(operator, 5 * RATE, Phase.FULFILLING, "HandedOver")
+    shop.stripe.traffic.clear()
+    async with at_work(shop, backend="manual", stripe_requests_per_second=float(RATE), workers=4) as operator:
+        await hold(operator, 5 * RATE, Phase.FULFILLING, "HandedOver")
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    session = (await shop.requests.get(name)).spec.session.id
+    asked = [request.path.rsplit("/", 1)[-1] for request in shop.stripe.traffic.requests]
+    assert asked.index(session) < 4 * RATE
+
+
+async def test_when_stripe_is_back_it_is_asked_in_its_rate(shop: Shop) -> None:
+    """Every order that came meanwhile is fulfilled, the rate of the settings kept."""
+    shop.stripe.faults.set([Refuse(status=429, retry_after="1")])
+    async with at_work(shop, stripe_requests_per_second=float(RATE)) as operator:
+        names = [await shop.sell(Order()) for _ in range(2 * RATE)]
+        await shop.becomes(names[-1], Phase.FULFILLING, "StripeUnavailable")
+        shop.stripe.faults.set([])
+        shop.stripe.traffic.clear()
+        for name in names:
+            await shop.becomes(name, Phase.FULFILLED)
+        assert await operator.metric("fulfillment_queue_depth") == 0
+    times = [request.received for request in shop.stripe.traffic.requests]
+    busiest = max(sum(start <= time < start + 1 for time in times) for start in times)
+    assert busiest <= 2 * RATE + 1  # a burst of the rate, and what comes while it leaks out
+
+
+async def test_an_order_that_waits_is_held_once(shop: Shop) -> None:
+    """The raw objects, four times as large, are let go: else they would stay until the orders are due, for hours."""
+    names = [await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID) for _ in range(RATE)]
+    async with at_work(shop) as operator:
+        await hold(operator, RATE, Phase.AWAITING_PAYMENT, "PaymentProcessing")
+    async with at_work(shop, recheck_interval=timedelta(days=1)) as operator:
+        await hold(operator, RATE, Phase.AWAITING_PAYMENT, "PaymentProcessing")
+        async with asyncio.timeout(WITHIN):
+            while raw_objects(names) > 1:  # noqa: ASYNC110 - kopf tells nobody when it lets go all but the last
+                await asyncio.sleep(0.05)
+
+
+def raw_objects(names: list[str]) -> int:
+    """Count the requests that are in this process's memory as the API server sent them."""
+    gc.collect()
+    found = (each for each in gc.get_objects() if type(each) is dict)
+    return sum("managedFields" in each and each["name"] in names for each in found)
