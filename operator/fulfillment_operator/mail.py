@@ -3,8 +3,10 @@
 No message of this module holds an address or the server's own words, which may quote one.
 """
 
+import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
@@ -23,6 +25,8 @@ from fulfillment_operator.settings import SmtpTls
 from fulfillment_operator.transition import MailOutcome
 from fulfillment_runtime.exits import SettingsError
 
+_NO_STARTTLS = "STARTTLS extension not supported"  # as aiosmtplib says it, in an error of no kind of its own
+_TO_TAKE_LEAVE = 1.0  # seconds
 _PERMANENT = HTTPStatus.INTERNAL_SERVER_ERROR  # SMTP, too, calls 5xx permanent (RFC 5321, section 4.2.1)
 
 
@@ -46,6 +50,7 @@ class SmtpServer:
     username: str | None
     password: str | None
     timeout: timedelta
+    """For one mail, connecting included."""
     trust: ssl.SSLContext
     """Which certificates are believed."""
 
@@ -80,10 +85,10 @@ class Composer:
         Raises:
             SettingsError: the sender is no address, or a template does not render.
         """
-        name, address = parseaddr(shop.sender)
-        if "@" not in address:
+        sender = _address(*parseaddr(shop.sender))
+        if sender is None or not sender.domain:
             raise SettingsError(f"FULFILLMENT_MAIL_FROM {shop.sender!r} is no mail address")
-        self._sender = Address(display_name=name, addr_spec=address)
+        self._sender = sender
         self._shop = shop
         ours = jinja2.PackageLoader("fulfillment_operator")
         self._templates = jinja2.Environment(
@@ -100,6 +105,8 @@ class Composer:
         except jinja2.TemplateError as error:
             where = f"{error.name}, line {error.lineno}: " if isinstance(error, jinja2.TemplateSyntaxError) else ""
             raise SettingsError(f"a mail template does not render: {where}{error.message}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"a mail template in {templates} cannot be read: {error}") from error
 
     def compose(
         self, occasion: Occasion, key: str, session: CheckoutSession, to: Address, now: datetime
@@ -168,25 +175,25 @@ class Mailer:
         customer = session.customer
         if customer is None or not customer.email:
             return MailOutcome(Reason.NO_EMAIL_ADDRESS, "Stripe has no e-mail address of the customer")
-        try:
-            to = Address(display_name=" ".join((customer.name or "").split()), addr_spec=customer.email)
-            message = self._composer.compose(occasion, key, session, to, self._clock())
-        except (ValueError, IndexError):
+        to = _address(customer.name or "", customer.email)
+        if to is None:
             return MailOutcome(Reason.NO_EMAIL_ADDRESS, "what Stripe has as the customer's e-mail address is none")
+        try:
+            message = self._composer.compose(occasion, key, session, to, self._clock())
         except jinja2.TemplateError as error:
             return MailOutcome(
                 Reason.MAIL_UNAVAILABLE, f"a mail template does not render for this order: {error.message}"
             )
         try:
             await self._send(message)
-        except aiosmtplib.SMTPAuthenticationError as error:
-            return MailOutcome(Reason.MAIL_UNAVAILABLE, _unavailable(error))
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _refusal(max(each.code for each in error.recipients), "the customer's address", afterwards)
         except aiosmtplib.SMTPDataError as error:
             return _refusal(error.code, "the mail", afterwards)
         except aiosmtplib.SMTPResponseException as error:
             return MailOutcome(Reason.MAIL_UNAVAILABLE, _unavailable(error))
+        except aiosmtplib.SMTPNotSupported:  # of what a mail needs, that is SMTPUTF8 alone
+            return MailOutcome(Reason.MAIL_REFUSED, "the mail server takes no address with letters beyond ASCII")
         except (aiosmtplib.SMTPException, OSError) as error:
             return MailOutcome(Reason.MAIL_UNAVAILABLE, f"{_unavailable(error)}{afterwards}")
         return MailOutcome(Reason.MAIL_SENT, _TOLD[occasion])
@@ -203,9 +210,10 @@ class Mailer:
         async with self._connection() as connection:
             await connection.send_message(message)
 
-    def _connection(self) -> aiosmtplib.SMTP:
-        server = self._server
-        return aiosmtplib.SMTP(
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        server, seconds = self._server, self._server.timeout.total_seconds()
+        connection = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
             use_tls=server.tls is SmtpTls.TLS,
@@ -213,8 +221,14 @@ class Mailer:
             username=server.username,
             password=server.password,
             tls_context=server.trust,
-            timeout=server.timeout.total_seconds(),
+            timeout=seconds,
         )
+        with closing(connection):
+            async with asyncio.timeout(seconds):  # the library's own is for each command alone
+                await connection.connect()
+                yield connection
+            with suppress(aiosmtplib.SMTPException):  # what was to be done is done, however the server takes leave
+                await connection.quit(timeout=_TO_TAKE_LEAVE)
 
 
 class NoMailer:
@@ -229,12 +243,27 @@ class NoMailer:
         return None
 
 
+def _address(name: str, address: str) -> Address | None:
+    """Make an address of what a person typed; None: it is none."""
+    try:
+        f"{name}{address}".encode()
+        return Address(display_name=" ".join(name.split()), addr_spec=address)
+    except Exception:  # noqa: BLE001 - the standard library's parser ends in errors of many kinds, some by mistake
+        return None
+
+
 def _unavailable(error: Exception) -> str:
     match error:
         case aiosmtplib.SMTPAuthenticationError(code=code):
             return f"the mail server refused the login with {code}: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD"
         case aiosmtplib.SMTPResponseException(code=code):
             return f"the mail server answered {code}"
+        case TimeoutError():
+            return "the mail server did not answer in time"
+        case ssl.SSLCertVerificationError() | Exception(__cause__=ssl.SSLCertVerificationError()):
+            return "the mail server's certificate is not trusted: it is expired, of another host, or self-signed"
+        case aiosmtplib.SMTPException(message=str(message)) if _NO_STARTTLS in message:
+            return "the mail server offers no STARTTLS: set FULFILLMENT_SMTP_TLS to what it does offer"
         case _:
             return f"the mail server cannot be reached ({type(error).__name__})"
 

@@ -42,6 +42,14 @@ async def test_a_mail_that_fails_holds_no_order_and_is_not_tried_again(shop: Sho
     assert len(shop.mailbox.mails) == 1
 
 
+async def test_whatever_the_customer_typed_as_an_address_the_order_is_fulfilled(shop: Shop) -> None:
+    """Its backend did its part: the order is not handed over again."""
+    async with at_work(shop, receipts=True) as operator:
+        request = await shop.becomes(await shop.sell(Order(email="jenny@example.com.")), Phase.FULFILLED)
+        assert await operator.metric("fulfillment_backend_attempts_total", backend="log", result="done") == 1
+    assert notified(request) == (ConditionStatus.FALSE, "NoEmailAddress")
+
+
 async def test_none_is_sent_unless_asked_for(shop: Shop) -> None:
     """Stripe can send its own."""
     async with at_work(shop):
