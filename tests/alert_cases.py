@@ -337,9 +337,10 @@ OTHERS = (
     Case("no event ever", {EVENTS: "0x3000"}, {DAY + 500: set()}),
     Case(
         "the first event ever ends the silence",
-        {EVENTS: f"0+1x30 30x{DAY + 60} 31x600"},
-        {DAY + 60: {"CheckoutEventsMissing"}, DAY + 110: set()},
+        {EVENTS: f"0+1x60 60x{DAY + 60} 61x600"},
+        {DAY + 90: {"CheckoutEventsMissing"}, DAY + 140: set()},
     ),
+    Case("a small shop has a day without sales", {EVENTS: f"0+1x40 40x{DAY + 500}"}, {DAY + 150: set()}),
     Case("mail is sent", {'fulfillment_mails_total{mail="receipt",reason="MailSent",pod="a"}': "0+1x100"}, {50: set()}),
     Case(
         "the webhook answers 200 and 400",

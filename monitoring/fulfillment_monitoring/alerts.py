@@ -139,11 +139,12 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutEventsMissing",
-        expression=f"{_increase('7d', 'namespace', _EVENTS)} > 20 unless {_increase('1d', 'namespace', _EVENTS)} > 0",
+        # A shop with fewer has a day without any now and then, by chance.
+        expression=f"{_increase('7d', 'namespace', _EVENTS)} > 50 unless {_increase('1d', 'namespace', _EVENTS)} > 0",
         hold="10m",
         severity=Severity.WARNING,
         summary="Stripe has sent no event for a day to {{ .Labels.namespace }}",
-        description="There were more than 20 in the last seven days, and none in the last one.",
+        description="There were more than 50 in the last seven days, and none in the last one.",
     ),
     Alert(
         name="CheckoutRecoveryOverdue",
