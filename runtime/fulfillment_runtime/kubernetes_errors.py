@@ -15,6 +15,8 @@ from kubernetes.aio.client.exceptions import ApiException
 from fulfillment_api import names
 
 _NO_RIGHT = 'is forbidden: User "'  # as the API server begins to say which right a user lacks
+_NOBODY = 'User "system:anonymous"'
+_QUOTA = "is forbidden: exceeded quota: "  # as its quota admission says it
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -28,6 +30,10 @@ class ApiUnavailableError(KubernetesError):
 
 class ApiDeniedError(KubernetesError):
     """The API server does not know this process (401), or does not allow the request (403): RBAC, or an admission."""
+
+
+class QuotaExceededError(ApiDeniedError):
+    """A ResourceQuota of the namespace is used up. All else about the object was found right: quotas come last."""
 
 
 class NotInstalledError(KubernetesError):
@@ -74,10 +80,8 @@ def _translate(error: ApiException, conflict: type[KubernetesError]) -> Kubernet
             return ApiDeniedError(
                 "the Kubernetes API does not know these credentials: renew the token or the kubeconfig"
             )
-        case HTTPStatus.FORBIDDEN if _NO_RIGHT not in message:  # a quota, an admission webhook, a namespace's end
-            return ApiDeniedError(f"the Kubernetes API forbids it: {message}")
         case HTTPStatus.FORBIDDEN:
-            return ApiDeniedError(f"RBAC forbids it: {message}; the chart has a Role that allows it")
+            return _forbidden(message)
         case HTTPStatus.NOT_FOUND if details is None or not details.name:
             return NotInstalledError(
                 f"the cluster has no {names.PLURAL}.{names.GROUP}: install the chart, or run "
@@ -93,6 +97,18 @@ def _translate(error: ApiException, conflict: type[KubernetesError]) -> Kubernet
             return ApiUnavailableError(f"the Kubernetes API answered {status}: {message}")
         case _:
             return RequestRefusedError(message)
+
+
+def _forbidden(message: str) -> ApiDeniedError:
+    if _QUOTA in message:
+        return QuotaExceededError(f"{message}; raise the quota, or make room")
+    if _NOBODY in message:
+        return ApiDeniedError(
+            "the Kubernetes API was given no credentials: mend the kubeconfig's user, or the program that it names"
+        )
+    if _NO_RIGHT in message:
+        return ApiDeniedError(f"RBAC forbids it: {message}; the chart has a Role that allows it")
+    return ApiDeniedError(f"the Kubernetes API forbids it: {message}")  # an admission webhook, a namespace's end
 
 
 def _reason_of(error: ApiException) -> tuple[str, "_StatusDetails | None"]:

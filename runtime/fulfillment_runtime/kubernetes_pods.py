@@ -26,10 +26,16 @@ def failed_container(pod: client.V1Pod) -> str | None:
     return pod.spec.containers[0].name if pod.spec else None
 
 
-def hindrance(pod: client.V1Pod) -> str:
+def hindrance(pod: client.V1Pod, *, late: bool) -> str:
     """Say in Kubernetes' words what keeps a pod from starting: that no node takes it, that its image cannot be pulled.
 
-    Empty when it has started, or is on its way.
+    Args:
+        pod: the pod.
+        late: whether its containers should have been created by now: one that is not waits for something, such as a
+            volume that is not there, of which only Events tell.
+
+    Returns:
+        Empty when it has started, or is on its way.
     """
     if pod.status is None or pod.status.phase != "Pending":
         return ""
@@ -39,7 +45,7 @@ def hindrance(pod: client.V1Pod) -> str:
     for each in _container_statuses(pod):
         if each.state and each.state.waiting and each.state.waiting.reason not in _ON_ITS_WAY:
             return _said(each.state.waiting.reason, each.state.waiting.message)
-    return ""
+    return "its pod is still on its way: kubectl describe pod says why" if late else ""
 
 
 def _container_statuses(pod: client.V1Pod) -> Iterator[client.V1ContainerStatus]:

@@ -9,13 +9,15 @@ import pytest
 from kubernetes.aio import client
 
 from builders import make_session
+from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.stripe_world.model import Order
 from fulfillment_operator.backends.interface import InProgress, Outcome, PaidOrder, TryAgain
 from fulfillment_operator.backends.job import JobBackend
 from fulfillment_operator.backends.job_manifest import parse_template
 from fulfillment_runtime.kubernetes_jobs import JobApi
-from order_jobs import TEMPLATE, open_shop_with_jobs
-from running_operator import Shop
+from order_jobs import JOB, TEMPLATE, open_shop_with_jobs
+from running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -100,6 +102,40 @@ async def test_a_pod_that_waits(shop: Shop, order: PaidOrder, waiting_for: str, 
     assert isinstance(late, expected)
     if isinstance(late, TryAgain):
         assert late.error == f"the Job {order.key} does not start: ImagePullBackOff"
+
+
+async def test_a_pod_that_is_on_its_way_for_long(shop: Shop, order: PaidOrder) -> None:
+    """As when it waits for a volume that the template names, and that is not there: the order tells where to look."""
+    await make_pod(shop, order.key, "ContainerCreating")
+    assert await look(shop, order, timedelta(minutes=11)) == TryAgain(
+        f"the Job {order.key} does not start: its pod is still on its way: kubectl describe pod says why",
+        timedelta(minutes=1),
+    )
+
+
+async def test_a_quota_that_is_used_up_is_waited_for(shop: Shop) -> None:
+    """It says nothing against the template: the operator starts, and the order waits with Kubernetes' words."""
+    await use_up(shop, "count/jobs.batch")
+    async with at_work(shop, backend_retry_max=timedelta(seconds=1), **JOB):
+        name = await shop.sell(Order())
+        waiting = await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
+        await client.CoreV1Api(shop.api).delete_namespaced_resource_quota("used-up", shop.namespace)
+        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    assert waiting.status is not None
+    assert waiting.status.message == (
+        f'jobs.batch "{name}" is forbidden: exceeded quota: used-up, requested: count/jobs.batch=1, '
+        "used: count/jobs.batch=0, limited: count/jobs.batch=0; raise the quota, or make room; it is tried again"
+    )
+
+
+async def use_up(shop: Shop, resource: str) -> None:
+    """Make a quota of nothing, with the status that its controller writes; the API server goes by it at once."""
+    core, none = client.CoreV1Api(shop.api), {resource: "0"}
+    meta = client.V1ObjectMeta(name="used-up")
+    quota = client.V1ResourceQuota(metadata=meta, spec=client.V1ResourceQuotaSpec(hard=none))
+    await core.create_namespaced_resource_quota(shop.namespace, quota)
+    status = {"status": client.V1ResourceQuotaStatus(hard=none, used=none)}
+    await core.patch_namespaced_resource_quota_status("used-up", shop.namespace, status)
 
 
 async def test_a_job_at_work_takes_its_time(shop: Shop, order: PaidOrder) -> None:

@@ -47,4 +47,20 @@ def scheduled(status: str, reason: str = "", message: str = "") -> list[client.V
 )
 def test_what_keeps_a_pod_from_starting(status: client.V1PodStatus | None, expected: str) -> None:
     """Kubernetes' own words; nothing when it started, or is on its way."""
-    assert hindrance(client.V1Pod(status=status)) == expected
+    assert hindrance(client.V1Pod(status=status), late=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (
+            client.V1PodStatus(phase="Pending", container_statuses=waits("ContainerCreating")),
+            "its pod is still on its way: kubectl describe pod says why",
+        ),
+        (client.V1PodStatus(phase="Pending", container_statuses=waits("ErrImagePull")), "ErrImagePull"),
+        (client.V1PodStatus(phase="Running", container_statuses=waits("CrashLoopBackOff")), ""),
+    ],
+)
+def test_a_pod_that_should_have_started(status: client.V1PodStatus, expected: str) -> None:
+    """As one whose volume is not there: only Events say so."""
+    assert hindrance(client.V1Pod(status=status), late=True) == expected

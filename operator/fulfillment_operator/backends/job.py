@@ -33,6 +33,7 @@ from fulfillment_runtime.kubernetes_errors import (
     ApiDeniedError,
     ApiUnavailableError,
     KubernetesError,
+    QuotaExceededError,
     RequestExistsError,
     RequestRefusedError,
 )
@@ -44,6 +45,8 @@ _TIMEOUT = 5.0  # seconds, of one request to the API server
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=1)  # between two looks at a Job
 _STARTS_WITHIN = timedelta(minutes=2)
 """A Job of which no pod is at work by then is looked at more closely."""
+_ON_ITS_WAY_WITHIN = timedelta(minutes=10)
+"""By then its volumes are mounted and its image is pulled, unless something is wrong."""
 _LAST_LINES = 20
 _MOST_WORDS = 1000  # characters of an error
 
@@ -161,7 +164,8 @@ class JobBackend:
             case None:
                 age = self._clock() - job.created_at
                 pause = min(max(age / 2, _SHORTEST), _LONGEST)
-                hindrance = await self._jobs.hindrance(job) if job.is_idle and age >= _STARTS_WITHIN else ""
+                late = age >= _ON_ITS_WAY_WITHIN
+                hindrance = await self._jobs.hindrance(job, late=late) if job.is_idle and age >= _STARTS_WITHIN else ""
                 if hindrance:
                     return TryAgain(f"the Job {job.name} does not start: {hindrance}"[:_MOST_WORDS], pause)
                 return InProgress(f"the Job {job.name} is to fulfill it", job.name, pause)
@@ -210,10 +214,10 @@ async def _tried(jobs: JobApi, text: str, setting: str, deadline: timedelta) -> 
         await jobs.try_out(job_manifest(template, TO_TRY_OUT, deadline))
     except ApiUnavailableError as error:
         raise UnavailableError(str(error)) from error
+    except (RequestExistsError, QuotaExceededError):  # there is nothing else to be said against it
+        return template
     except ApiDeniedError as error:
         raise AccessDeniedError(str(error)) from error
-    except RequestExistsError:
-        return template
     except KubernetesError as error:
         raise SettingsError(f"{setting}: the API server refuses the Job: {error}") from error
     return template

@@ -62,16 +62,34 @@ TO_TRY_OUT = Purpose("checkout-fulfillment-template", None, {}, {})
 """What a Job is made for when only the API server is to look at it."""
 
 
-class _PodSpec(Struct):
-    containers: list[dict[str, Any]]
+class _Container(Struct, rename="camel"):
+    env: list[Any] | None = None
+    volume_mounts: list[Any] | None = None
+
+
+class _PodSpec(Struct, rename="camel"):
+    containers: list[_Container]
+    init_containers: list[_Container] | None = None
+    volumes: list[Any] | None = None
+
+
+class _PodMetadata(Struct):
+    labels: dict[str, str] | None = None
 
 
 class _PodTemplate(Struct):
     spec: _PodSpec
+    metadata: _PodMetadata | None = None
 
 
 class _JobSpec(Struct):
     template: _PodTemplate
+
+
+class _WhatIsAddedTo(Struct):
+    """The places of a template to which something is added."""
+
+    spec: _JobSpec
 
 
 def parse_template(text: str, setting: str) -> JobTemplate:
@@ -85,8 +103,9 @@ def parse_template(text: str, setting: str) -> JobTemplate:
         ValueError: it is no template; the message names the place.
     """
     try:
-        template = msgspec.convert(yaml.safe_load(text), JobTemplate)
-        msgspec.convert(template.spec, _JobSpec)
+        found = yaml.safe_load(text)
+        template = msgspec.convert(found, JobTemplate)
+        msgspec.convert(found, _WhatIsAddedTo)
     except yaml.YAMLError as error:
         raise ValueError(f"{setting} is no YAML: {' '.join(str(error).split())}") from error
     except msgspec.ValidationError as error:
