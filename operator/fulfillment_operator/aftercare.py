@@ -105,10 +105,10 @@ class Aftercare:
                     _log.exception("aftercare.failed")
 
     async def _see_to(self, request: FulfillmentRequest) -> None:
-        reference, status = request.spec.session, request.status
+        status = request.status
         if status is None:
             return
-        session = await self.stripe.retrieve(reference.id, reference.account)
+        session = await self.stripe.session_of(request)
         kinds: tuple[SaleKind, ...] = ()
         problem: TryAgain | Refused | None = None
         if session is not None:

@@ -114,12 +114,26 @@ def _when_nothing_is_asked(request: FulfillmentRequest, status: Status, now: dat
 
 
 def is_urgent(request: FulfillmentRequest) -> bool:
-    """Tell whether an order waits for its first look, or has news: it goes before those that are looked at again.
+    """Tell whether an order has news, or a person asks something of it: it goes before those that are looked at again.
 
     So thousands that wait, and are due at a start or when Stripe is back, keep no new order waiting.
     """
     status = request.status
-    return status is None or status.observed_generation != request.metadata.generation or status.reason in _RETRIED
+    return (
+        status is None
+        or status.observed_generation != request.metadata.generation
+        or status.reason in _RETRIED
+        or instruction(request) is not None
+        or is_retry_asked(request)
+    )
+
+
+def awaits_stripe(request: FulfillmentRequest) -> bool:
+    """Tell whether Stripe's word is all that an order waits for: then it shows that Stripe cannot be asked."""
+    status = request.status
+    if status is None or status.reason in _RETRIED:
+        return True
+    return status.phase is Phase.AWAITING_PAYMENT and status.observed_generation != request.metadata.generation
 
 
 def refuse_unseen(request: FulfillmentRequest, *, livemode: bool) -> Refuse | None:

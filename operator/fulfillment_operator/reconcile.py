@@ -23,6 +23,7 @@ from fulfillment_operator.decide import (
     Refuse,
     Settled,
     Step,
+    awaits_stripe,
     decide,
     refuse_unseen,
     when_to_look,
@@ -155,7 +156,7 @@ class Reconciler:
 
     async def _retrieve(self, request: FulfillmentRequest) -> CheckoutSession | None:
         with self._metrics.stripe_seconds.time():
-            return await self._stripe.retrieve(request.spec.session.id, request.spec.session.account)
+            return await self._stripe.session_of(request)
 
     async def _take(self, step: Step, request: FulfillmentRequest) -> _Taken:
         match step:
@@ -254,11 +255,7 @@ class Reconciler:
         _log.warning(
             "reconcile.stripe_trouble", message=str(error), failures=failures, again_after=delay.total_seconds()
         )
-        nothing_known = request.status is None or request.status.reason in {
-            Reason.STRIPE_UNAVAILABLE,
-            Reason.STRIPE_MISCONFIGURED,
-        }
-        if nothing_known and (failures >= _FAILURES_BEFORE_SHOWN or reason is Reason.STRIPE_MISCONFIGURED):
+        if awaits_stripe(request) and (failures >= _FAILURES_BEFORE_SHOWN or reason is Reason.STRIPE_MISCONFIGURED):
             status = transition.stripe_trouble(request, reason, str(error), self._clock())
             looked = await self._write(request, status, failures)
             return replace(looked, again_after=delay, failures=failures)

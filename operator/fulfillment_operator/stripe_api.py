@@ -13,10 +13,16 @@ import msgspec
 import stripe
 
 from fulfillment_api.money import display_amount
+from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Amount
 from fulfillment_api.status import LineItem
 from fulfillment_operator.checkout import CheckoutSession, Customer, SessionPayment, SessionStatus, Shipping
-from fulfillment_runtime.stripe_connection import StripeUnavailableError, rate_limiter, translate_error
+from fulfillment_runtime.stripe_connection import (
+    StripeMisconfiguredError,
+    StripeUnavailableError,
+    rate_limiter,
+    translate_error,
+)
 
 LINE_ITEMS_PAGE = 100
 """The most that Stripe lists at once."""
@@ -35,6 +41,23 @@ class StripeApi:
         self._invoice_payments = client.v1.invoice_payments
         self._rate = rate_limiter(per_second)
         self._slots = asyncio.Semaphore(concurrency)
+
+    async def session_of(self, request: FulfillmentRequest) -> CheckoutSession | None:
+        """Retrieve the Session of a request, as `retrieve` does.
+
+        Stripe keeps every Session. Should it have had this one before, and know it no more, the key is of another
+        account: then no order is judged by it.
+
+        Raises:
+            StripeError: as `retrieve`.
+        """
+        reference = request.spec.session
+        session = await self.retrieve(reference.id, reference.account)
+        if session is None and request.status is not None and request.status.order is not None:
+            raise StripeMisconfiguredError(
+                "Stripe had this Session, and knows it no more: STRIPE_API_KEY must be of the account that sold it"
+            )
+        return session
 
     async def retrieve(self, session_id: str, account: str | None) -> CheckoutSession | None:
         """Retrieve a Session with all its line items, and its payment, of whose charge a refund and a dispute are told.

@@ -13,6 +13,8 @@ from after_sale_news import SOON, come_after, has, hint, seen_to, until
 from fulfillment_api.spec import PaymentStatus, SaleKind
 from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome
+from fulfillment_local.stripe_world.server import stripe_server
+from fulfillment_local.stripe_world.world import new_world
 from order_endpoint import order_endpoint
 from running_operator import WITHIN, AtWork, Shop, at_work
 
@@ -69,6 +71,23 @@ async def test_what_comes_before_the_fulfillment_stops_it(
         assert (await shop.requests.get(name)).status.phase is Phase.FAILED  # type: ignore[union-attr] # it has one
     assert endpoint.came == []
     assert await shop.events(name) == [("Warning", reason)]
+
+
+async def test_a_hint_outlasts_the_key_of_another_account(shop: Shop) -> None:
+    """Such a key knows no Session: that says nothing of what came after the sale."""
+    async with at_work(shop, **SOON):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLED)
+    await come_after(shop, name, SaleKind.REFUNDED)
+    async with (
+        stripe_server(new_world(seed=8)) as another,
+        at_work(shop, **SOON, stripe_api_base=another.url) as operator,
+        asyncio.timeout(WITHIN),
+    ):
+        while not await operator.metric("fulfillment_reconcile_errors_total", error="stripe-misconfigured"):  # noqa: ASYNC110 - a metric is no event
+            await asyncio.sleep(0.05)
+    async with at_work(shop, **SOON):
+        await until(shop, name, lambda each: has(each, ConditionType.REFUNDED), "refunded")
 
 
 async def test_a_partial_refund_stops_nothing(shop: Shop) -> None:

@@ -10,7 +10,9 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
+from fulfillment_local.stripe_world.server import stripe_server
 from fulfillment_local.stripe_world.traffic import Refuse
+from fulfillment_local.stripe_world.world import new_world
 from fulfillment_runtime.settings import Secret
 from running_operator import ADDRESS, Shop, at_work
 
@@ -213,6 +215,35 @@ async def test_a_wrong_api_key_is_shown_at_once(shop: Shop) -> None:
         assert request.status is not None
         assert "mend STRIPE_API_KEY" in request.status.message
     async with at_work(shop):
+        await shop.becomes(name, Phase.FULFILLED)
+
+
+async def test_the_key_of_another_account_fails_no_order_that_stripe_had(shop: Shop) -> None:
+    """Such a key knows none of the Sessions: what was seen before waits for the right one, and then goes on."""
+    name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+    async with at_work(shop):
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
+    shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
+    await shop.hint(name, PaymentStatus.PAID)
+    async with stripe_server(new_world(seed=8)) as another, at_work(shop, stripe_api_base=another.url):
+        request = await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
+        assert request.status is not None
+        assert "STRIPE_API_KEY must be of the account that sold it" in request.status.message
+    async with at_work(shop):
+        await shop.becomes(name, Phase.FULFILLED)
+
+
+async def test_news_that_stripe_cannot_confirm_show_why(shop: Shop) -> None:
+    """A delayed payment succeeds while Stripe is away: the order says so, and not that the payment is on its way."""
+    async with at_work(shop):
+        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
+        shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
+        shop.stripe.faults.set([Refuse(status=503)])
+        await shop.hint(name, PaymentStatus.PAID)
+        away = await shop.becomes(name, Phase.FULFILLING, "StripeUnavailable")
+        assert conditions(away)["Paid"] == "Unknown"
+        shop.stripe.faults.set([])
         await shop.becomes(name, Phase.FULFILLED)
 
 
