@@ -1,7 +1,10 @@
 """Which backend fulfills an order: the one that has it, else the one that its route names; and every call to one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+
+import structlog
 
 from fulfillment_api.spec import SaleKind
 from fulfillment_api.status import Fulfillment, Reason
@@ -17,8 +20,10 @@ from fulfillment_operator.backends.interface import (
     TryAgain,
 )
 from fulfillment_operator.decide import Refuse
-from fulfillment_operator.metrics import BackendResult, OperatorMetrics
+from fulfillment_operator.metrics import BackendResult, OperatorMetrics, Trouble
 from fulfillment_operator.routes import Routing, facts_of
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +60,7 @@ class Dispatch:
 
     async def fulfill(self, backend: Backend, order: PaidOrder) -> Outcome:
         """Hand an order to its backend, or ask how it goes."""
-        with self.metrics.backend_seconds.labels(backend.name).time():
-            outcome = await backend.fulfill(order)
-        self.metrics.backend_attempts.labels(backend.name, _result(outcome)).inc()
-        return outcome
+        return await self._asked(backend.name, partial(backend.fulfill, order))
 
     async def tell(self, backend: str, order: PaidOrder, kinds: Iterable[SaleKind]) -> TryAgain | Refused | None:
         """Tell the backend that has, or had, an order what came after the sale.
@@ -75,15 +77,27 @@ class Dispatch:
         refusal: Refused | None = None
         if isinstance(listener, HearsAfterSale):
             for kind in kinds:
-                with self.metrics.backend_seconds.labels(backend).time():
-                    outcome = await listener.after_sale(order, kind)
-                self.metrics.backend_attempts.labels(backend, _result(outcome)).inc()
+                outcome = await self._asked(backend, partial(listener.after_sale, order, kind))
                 match outcome:
                     case TryAgain():
                         return outcome
                     case Refused():
                         refusal = outcome
         return refusal
+
+    async def _asked(self, backend: str, ask: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Ask a backend. Should it fail in a way that it did not foresee, the order has a deadline all the same."""
+        try:
+            with self.metrics.backend_seconds.labels(backend).time():
+                outcome = _checked(await ask())
+        except Exception as error:  # noqa: BLE001 - a backend may be anybody's
+            _log.exception("backend.failed", backend=backend)
+            self.metrics.troubles.labels(Trouble.UNEXPECTED).inc()
+            outcome = TryAgain(
+                f"the backend {backend} failed with {type(error).__name__}: the operator's log says more"
+            )
+        self.metrics.backend_attempts.labels(backend, _result(outcome)).inc()
+        return outcome
 
     async def stop(self, key: str, uid: str) -> TryAgain | None:
         """Let every backend that can leave off an order: whichever had it may still be at work.
@@ -116,6 +130,13 @@ class _Missing:
             f"the backend {self.name} has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
             "FULFILLMENT_ROUTES, or ask for another try by another one"
         )
+
+
+def _checked(answer: object) -> Outcome:
+    """Make sure that a backend's answer is one, such as when it forgets to return any."""
+    if isinstance(answer, Outcome):
+        return answer
+    raise TypeError(f"a backend answers Done, InProgress, TryAgain or Refused, and not {type(answer).__name__}")
 
 
 def _result(outcome: Outcome) -> BackendResult:

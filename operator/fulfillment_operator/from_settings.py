@@ -61,9 +61,15 @@ async def backends_of(
         session = aiohttp.ClientSession(trust_env=True, cookie_jar=aiohttp.DummyCookieJar())
         http = await stack.enter_async_context(session)
         context = BackendContext(settings, environ, http, kubernetes, whole_seconds)
-        yield {
+        backends = {
             name: await stack.enter_async_context(loaded(name)(context)) for name in sorted(settings.routing.backends)
         }
+        for name, backend in backends.items():
+            if backend.name != name:  # status would name a backend that is not there
+                raise SettingsError(
+                    f"the backend {name} calls itself {backend.name}: its name is that of its entry point"
+                )
+        yield backends
 
 
 def loaded(name: str) -> MakeBackend:

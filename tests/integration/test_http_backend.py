@@ -1,7 +1,6 @@
 """The http backend against a real endpoint."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -110,7 +109,7 @@ async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_
         (200, {}, b'{"reference": 7}', Done()),
         (200, {}, b'{"more": ' + b"[" * 30_000, Done()),
         (409, {}, b'{"reference": "order-7"}', Done("order-7")),
-        (200, {}, json.dumps({"reference": "x" * 300}).encode(), Done("x" * 255)),
+        (200, {}, b'{"reference": ""}', Done()),
         (400, {}, b"", Refused("the endpoint refused the order with 400")),
         (404, {}, b"", Refused("the endpoint refused the order with 404")),
         (422, {}, b"jenny@example.com is banned", Refused("the endpoint refused the order with 422")),

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,33 @@ async def test_its_own_settings_are_checked_at_start(
     """As the product's are."""
     monkeypatch.delenv("FULFILLMENT_FOLDER")
     with pytest.raises(SettingsError, match="FULFILLMENT_FOLDER is not set: the folder that orders are written into"):
+        async with at_work(shop, backend="folder"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("mistake", "failure"), [("return None", "TypeError"), ("raise LookupError(order.session.customer)", "LookupError")]
+)
+async def test_one_that_fails_keeps_no_order_from_its_deadline(
+    shop: Shop, installed: Path, mistake: str, failure: str
+) -> None:
+    """Status says so, without what it raised, which may be personal; a person is needed at last."""
+    module = installed.parent / "site-packages" / "my_backend.py"
+    module.write_text(module.read_text().replace("        return Done(reference=file.name)", f"        {mistake}"))
+    async with at_work(shop, backend="folder", backend_deadline=timedelta(seconds=1)) as operator:
+        request = await shop.becomes(await shop.sell(Order()), Phase.FAILED, "FulfillmentFailed")
+        assert (await operator.metric("fulfillment_reconcile_errors_total", error="unexpected") or 0) > 0
+    assert request.status is not None
+    assert request.status.message.startswith(
+        f"the backend folder failed with {failure}: the operator's log says more; "
+    )
+
+
+async def test_one_that_calls_itself_otherwise_is_named(shop: Shop, installed: Path) -> None:
+    """By that name status would remember who has an order."""
+    module = installed.parent / "site-packages" / "my_backend.py"
+    module.write_text(module.read_text().replace('name = "folder"', 'name = "files"'))
+    with pytest.raises(SettingsError, match="the backend folder calls itself files: its name is that of its entry "):
         async with at_work(shop, backend="folder"):
             pass
 

@@ -38,7 +38,6 @@ EVENT_TYPE = f"{_EVENT_TYPES}paid"
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _ANSWER_BYTES = 64 * 1024
 _AWAITED = "the endpoint took the order, and is to call back when it is done"
-_MOST_WORDS = 1024  # of an error, in status
 
 
 class HttpBackend:
@@ -173,7 +172,7 @@ def _said_since(callback: Callback | None) -> Outcome:
             return Done(callback.reference)
         case CallbackResult.REFUSED:
             why = f": {callback.message}" if callback.message else ""
-            return Refused(f"the endpoint took the order, and then refused it{why}"[:_MOST_WORDS])
+            return Refused(f"the endpoint took the order, and then refused it{why}")
 
 
 def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Outcome:
@@ -192,10 +191,9 @@ def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Ou
 
 def _reference(body: bytes) -> str | None:
     try:
-        reference = msgspec.json.decode(body, type=_Answer).reference
+        return msgspec.json.decode(body, type=_Answer).reference or None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # an answer need not be JSON, nor name the order
         return None
-    return reference[:255] if reference else None
 
 
 def _retry_after(header: str | None, now: datetime) -> timedelta | None:

@@ -167,7 +167,7 @@ class JobBackend:
                 late = age >= _ON_ITS_WAY_WITHIN
                 hindrance = await self._jobs.hindrance(job, late=late) if job.is_idle and age >= _STARTS_WITHIN else ""
                 if hindrance:
-                    return TryAgain(f"the Job {job.name} does not start: {hindrance}"[:_MOST_WORDS], pause)
+                    return TryAgain(f"the Job {job.name} does not start: {hindrance}", pause)
                 return InProgress(f"the Job {job.name} is to fulfill it", job.name, pause)
             case JobEnd.COMPLETE:
                 return Done(job.name)
@@ -176,7 +176,7 @@ class JobBackend:
                 last = await self._last_lines(job)
                 left = _MOST_WORDS - len(what) - len(": …")
                 shown = last if len(last) <= left else f"…{last[-left:]}"
-                return Refused((f"{what}: {shown}" if shown else what)[:_MOST_WORDS])
+                return Refused(f"{what}: {shown}" if shown else what)
 
     async def _last_lines(self, job: Job) -> str:
         try:
@@ -235,8 +235,8 @@ def _not_ours(name: str) -> Refused:
 
 
 def _refusal(error: RequestRefusedError) -> Refused:
-    return Refused(f"the API server refuses the Job: {error}"[:_MOST_WORDS])
+    return Refused(f"the API server refuses the Job: {error}")
 
 
 def _trouble(error: KubernetesError) -> TryAgain:
-    return TryAgain(str(error)[:_MOST_WORDS])
+    return TryAgain(str(error))
