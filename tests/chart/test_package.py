@@ -47,6 +47,20 @@ def test_the_chart_is_of_the_products_version() -> None:
     assert METADATA["appVersion"] == METADATA["version"] == version("checkout-fulfillment")
 
 
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("Dockerfile", "ARG VERSION={}\n"),
+        ("local/chart/Chart.yaml", "appVersion: {}\n"),
+        ("local/chart/values.yaml", "image: checkout-fulfillment-world:{}\n"),
+        ("docs/backends.md", "FROM checkout-fulfillment:{}\n"),
+    ],
+)
+def test_so_is_what_else_names_it(file: str, says: str) -> None:
+    """The image's label, the stand-ins' image, and what a derived image is built from."""
+    assert says.format(version("checkout-fulfillment")) in (ROOT / file).read_text(encoding="utf-8")
+
+
 def test_the_definition_is_announced() -> None:
     """What Artifact Hub shows of the CustomResourceDefinition is what is installed."""
     crd = custom_resource_definition()
