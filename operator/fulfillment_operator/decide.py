@@ -106,7 +106,7 @@ def _when_nothing_is_asked(request: FulfillmentRequest, status: Status, now: dat
             due = status.fulfillment.next_attempt_at if status.fulfillment else None
             return LookAt(due) if due is not None and due > now else LookNow()
         case Phase.AWAITING_PAYMENT:
-            return LookAt(_next_recheck(request, now, recheck))
+            return LookAt(next_recheck(request, now, recheck))
         case Phase.FAILED:
             return LookNow() if _mail_is_due(status) else Settled()
         case Phase.FULFILLED:
@@ -217,11 +217,12 @@ def _mail_is_due(status: Status) -> bool:
     return found is not None and found.reason == Reason.MAIL_UNAVAILABLE
 
 
-def _next_recheck(request: FulfillmentRequest, now: datetime, recheck: timedelta) -> datetime:
-    """Place an order's looks at a fixed place in each interval, by its name.
+def next_recheck(request: FulfillmentRequest, now: datetime, recheck: timedelta) -> datetime:
+    """Tell when an order that waits is looked at next: at a fixed place in each interval, by its name.
 
-    So the looks are spread evenly, survive a restart, and need no write to remember.
+    So the looks are spread evenly, survive a restart, and need no write to remember. The place is a whole second, as
+    the operator's clock tells them: within a fraction it would come again and again.
     """
     place = int.from_bytes(hashlib.sha256(request.metadata.name.encode()).digest()[:4]) / 2**32
-    start = request.metadata.creation_timestamp + recheck * place
+    start = request.metadata.creation_timestamp + timedelta(seconds=int(recheck.total_seconds() * place))
     return start + recheck * max(0, 1 + (now - start) // recheck)

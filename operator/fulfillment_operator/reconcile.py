@@ -25,6 +25,7 @@ from fulfillment_operator.decide import (
     Step,
     awaits_stripe,
     decide,
+    next_recheck,
     refuse_unseen,
     when_to_look,
 )
@@ -236,7 +237,8 @@ class Reconciler:
         if not isinstance(outcome, InProgress) or status.fulfillment is None or status.phase is not Phase.FULFILLING:
             return _Taken(status)
         left = status.fulfillment.started_at + retries.deadline - now
-        return _Taken(status, min(outcome.check_after or left, self._pace.recheck, left))
+        recheck = next_recheck(request, now, self._pace.recheck) - now
+        return _Taken(status, min(outcome.check_after or left, recheck, left))
 
     async def _freed(self, request: FulfillmentRequest, backend: str, before: Fulfillment | None) -> TryAgain | None:
         """Let another backend leave off, which had the order before a person asked for a try that goes elsewhere."""

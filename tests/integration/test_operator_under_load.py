@@ -41,6 +41,22 @@ async def test_a_new_order_goes_before_those_that_are_looked_at_again(shop: Shop
     assert asked.index(session) < 4 * RATE
 
 
+async def test_orders_that_a_backend_has_are_looked_at_one_by_one(shop: Shop) -> None:
+    """Each has its own place in the interval, also after a start, when all were looked at at once."""
+    count = 2 * RATE
+    for _ in range(count):
+        await shop.sell(Order())
+    async with at_work(shop, backend="manual") as operator:
+        await hold(operator, count, Phase.FULFILLING, "HandedOver")
+    shop.stripe.traffic.clear()
+    async with at_work(shop, backend="manual", recheck_interval=timedelta(seconds=8)), asyncio.timeout(WITHIN):
+        while len(shop.stripe.traffic.requests) < 2 * count:  # noqa: ASYNC110 - a count is no event
+            await asyncio.sleep(0.05)
+    times = [request.received for request in shop.stripe.traffic.requests[count:]]
+    busiest = max(sum(start <= time < start + 0.5 for time in times) for start in times)
+    assert busiest < count / 2
+
+
 async def test_when_stripe_is_back_it_is_asked_in_its_rate(shop: Shop) -> None:
     """Every order that came meanwhile is fulfilled, the rate of the settings kept."""
     shop.stripe.faults.set([Refuse(status=429, retry_after="1")])

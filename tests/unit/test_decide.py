@@ -226,6 +226,13 @@ def test_an_unpaid_order_is_asked_of_stripe_again_within_the_interval(hours: flo
     look = when_to_look(make_request(status=status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)), now, RECHECK)
     assert isinstance(look, LookAt)
     assert timedelta(0) < look.at - now <= RECHECK
-    assert when_to_look(
-        make_request(status=status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)), look.at, RECHECK
-    ) == LookAt(look.at + RECHECK)
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_at_its_place_an_order_is_asked_of_stripe_once(number: int) -> None:
+    """The operator's clock tells whole seconds: throughout that second the next look is an interval later."""
+    waiting = status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)
+    request = make_request(session_id=f"cs_test_{number}", status=waiting)
+    look = when_to_look(request, CREATED, RECHECK)
+    assert isinstance(look, LookAt)
+    assert when_to_look(request, look.at.replace(microsecond=0), RECHECK) == LookAt(look.at + RECHECK)
