@@ -340,7 +340,12 @@ OTHERS = (
         {EVENTS: f"0+1x60 60x{DAY + 60} 61x600"},
         {DAY + 90: {"CheckoutEventsMissing"}, DAY + 140: set()},
     ),
-    Case("a small shop has a day without sales", {EVENTS: f"0+1x40 40x{DAY + 500}"}, {DAY + 150: set()}),
+    Case(
+        "a small shop has a day without sales, and then two more",
+        {name: f"{level}x{4 * DAY}" for name, level in ((LEADER, 1), (STANDBY, 0), (WEBHOOK, 0))}
+        | {EVENTS: f"0+1x40 40x{4 * DAY}"},
+        {DAY + 150: set(), 3 * DAY: set(), 3 * DAY + 70: {"CheckoutEventsMissing"}},
+    ),
     Case("mail is sent", {'fulfillment_mails_total{mail="receipt",reason="MailSent",pod="a"}': "0+1x100"}, {50: set()}),
     Case(
         "the webhook answers 200 and 400",

@@ -40,6 +40,11 @@ def _age_of_oldest(phase: str) -> str:
     return f"time() - min by (namespace) (min_over_time({oldest}[5m]))"
 
 
+def _silence(window: str, *, after: int) -> str:
+    """No event within a time in which a shop that had so many in a week has one, by chance too."""
+    return f"({_increase('7d', 'namespace', _EVENTS)} > {after} unless {_increase(window, 'namespace', _EVENTS)} > 0)"
+
+
 def _disputed() -> str:
     after = _in("fulfillment_after_sale_requests", 'kind="disputed"', 'acknowledged="false"')
     before = _in("fulfillment_requests", 'phase="failed"', 'reason="Disputed"', 'acknowledged="false"')
@@ -139,12 +144,12 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutEventsMissing",
-        # A shop with fewer has a day without any now and then, by chance.
-        expression=f"{_increase('7d', 'namespace', _EVENTS)} > 50 unless {_increase('1d', 'namespace', _EVENTS)} > 0",
+        expression=_silence("1d", after=50) + " or " + _silence("3d", after=10),
         hold="10m",
         severity=Severity.WARNING,
-        summary="Stripe has sent no event for a day to {{ .Labels.namespace }}",
-        description="There were more than 50 in the last seven days, and none in the last one.",
+        summary="Stripe sends no events to {{ .Labels.namespace }}",
+        description="There were more than 50 in the last seven days and none in the last one, or more than 10 and none "
+        "in the last three.",
     ),
     Alert(
         name="CheckoutRecoveryOverdue",
