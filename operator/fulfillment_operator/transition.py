@@ -82,13 +82,13 @@ def payment_failed(
     request: FulfillmentRequest, session: CheckoutSession, mail: MailOutcome | None, now: datetime
 ) -> Status:
     """The payment failed; `mail` is what came of telling the customer, None when that was settled before."""
-    message = f"the payment failed; {mail.message}" if mail else "the payment failed; the customer was told before"
+    told = mail or (request.status and request.status.condition(ConditionType.CUSTOMER_NOTIFIED))
     return _status(
         request,
         now,
         phase=Phase.FAILED,
         reason=Reason.PAYMENT_FAILED,
-        message=message,
+        message=f"the payment failed; {told.message}" if told else "the payment failed",
         session=session,
         paid=_DECLINED,
         mail=mail,

@@ -134,6 +134,7 @@ def test_a_customer_who_was_told_stays_told() -> None:
     first = payment_failed(make_request(), session, MailOutcome(Reason.MAIL_SENT, "the customer was asked"), NOW)
     second = payment_failed(make_request(status=first), session, None, NOW + timedelta(hours=1))
     assert second.condition(ConditionType.CUSTOMER_NOTIFIED) == first.condition(ConditionType.CUSTOMER_NOTIFIED)
+    assert (first.message, second.message) == ("the payment failed; the customer was asked",) * 2
 
 
 def test_a_refusal() -> None:
