@@ -35,7 +35,7 @@ _COLUMNS: list[dict[str, Any]] = [
     {
         "name": "Amount",
         "type": "string",
-        "jsonPath": ".spec.amount.display",
+        "jsonPath": "..amount.display",  # of spec, or of status: a thin event does not tell it
         "description": "What the order costs.",
     },
     {

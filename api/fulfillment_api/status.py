@@ -135,7 +135,7 @@ class LineItem(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     description: (
         Annotated[str, Meta(max_length=5000, description="The product's name, as the buyer saw it.")] | None
     ) = None
-    quantity: Annotated[int, Meta(ge=0)] | None = None
+    quantity: Annotated[int, Meta(ge=0, description="How many of it.")] | None = None
     price: Annotated[str, Meta(max_length=255, description="The Price, price_….")] | None = None
     product: Annotated[str, Meta(max_length=255, description="The Product, prod_….")] | None = None
     amount_total: (

@@ -1,6 +1,8 @@
 """The API server guards the contract: each illegal write is refused, with a message that a person understands."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_operator.backends.interface import Done
 from fulfillment_operator.transition import Retries, handed_over
 from fulfillment_runtime.kubernetes_api import KubernetesApi
+from kubectl import kubectl
 from running_operator import ADDRESS
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -194,6 +197,29 @@ async def test_what_is_fulfilled_stays_so(cluster: Cluster, other: Phase) -> Non
         await cluster.patch_status({"phase": other})
     assert "an order that is fulfilled stays so, whoever writes late" in message(caught)
     await cluster.patch_status({"message": "a dispute has come since"})
+
+
+async def test_kubectl_shows_what_an_order_costs(cluster: Cluster, control_plane: ControlPlane, namespace: str) -> None:
+    """As the event told it, or else as Stripe did when it was asked; whatever the shop's own metadata is called."""
+    told = changed("session", "metadata", to={"amount": "12", "display": "no"})
+    await cluster.create(told)
+    other = {**SPEC, "session": {**SPEC["session"], "id": "cs_test_thin"}}
+    thin = request_name("cs_test_thin")
+    await cluster.create({key: value for key, value in other.items() if key != "amount"}, thin)
+    request = await cluster.requests.get(thin)
+    assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: ""}
+    retries = Retries(delay=timedelta(0), deadline=timedelta(0))
+    await cluster.requests.write_status(
+        thin, handed_over(request, make_session(), Done("order-7"), "http", retries, CREATED)
+    )
+    assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: "10.99"}
+
+
+def column(control_plane: ControlPlane, namespace: str, title: str) -> dict[str, str]:
+    """Read a column of `kubectl get fr`, its first word, by the requests' names."""
+    head, *lines = kubectl(control_plane, "get", "fr", f"--namespace={namespace}").splitlines()
+    place = head.index(title)
+    return {line.split()[0]: line[place:].split(" ")[0] for line in lines}
 
 
 async def test_requests_are_selected_by_phase_and_payment(cluster: Cluster) -> None:
