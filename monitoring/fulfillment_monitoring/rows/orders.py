@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fulfillment_monitoring.panels import Graph, Panel, Query, Unit
 from fulfillment_monitoring.queries import count, of_namespace, per_minute, quantiles
 
+_OLDEST = of_namespace("fulfillment_oldest_request_timestamp_seconds", 'phase!="failed"')
+
 ORDERS: Sequence[Panel] = (
     Graph(
         title="Orders that are not fulfilled",
@@ -33,13 +35,8 @@ ORDERS: Sequence[Panel] = (
     ),
     Graph(
         title="Age of the oldest order",
-        description="Of the orders in a phase, how long ago the oldest was created.",
-        queries=[
-            Query(
-                f"time() - min by (phase) ({of_namespace('fulfillment_oldest_request_timestamp_seconds')})",
-                "{{phase}}",
-            )
-        ],
+        description="Of the orders that wait in a phase, how long ago the oldest was created.",
+        queries=[Query(f"time() - min by (phase) ({_OLDEST})", "{{phase}}")],
         unit=Unit.SECONDS,
         width=8,
         runbook="CheckoutPaymentOverdue",
