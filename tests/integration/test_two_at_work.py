@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from kubernetes.aio import client
 
 from fulfillment_api.names import request_name
-from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Callback, CallbackResult, Sale, SaleKind
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.stripe_world.model import AfterSale, Order
+from fulfillment_runtime.kubernetes_api import News
 from fulfillment_runtime.kubernetes_errors import RequestChangedError
 from order_endpoint import order_endpoint
 from running_operator import WITHIN, Shop, at_work, open_shop
@@ -41,7 +43,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wish:
-    """What a person, or the endpoint's callback, says meanwhile."""
+    """What a person does, or the endpoint or Stripe says, meanwhile."""
 
     word: str
     after: float
@@ -50,7 +52,10 @@ class Wish:
 SLOWLY = st.sampled_from([0.0, 0.02, 0.1])
 ANSWERS = st.lists(st.builds(Answer, st.sampled_from([200, 202, 422, 503]), SLOWLY), max_size=4)
 WISHES = st.lists(
-    st.builds(Wish, st.sampled_from(["retry", "paused", "resume", "complete", "fail", "callback"]), SLOWLY), max_size=4
+    st.builds(
+        Wish, st.sampled_from(["retry", "paused", "resume", "complete", "fail", "callback", "refund", "delete"]), SLOWLY
+    ),
+    max_size=4,
 )
 
 
@@ -60,13 +65,11 @@ class Endpoint:
 
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
-    arrived: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         key = request.headers["webhook-id"]
         assert request.headers["Idempotency-Key"] == f'"{key}"'
-        self.arrived[key].set()
-        left = self.answers[key]
+        left = self.answers.get(key, [])  # what comes after the sale has a key of its own
         answer = left.pop(0) if left else Answer(200, 0)
         await asyncio.sleep(answer.after)
         status = 409 if key in self.done else answer.status
@@ -82,20 +85,20 @@ class Overlap:
     shop: Shop
     endpoint: Endpoint
     history: dict[str, list[Phase]] = field(default_factory=lambda: defaultdict(list))
-    """The phases of each order, as the API server had them."""
+    """The phases of each request by its uid, as the API server had them."""
 
     async def take_notes(self) -> None:
         """Note every phase of every order."""
         async with self.shop.watching(None) as changes:
             async for request in changes:
                 if request.status is not None:
-                    self.history[request.metadata.name].append(request.status.phase)
+                    self.history[request.metadata.uid].append(request.status.phase)
 
     def gone_back(self) -> list[str]:
-        """Name the orders that were fulfilled, and then were not."""
+        """Name the requests that were fulfilled, and then were not."""
         return [
-            name
-            for name, phases in self.history.items()
+            uid
+            for uid, phases in self.history.items()
             if Phase.FULFILLED in phases and {*phases[phases.index(Phase.FULFILLED) :]} != {Phase.FULFILLED}
         ]
 
@@ -105,40 +108,54 @@ class Overlap:
         async with asyncio.timeout(WITHIN), self.shop.watching(name) as changes:
             async for request in changes:
                 match request.status:
-                    case Status(phase=Phase.FULFILLED) | Status(reason=Reason.FAILED_BY_HAND) as status:
-                        return status.phase
+                    case Status(phase=Phase.FULFILLED) | Status(reason=Reason.FAILED_BY_HAND | Reason.REFUNDED) as end:
+                        return end.phase
                     case Status(phase=Phase.FAILED):
                         await self.shop.annotate(name, retry=f"again {next(tries)}")
                     case Status(reason=Reason.HANDED_OVER):
                         await self.call_back(name)
         raise AssertionError(f"the watch of {name} ended")
 
-    async def wish(self, name: str, wish: Wish, number: int) -> None:
+    async def wish(self, session_id: str, wish: Wish, number: int) -> None:
+        name = request_name(session_id)
         await asyncio.sleep(wish.after)
         match wish.word:
             case "resume":
                 await self.shop.annotate(name, paused=None)
             case "callback":
                 await self.call_back(name)
+            case "refund":
+                self.shop.stripe.world.come_after(session_id, AfterSale.REFUNDED)
+                await self.tell(name, lambda _: Sale(kind=SaleKind.REFUNDED, observed_at=datetime.now(UTC)))
+            case "delete":
+                await self.shop.requests.delete(name)
+                await self.shop.make(session_id)
             case word:
                 await self.shop.annotate(name, **{word: f"wish {number}"})
 
     async def call_back(self, name: str) -> None:
-        """Say that the order is done, as the webhook service writes it: of one that was handed over."""
-        while True:
-            request = await self.shop.requests.get(name)
+        """Say that the order is done, if it was handed over."""
+
+        def done(request: FulfillmentRequest) -> Callback | None:
             fulfillment = request.status.fulfillment if request.status else None
             if fulfillment is None or fulfillment.accepted_at is None:
-                return
+                return None
             self.endpoint.done.add(name)
-            try:
-                await self.shop.requests.update(
-                    request,
-                    Callback(result=CallbackResult.DONE, observed_at=max(datetime.now(UTC), fulfillment.accepted_at)),
-                )
-            except RequestChangedError:
-                continue
-            return
+            observed = max(datetime.now(UTC), fulfillment.accepted_at)
+            return Callback(result=CallbackResult.DONE, observed_at=observed)
+
+        await self.tell(name, done)
+
+    async def tell(self, name: str, news: Callable[[FulfillmentRequest], News | None]) -> None:
+        """Write news onto the order as it is, as the webhook service does."""
+        while True:
+            request = await self.shop.requests.get(name)
+            said = news(request)
+            if said is None:
+                return
+            with suppress(RequestChangedError):
+                await self.shop.requests.update(request, said)
+                return
 
 
 @pytest.fixture
@@ -172,12 +189,12 @@ async def test_fulfilled_is_the_end(overlap: Overlap, answers: list[Answer], wis
     endpoint.answers[name] = [*answers]
     await shop.make(session.id)
     for number, wish in enumerate(wishes):
-        await overlap.wish(name, wish, number)
+        await overlap.wish(session.id, wish, number)
     await shop.annotate(name, paused=None)
     end = await overlap.end_of(name)
     words = {wish.word for wish in wishes}
     if end is Phase.FULFILLED:
         assert name in endpoint.done or "complete" in words
     else:
-        assert "fail" in words
+        assert words & {"fail", "refund"}
     assert overlap.gone_back() == []
