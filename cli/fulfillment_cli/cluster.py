@@ -14,6 +14,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect, namespace_at_hand
+from fulfillment_runtime.kubernetes_errors import RequestGoneError, RequestRefusedError
 from fulfillment_runtime.kubernetes_listing import pages
 
 PATIENCE = 30.0
@@ -60,6 +61,29 @@ class Cluster:
                 if each.request is not None:
                     yield each.request, each.content
 
+    async def find(self, said: str, account: str | None) -> FulfillmentRequest:
+        """Read the request that a person means.
+
+        Args:
+            said: what `named` takes.
+            account: likewise.
+
+        Raises:
+            RequestGoneError: there is none.
+            RequestRefusedError: it names nothing.
+            KubernetesError: as `KubernetesApi`'s methods do.
+        """
+        name = named(said, account)
+        if not name:
+            raise RequestRefusedError(f"{said!r} names no order")
+        try:
+            return await self.requests.get(name)
+        except RequestGoneError as error:
+            if not is_session_id(said):
+                raise
+            whose = "" if account else "; if a connected account sold it, say which by --account"
+            raise RequestGoneError(f"no order of {said} is in the namespace {self.namespace}{whose}") from error
+
 
 @asynccontextmanager
 async def cluster_at_hand(where: Where) -> AsyncIterator[Cluster]:
@@ -80,7 +104,12 @@ def named(name: str, account: str | None) -> str:
         name: it, also with the resource before a slash, as `kubectl get -o name` prints it; or a Checkout Session's id.
         account: the connected account of the Session; None for the account of the API key.
     """
-    return request_name(name, account) if name.startswith("cs_") else name.rpartition("/")[2]
+    return request_name(name, account) if is_session_id(name) else name.rpartition("/")[2]
+
+
+def is_session_id(name: str) -> bool:
+    """Tell whether a person named an order by its Checkout Session."""
+    return name.startswith("cs_")
 
 
 async def of_each(

@@ -32,7 +32,9 @@ _OF_ONE = (RequestGoneError, RequestUnreadableError, RequestChangedError, Reques
 class _Chosen:
     """Which requests a person means."""
 
-    names: Sequence[str]
+    names: Sequence[str] = ()
+    """As `Cluster.find` takes them."""
+    account: str | None = None
     every: bool = False
     """All that it can be asked of."""
     reason: str | None = None
@@ -97,7 +99,9 @@ def _each_or_all(function: Callable[..., None]) -> Callable[..., None]:
 @click.command()
 @_each_or_all
 def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
-    """Try a failed order again, or look now at one that waits.
+    """Try a failed order again, or one that waits.
+
+    An order that waits is looked at now.
 
     The backend gets the same idempotency key, and its deadline begins anew. The word of `fail`, and an acknowledgement
     of the failure before, are taken away.
@@ -116,7 +120,11 @@ def resume(**options: Any) -> None:  # noqa: ANN401 - click's options
 @_each_or_all
 @click.option("--note", default=None, callback=_word(LONGEST_WORD), help="What was done about it.")
 def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Say that a failure is dealt with: its alert stops, and the record stays."""
+    """Say that a failure is dealt with.
+
+    Its alert stops, and the record stays. It may also be a dispute about an order that was fulfilled; --all takes
+    those that failed.
+    """
     _run(Wish(Verb.ACKNOWLEDGE, note), **options)
 
 
@@ -125,7 +133,10 @@ def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's op
 @click.option("--reason", default=None, callback=_word(LONGEST_WORD), help="Why.")
 @click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def pause(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Hold an order: nothing is handed over, nobody is mailed."""
+    """Hold an order.
+
+    Nothing is handed over, nobody is mailed.
+    """
     _run(Wish(Verb.PAUSE, reason), **options)
 
 
@@ -148,7 +159,10 @@ def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's 
 @click.option("--reason", required=True, callback=_word(LONGEST_WORD), help="Why.")
 @click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def fail(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
-    """Say that an order is not to be fulfilled, whatever Stripe says. Money is not given back: refund it at Stripe."""
+    """Say that an order is not to be fulfilled.
+
+    Whatever Stripe says of it. Money is not given back: refund it at Stripe.
+    """
     _run(Wish(Verb.FAIL, reason), **options)
 
 
@@ -167,7 +181,8 @@ def _run(  # noqa: PLR0913 - click's options
         raise click.UsageError("Name the requests, or give --all.")
     if reason is not None and not every:
         raise click.UsageError("--reason goes with --all.")
-    chosen = _Chosen([named(each, account) for each in dict.fromkeys(name)], every, reason)
+    said = {named(each, account): each for each in name}  # each order once, however often, and however, it is named
+    chosen = _Chosen([*said.values()], account, every, reason)
     if not run(_carry_out(where, wish, chosen, _Manner(yes, wait))):
         click.get_current_context().exit(1)
 
@@ -193,17 +208,17 @@ async def _carry_out(where: Where, wish: Wish, chosen: _Chosen, manner: _Manner)
 
 
 async def _named(cluster: Cluster, verb: Verb, chosen: _Chosen) -> list[FulfillmentRequest]:
-    found = await of_each(chosen.names, cluster.requests.get, *_OF_ONE)
+    found = await of_each(chosen.names, lambda said: cluster.find(said, chosen.account), *_OF_ONE)
     able = []
-    for name, each in zip(chosen.names, found, strict=True):
+    for said, each in zip(chosen.names, found, strict=True):
         if isinstance(each, FulfillmentRequest):
             why = refusal(verb, each)
             if why is None:
                 able.append(each)
             else:
-                _complain(name, RefusedError(f"{name} {why}"))
+                _complain(said, RefusedError(f"{each.metadata.name} {why}"))
         else:
-            _complain(name, each)
+            _complain(said, each)
     return able
 
 
@@ -271,4 +286,5 @@ def _tell(asked: Asked, outcome: FulfillmentRequest | Exception | None) -> None:
 
 
 def _complain(name: str, error: Exception) -> None:
-    click.echo(f"{name}: {error}" if name not in str(error) else str(error), err=True)
+    text = str(error)
+    click.echo(text if isinstance(error, RefusedError) or name in text else f"{name}: {text}", err=True)

@@ -2,6 +2,7 @@
 
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -12,13 +13,21 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_cli.candidates import reasons, request_names
-from fulfillment_cli.cluster import PATIENCE, Cluster, Where, cluster_at_hand, named
+from fulfillment_cli.cluster import PATIENCE, Cluster, Where, cluster_at_hand, of_each
 from fulfillment_cli.dashboard import dashboard_url
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.tables import request_page, requests_table
 from fulfillment_cli.timeline import Entry, timeline
-from fulfillment_runtime.kubernetes_errors import ApiDeniedError
-from fulfillment_runtime.kubernetes_events import PostedEvent, events_about
+from fulfillment_runtime.kubernetes_errors import (
+    ApiDeniedError,
+    RequestGoneError,
+    RequestRefusedError,
+    RequestUnreadableError,
+)
+from fulfillment_runtime.kubernetes_events import events_about
+
+_OF_ONE = (RequestGoneError, RequestRefusedError, RequestUnreadableError)
+"""What goes wrong with one request, and hides none of the others."""
 
 _account = click.option("--account", help="The connected account (acct_…) of a Session that is named by its id.")
 
@@ -81,11 +90,21 @@ def _without_managed_fields(content: Raw) -> dict[str, Any]:
     return request
 
 
-class _Page(msgspec.Struct, frozen=True):
+class _Shown(msgspec.Struct, frozen=True):
     """What is shown of one order, as JSON."""
 
     request: FulfillmentRequest
     timeline: list[Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One order."""
+
+    request: FulfillmentRequest
+    timeline: list[Entry]
+    untold: str | None
+    """Why its Events are not among it."""
 
 
 @click.command()
@@ -96,37 +115,43 @@ class _Page(msgspec.Struct, frozen=True):
 )
 @click.argument("name", nargs=-1, required=True, shell_complete=request_names)
 def show(where: Where, account: str | None, output: str, name: tuple[str, ...]) -> None:
-    """Show an order, and what happened to it: payment, conditions, Events, attempts, and what a person asked for.
+    """Show an order, and what happened to it.
 
-    NAME is the request's name, or the id of its Checkout Session.
+    That is payment, conditions, Events, attempts, and what a person asked for. NAME is the order's name, or the id of
+    its Checkout Session.
     """
-    pages = run(_show(where, [named(each, account) for each in name]))
+    found = run(_show(where, name, account))
+    pages = [each for each in found if isinstance(each, _Page)]
     if output == "json":
         for page in pages:
-            _print_json(page)
-    else:
+            _print_json(_Shown(page.request, page.timeline))
+    elif pages:
         click.echo("\n\n".join(request_page(page.request, page.timeline, now()) for page in pages))
+    for untold in dict.fromkeys(page.untold for page in pages if page.untold):
+        click.echo(f"without Events: {untold}", err=True)
+    lost = [each for each in found if isinstance(each, Exception)]
+    for error in lost:
+        click.echo(f"Error: {error}", err=True)
+    if lost:
+        click.get_current_context().exit(1)
 
 
 def _print_json(content: msgspec.Struct) -> None:
     click.echo(msgspec.json.format(msgspec.json.encode(content), indent=2))
 
 
-async def _show(where: Where, wanted: Sequence[str]) -> list[_Page]:
+async def _show(where: Where, names: Sequence[str], account: str | None) -> list[_Page | Exception]:
     async with cluster_at_hand(where) as cluster:
-        pages = []
-        for name in wanted:
-            request = await cluster.requests.get(name)
-            pages.append(_Page(request, timeline(request, await _events(cluster, request))))
-        return pages
+        return await of_each(names, lambda said: _page(cluster, said, account), *_OF_ONE)
 
 
-async def _events(cluster: Cluster, request: FulfillmentRequest) -> list[PostedEvent]:
+async def _page(cluster: Cluster, said: str, account: str | None) -> _Page:
+    request = await cluster.find(said, account)
     try:
-        return await events_about(cluster.api, request, patience=PATIENCE)
+        events = await events_about(cluster.api, request, patience=PATIENCE)
     except ApiDeniedError as error:
-        click.echo(f"without Events: {error}", err=True)
-        return []
+        return _Page(request, timeline(request, []), str(error))
+    return _Page(request, timeline(request, events), None)
 
 
 @click.command("open")
@@ -139,7 +164,7 @@ def open_command(where: Where, account: str | None, name: str, *, only_print: bo
 
     async def find() -> FulfillmentRequest:
         async with cluster_at_hand(where) as cluster:
-            return await cluster.requests.get(named(name, account))
+            return await cluster.find(name, account)
 
     url = dashboard_url(run(find()))
     click.echo(url)

@@ -15,7 +15,10 @@ NAME = "kubectl fulfillment"
 @click.version_option(package_name="checkout-fulfillment")
 @where_options
 def group(**_where: Any) -> None:  # noqa: ANN401 - click's options, which each command reads
-    """Look at orders that were paid with Stripe Checkout, and lend them a hand."""
+    """Look at orders that were paid with Stripe Checkout, and lend them a hand.
+
+    NAME is an order's name as `list` shows it, or the id of its Checkout Session, cs_….
+    """
 
 
 for _command in (

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import ConditionStatus, ConditionType, Obeyed, Phase, Reason
+from fulfillment_api.status import ConditionStatus, ConditionType, Obeyed, Phase, Reason, Status
 
 LONGEST_WORD = 500
 """Characters of what a person says: status keeps 1024, and so all of it, with who said it."""
@@ -83,6 +83,8 @@ def refusal(verb: Verb, request: FulfillmentRequest) -> str | None:
         return None if seen else "was not looked at yet: is the operator running?"
     state = f"is {status.phase} ({status.reason})"
     match verb:
+        case Verb.ACKNOWLEDGE if _is_disputed(status):
+            return None
         case _ if status.phase is Phase.FULFILLED:
             return f"{state}: nothing changes it any more"
         case Verb.RETRY if paused:
@@ -92,6 +94,12 @@ def refusal(verb: Verb, request: FulfillmentRequest) -> str | None:
         case Verb.ACKNOWLEDGE if status.phase is not Phase.FAILED:
             return f"{state}: it did not fail"
     return None
+
+
+def _is_disputed(status: Status) -> bool:
+    """Tell whether the buyer disputed the payment of a fulfilled order: that waits for somebody, as a failure does."""
+    found = status.condition(ConditionType.DISPUTED)
+    return status.phase is Phase.FULFILLED and found is not None and found.status is ConditionStatus.TRUE
 
 
 def doubt(verb: Verb, request: FulfillmentRequest) -> str | None:
@@ -124,7 +132,8 @@ def annotations(wish: Wish, request: FulfillmentRequest, asker: Asker) -> dict[s
         case Verb.FAIL:  # with the time, since the operator follows each value once
             return {names.FAIL: f"{wish.word or _NOT_SAID} ({asker})"}
         case Verb.ACKNOWLEDGE:
-            reason = request.status.reason if request.status else ""
+            status = request.status
+            reason = Reason.DISPUTED if status and _is_disputed(status) else status.reason if status else ""
             return {names.ACKNOWLEDGED: f"{reason}: {wish.word} ({asker})" if wish.word else f"{reason}: {asker}"}
         case _:
             assert_never(wish.verb)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
+from importlib.metadata import entry_points
 
 import aiohttp
 import stripe
@@ -18,7 +19,7 @@ from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.check_config import Finding, Verdict, check_cluster, check_kubeconfig, findings
 from fulfillment_runtime.exits import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes_connection import connect
-from fulfillment_runtime.settings import load_settings, mistakes_in
+from fulfillment_runtime.settings import GROUP, load_settings, mistakes_in
 from fulfillment_runtime.stripe_connection import StripeError, stripe_client
 
 _NEED_NO_CLUSTER = {"http", "log", "manual"}
@@ -81,12 +82,17 @@ async def _mail(settings: OperatorSettings, *, online: bool) -> AsyncIterator[Fi
 
 
 async def _backends_offline(settings: OperatorSettings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
-    """Load every backend that an order may go to, and make those that need nothing but their settings."""
+    """Load every backend that an order may go to, and make those that need nothing but their settings.
+
+    One of a derived image has settings of its own, by an entry point of its name.
+    """
     names, mistakes = sorted(settings.routing.backends), []
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         nowhere = await stack.enter_async_context(client.ApiClient(client.Configuration()))
         for name in names:
+            for entry in entry_points(group=GROUP, name=name):
+                mistakes += mistakes_in(entry.load(), environ)
             try:
                 make = loaded(name)
                 if name in _NEED_NO_CLUSTER:

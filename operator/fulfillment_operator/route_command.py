@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct, field
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_operator.routes import Choice, OrderFacts
+from fulfillment_operator.routes import Choice, OrderFacts, Routing
 from fulfillment_operator.settings import RoutingSettings
 from fulfillment_runtime.exits import SettingsError
 from fulfillment_runtime.kubernetes_api import KubernetesApi
@@ -41,7 +41,11 @@ def command(name: str | None, file: Path | None) -> None:
         raise SettingsError(str(error)) from error
     match name, file:
         case str(), None:
-            facts = asyncio.run(_facts_in_cluster(settings, name))
+            request = asyncio.run(_read(settings, name))
+            unknown = what_is_unknown(request, routing)
+            if unknown is not None:
+                raise click.ClickException(f"{unknown}: give its Session, as Stripe has it, by --session")
+            facts = facts_of_request(request)
         case None, Path():
             facts = facts_of_json(file.read_bytes())
         case _:
@@ -95,10 +99,20 @@ def facts_of_request(request: FulfillmentRequest) -> OrderFacts:
     )
 
 
-async def _facts_in_cluster(settings: RoutingSettings, name: str) -> OrderFacts:
+def what_is_unknown(request: FulfillmentRequest, routing: Routing) -> str | None:
+    """Tell why the cluster does not know by what the operator will choose, which asks Stripe; None: it does."""
+    if request.spec.session.mode is None:
+        return "a thin event made this request, which tells nothing of the order"
+    seen = request.status is not None and request.status.order is not None
+    if not seen and any(route.when.price for route in routing.routes):
+        return "the operator has not looked at this order yet, so its prices are not known"
+    return None
+
+
+async def _read(settings: RoutingSettings, name: str) -> FulfillmentRequest:
     try:
         async with connect(settings.kubeconfig, connections=1) as api:
-            return facts_of_request(await KubernetesApi(api, settings.namespace, timeout=_TIMEOUT).get(name))
+            return await KubernetesApi(api, settings.namespace, timeout=_TIMEOUT).get(name)
     except KubernetesError as error:
         raise click.ClickException(str(error)) from error
 

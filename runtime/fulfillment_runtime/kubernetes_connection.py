@@ -6,11 +6,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes.aio import client, config
 
 from fulfillment_runtime.exits import SettingsError
 from fulfillment_runtime.proxies import proxy_of
 
+_UNREADABLE = (config.ConfigException, OSError, yaml.YAMLError, AttributeError, KeyError, TypeError)
+"""What the library ends in when a kubeconfig is wrong, or is a file of another kind."""
 _OF_KUBECTL = Path.home() / ".kube" / "config"
 _OF_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -36,8 +39,8 @@ async def connect(
         else:
             files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
             await config.load_kube_config(files, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call] # likewise
-    except (config.ConfigException, OSError) as error:
-        raise SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {error}") from error
+    except _UNREADABLE as error:
+        raise _unreadable(error) from error
     configuration.connection_pool_maxsize = connections
     # Else aiohttp looks for a proxy and a .netrc anew for each request, in a thread: half of a request's CPU time.
     configuration.client_session_kwargs = {"trust_env": False}
@@ -86,9 +89,14 @@ def _contexts(kubeconfig: str | None) -> tuple[list[dict[str, Any]], dict[str, A
     files = _existing(kubeconfig or str(_OF_KUBECTL), named=kubeconfig is not None)
     try:
         contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call] # the library's
-    except (config.ConfigException, OSError) as error:
-        raise SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {error}") from error
+    except _UNREADABLE as error:
+        raise _unreadable(error) from error
     return contexts, current
+
+
+def _unreadable(error: Exception) -> SettingsError:
+    what = str(error) if isinstance(error, config.ConfigException | OSError) else "it is none"
+    return SettingsError(f"no Kubernetes API to talk to: the kubeconfig is wrong: {what}")
 
 
 def _is_of_a_pod(kubeconfig: str | None, context: str | None) -> bool:

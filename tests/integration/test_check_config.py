@@ -135,6 +135,7 @@ WRONG = [
         "STRIPE_LIVEMODE is true, and STRIPE_API_KEY is a key of test mode: no event that it lists would count",
     ),
     ({"KUBECONFIG": "/nowhere"}, "KUBECONFIG names '/nowhere', which is not there: set it to a kubeconfig file"),
+    ({"KUBECONFIG": __file__}, "no Kubernetes API to talk to: the kubeconfig is wrong: it is none"),
 ]
 
 

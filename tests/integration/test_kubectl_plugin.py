@@ -188,6 +188,21 @@ async def test_show_tells_the_whole_story(shop: Shop, alice: Plugin) -> None:
     assert {"at", "what", "detail"} == set(found["timeline"][0])
 
 
+async def test_one_that_is_not_there_hides_none_of_the_others(shop: Shop, alice: Plugin) -> None:
+    """What is there is shown, and the exit code says that it was not all; a Session is named as the person named it."""
+    (name,) = await failed(shop)
+    said = await alice("show", "cs_test_none", name, "")
+    assert said.code == 1
+    assert said.output.startswith(f"Name:         {name}\n")
+    assert said.errors == (
+        f"Error: no order of cs_test_none is in the namespace {shop.namespace}; if a connected account sold it, say "
+        "which by --account\nError: '' names no order\n"
+    )
+    asked = await alice("acknowledge", name, f"fr/{name}", "cs_test_none", "--account=acct_1")
+    assert (asked.code, asked.output.count("acknowledged")) == (1, 1)
+    assert asked.errors == f"no order of cs_test_none is in the namespace {shop.namespace}\n"
+
+
 async def test_list_prints_names_for_other_commands(shop: Shop, alice: Plugin) -> None:
     """Which take them as they are; and an empty namespace is said to be one."""
     sold = await failed(shop, 2)

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from fulfillment_api.status import Phase
+from fulfillment_local.stripe_world.api import TEST_KEY
 from fulfillment_local.stripe_world.model import Order
 from fulfillment_operator.backends.installed import installed_backends
+from fulfillment_operator.checks import operator_checks
 from fulfillment_operator.settings import checked_routing
+from fulfillment_runtime.check_config import Verdict
 from fulfillment_runtime.exits import SettingsError
 from running_operator import Shop, at_work
 
@@ -100,6 +103,17 @@ async def test_one_that_calls_itself_otherwise_is_named(shop: Shop, installed: P
     with pytest.raises(SettingsError, match="the backend folder calls itself files: its name is that of its entry "):
         async with at_work(shop, backend="folder"):
             pass
+
+
+async def test_its_own_settings_are_checked_without_a_cluster(
+    installed: Path,  # noqa: ARG001 - it must be there
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By `fulfillment check-config`, as the product's are."""
+    monkeypatch.delenv("FULFILLMENT_FOLDER")
+    environ = {"STRIPE_API_KEY": TEST_KEY, "FULFILLMENT_BACKEND": "folder"}
+    found = [each.message async for each in operator_checks(environ, online=False) if each.verdict is Verdict.WRONG]
+    assert found == ["FULFILLMENT_FOLDER is not set: the folder that orders are written into"]
 
 
 async def test_one_that_cannot_be_loaded_is_named(shop: Shop, installed: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from fulfillment_api.names import request_name
 from fulfillment_api.spec import Mode, Payment, PaymentStatus, Session, Spec
+from fulfillment_api.status import Order, Phase, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_runtime.kubernetes_api import KubernetesApi
@@ -88,15 +89,49 @@ async def test_a_request_in_the_cluster(control_plane: ControlPlane, namespace: 
     """By its name; one that is not there is one line."""
     name = request_name("cs_test_1")
     session = Session(id="cs_test_1", livemode=False, mode=Mode.PAYMENT, metadata={"channel": "gift"})
+    seen = Status(
+        phase=Phase.FULFILLING,
+        reason="Paused",
+        message="m",
+        observed_generation=1,
+        conditions=[],
+        order=Order(line_items=[]),
+    )
     async with control_plane.connect() as api:
         requests = KubernetesApi(api, namespace, timeout=10)
         await requests.create(name, Spec(session=session, payment=Payment(status=PaymentStatus.PAID)))
+        await requests.write_status(name, seen)
     cluster = {"KUBECONFIG": str(control_plane.kubeconfigs[User.ADMIN]), "FULFILLMENT_NAMESPACE": namespace}
     code, output, _ = await run(name, **cluster)
     assert (code, output.splitlines()[-1]) == (0, "manual: route 2 (gifts) takes it")
     code, output, errors = await run(request_name("cs_test_2"), **cluster)
     assert (code, output) == (1, "")
     assert "not found" in errors
+
+
+@pytest.mark.usefixtures("crd")
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        (None, "a thin event made this request, which tells nothing of the order"),
+        (Mode.PAYMENT, "the operator has not looked at this order yet, so its prices are not known"),
+    ],
+)
+async def test_what_the_cluster_does_not_know_is_not_guessed(
+    control_plane: ControlPlane, namespace: str, mode: Mode | None, expected: str
+) -> None:
+    """The operator asks Stripe, and may choose otherwise: so the command says what it lacks."""
+    name = request_name("cs_test_1")
+    session = Session(id="cs_test_1", livemode=False, mode=mode)
+    async with control_plane.connect() as api:
+        requests = KubernetesApi(api, namespace, timeout=10)
+        await requests.create(name, Spec(session=session, payment=Payment(status=PaymentStatus.PAID)))
+    cluster = {"KUBECONFIG": str(control_plane.kubeconfigs[User.ADMIN]), "FULFILLMENT_NAMESPACE": namespace}
+    assert await run(name, **cluster) == (
+        1,
+        "",
+        f"Error: {expected}: give its Session, as Stripe has it, by --session\n",
+    )
 
 
 @pytest.mark.parametrize(

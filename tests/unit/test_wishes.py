@@ -23,6 +23,17 @@ def status(phase: Phase, reason: Reason, obeyed: Obeyed | None = None) -> Status
     return Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[], obeyed=obeyed)
 
 
+def disputed(phase: Phase, reason: Reason) -> Status:
+    condition = Condition(
+        type=ConditionType.DISPUTED,
+        status=ConditionStatus.TRUE,
+        reason="Disputed",
+        message="",
+        last_transition_time=NOW,
+    )
+    return replace(status(phase, reason), conditions=[condition])
+
+
 FAILED = status(Phase.FAILED, Reason.FULFILLMENT_FAILED)
 FULFILLED = status(Phase.FULFILLED, Reason.FULFILLED)
 WAITING = status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)
@@ -61,6 +72,8 @@ CASES = [
     Case(Verb.FAIL, WAITING, None),
     Case(Verb.FAIL, FAILED, None),
     Case(Verb.ACKNOWLEDGE, FAILED, None),
+    Case(Verb.ACKNOWLEDGE, disputed(Phase.FULFILLED, Reason.FULFILLED), None),
+    Case(Verb.RETRY, disputed(Phase.FULFILLED, Reason.FULFILLED), DONE),
     Case(Verb.ACKNOWLEDGE, TRYING, "is fulfilling (BackendUnavailable): it did not fail"),
     Case(Verb.ACKNOWLEDGE, None, "was not looked at yet: is the operator running?"),
 ]
@@ -92,11 +105,15 @@ def test_annotations_say_what_and_who_and_when(wish: Wish, expected: dict[str, s
     assert annotations(wish, make_request(status=FAILED), ALICE) == expected
 
 
-def test_an_acknowledgement_is_heard() -> None:
-    """It is of the failure that the request is in."""
-    request = make_request(status=FAILED)
-    (value,) = annotations(Wish(Verb.ACKNOWLEDGE, "told: twice"), request, ALICE).values()
-    assert make_request(status=FAILED, annotations=Annotations(acknowledged=value or "")).is_acknowledged
+@pytest.mark.parametrize(
+    "status",
+    [FAILED, disputed(Phase.FAILED, Reason.FULFILLMENT_FAILED), disputed(Phase.FULFILLED, Reason.FULFILLED)],
+    ids=lambda status: status.reason,
+)
+def test_an_acknowledgement_is_heard(status: Status) -> None:
+    """It is of the failure that the request is in, or of the dispute about an order that was fulfilled."""
+    (value,) = annotations(Wish(Verb.ACKNOWLEDGE, "told: twice"), make_request(status=status), ALICE).values()
+    assert make_request(status=status, annotations=Annotations(acknowledged=value or "")).is_acknowledged
 
 
 def test_nobody_is_named_when_the_cluster_does_not_tell() -> None:
