@@ -82,12 +82,16 @@ class Controller:
         while (name := await self._queue.take()) is not None:
             try:
                 request = self._requests.get(name)
-                if request is not None:
+                if request is not None and not self._is_settled(request):
                     session = request.spec.session.id
                     with structlog.contextvars.bound_contextvars(request=name, session=session):
                         await self._look(request)
             finally:
                 self._queue.finish(name)
+
+    def _is_settled(self, request: FulfillmentRequest) -> bool:
+        """Tell whether nothing is left to do: since it was due, it may have been held, or be about to be deleted."""
+        return when_to_look(request, self._clock(), self._pace.recheck) == Settled()
 
     async def _look(self, request: FulfillmentRequest) -> None:
         name = request.metadata.name

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from builders import CREATED, make_request
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import Annotations, FulfillmentRequest
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.backoff import Backoff
 from fulfillment_operator.controller import Controller
 from fulfillment_operator.metrics import OperatorMetrics
@@ -18,6 +19,21 @@ from fulfillment_operator.reconcile import Looked, Pace, Reconciler
 
 NONE = Backoff(timedelta(0), timedelta(0), lambda: 0.0)
 PACE = Pace(recheck=timedelta(hours=6), backend=NONE, backend_deadline=timedelta(0), trouble=NONE)
+MAIL_IS_DUE = Status(
+    phase=Phase.FAILED,
+    reason=Reason.PAYMENT_FAILED,
+    message="m",
+    observed_generation=1,
+    conditions=[
+        Condition(
+            type=ConditionType.CUSTOMER_NOTIFIED,
+            status=ConditionStatus.FALSE,
+            reason=Reason.MAIL_UNAVAILABLE,
+            message="m",
+            last_transition_time=CREATED,
+        )
+    ],
+)
 
 
 @dataclass
@@ -104,6 +120,32 @@ async def test_news_that_come_during_a_look_are_looked_at_afterwards(looks: Look
         looks.go.set()
         await looks.wait_for(request.metadata.name, 2)
     assert looks.versions == ["10", "12"]
+
+
+@pytest.mark.parametrize("change", ["paused", "deleted"])
+async def test_what_is_settled_while_it_waits_for_a_worker_is_let_be(looks: Looks, change: str) -> None:
+    """A failed order would lose its reason to the pause, one that is being deleted would be fulfilled."""
+    looks.go.clear()
+    other = make_request(session_id="cs_test_other")
+    due = version(make_request(status=MAIL_IS_DUE), 10)
+    settled = version(
+        make_request(status=MAIL_IS_DUE, annotations=Annotations(paused="wait"))
+        if change == "paused"
+        else make_request(status=MAIL_IS_DUE, deleted=True),
+        11,
+    )
+    control, _ = controller(looks)
+    async with control.working(1, timedelta(seconds=5)):
+        control.observe(other)
+        await asyncio.sleep(0)  # the worker takes it
+        control.observe(due)
+        control.observe(settled)
+        looks.go.set()
+        await looks.wait_for(other.metadata.name, 1)
+        async with asyncio.timeout(5):
+            while control.queue_depth():  # noqa: ASYNC110 - nobody tells what is let be
+                await asyncio.sleep(0)
+    assert looks.seen == {other.metadata.name: 1}
 
 
 async def test_what_is_gone_is_forgotten(looks: Looks) -> None:
