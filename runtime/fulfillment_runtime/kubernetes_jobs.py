@@ -174,16 +174,11 @@ class JobApi:
                 raise ApiException(status=answer.status, reason=answer.reason, body=body)
         return body.strip()
 
-    async def hindrance(self, job: Job, *, late: bool) -> str:
-        """Say what keeps a Job from starting, mostly in Kubernetes' words; empty when its pods tell of nothing.
-
-        Args:
-            job: the Job.
-            late: whether its containers should have been created by now.
-        """
+    async def hindrance(self, job: Job, now: datetime) -> str:
+        """Say what keeps a Job from starting, mostly in Kubernetes' words; empty when its pods tell of nothing."""
         with translated_errors():
             pod = newest(await self._pods(job.name))
-        return hindrance(pod, late=late) if pod else "no pod of it could be made: kubectl describe job says why"
+        return hindrance(pod, now) if pod else "no pod of it could be made: kubectl describe job says why"
 
     async def _pods(self, job: str) -> list[client.V1Pod]:
         found = await self._core.list_namespaced_pod(

@@ -1,11 +1,14 @@
 """What the pods of a Job tell: which is the newest, what failed in it, and what keeps it from starting. Pure."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from kubernetes.aio import client
 
 _ON_ITS_WAY = {"ContainerCreating", "PodInitializing"}
 """Reasons of a container that waits, as each does before it starts."""
+_ON_ITS_WAY_WITHIN = timedelta(minutes=10)
+"""By then its volumes are mounted and its image is pulled, unless something is wrong."""
 
 
 def newest(pods: Iterable[client.V1Pod]) -> client.V1Pod | None:
@@ -26,16 +29,11 @@ def failed_container(pod: client.V1Pod) -> str | None:
     return pod.spec.containers[0].name if pod.spec else None
 
 
-def hindrance(pod: client.V1Pod, *, late: bool) -> str:
+def hindrance(pod: client.V1Pod, now: datetime) -> str:
     """Say in Kubernetes' words what keeps a pod from starting: that no node takes it, that its image cannot be pulled.
 
-    Args:
-        pod: the pod.
-        late: whether its containers should have been created by now: one that is not waits for something, such as a
-            volume that is not there, of which only Events tell.
-
-    Returns:
-        Empty when it has started, or is on its way.
+    Empty when it has started, or is on its way. What is on its way for long waits for something of which only Events
+    tell, such as a volume that is not there.
     """
     if pod.status is None or pod.status.phase != "Pending":
         return ""
@@ -45,6 +43,8 @@ def hindrance(pod: client.V1Pod, *, late: bool) -> str:
     for each in _container_statuses(pod):
         if each.state and each.state.waiting and each.state.waiting.reason not in _ON_ITS_WAY:
             return _said(each.state.waiting.reason, each.state.waiting.message)
+    made = pod.metadata.creation_timestamp if pod.metadata else None
+    late = made is not None and now - made >= _ON_ITS_WAY_WITHIN
     return "its pod is still on its way: kubectl describe pod says why" if late else ""
 
 

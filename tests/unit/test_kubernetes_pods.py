@@ -1,9 +1,15 @@
 """What a pod's status tells of its start."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from kubernetes.aio import client
 
 from fulfillment_runtime.kubernetes_pods import hindrance
+
+NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
+MADE = client.V1ObjectMeta(name="ship-1", creation_timestamp=NOW)
+SOON, LATE = NOW + timedelta(minutes=9), NOW + timedelta(minutes=10)
 
 
 def waits(reason: str, message: str | None = None) -> list[client.V1ContainerStatus]:
@@ -47,7 +53,7 @@ def scheduled(status: str, reason: str = "", message: str = "") -> list[client.V
 )
 def test_what_keeps_a_pod_from_starting(status: client.V1PodStatus | None, expected: str) -> None:
     """Kubernetes' own words; nothing when it started, or is on its way."""
-    assert hindrance(client.V1Pod(status=status), late=False) == expected
+    assert hindrance(client.V1Pod(metadata=MADE, status=status), SOON) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,4 +69,4 @@ def test_what_keeps_a_pod_from_starting(status: client.V1PodStatus | None, expec
 )
 def test_a_pod_that_should_have_started(status: client.V1PodStatus, expected: str) -> None:
     """As one whose volume is not there: only Events say so."""
-    assert hindrance(client.V1Pod(status=status), late=True) == expected
+    assert hindrance(client.V1Pod(metadata=MADE, status=status), LATE) == expected

@@ -45,8 +45,6 @@ _TIMEOUT = 5.0  # seconds, of one request to the API server
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=1)  # between two looks at a Job
 _STARTS_WITHIN = timedelta(minutes=2)
 """A Job of which no pod is at work by then is looked at more closely."""
-_ON_ITS_WAY_WITHIN = timedelta(minutes=10)
-"""By then its volumes are mounted and its image is pulled, unless something is wrong."""
 _LAST_LINES = 20
 _MOST_WORDS = 1000  # characters of an error
 
@@ -162,10 +160,10 @@ class JobBackend:
     async def _outcome(self, job: Job) -> Outcome:
         match job.end:
             case None:
-                age = self._clock() - job.created_at
+                now = self._clock()
+                age = now - job.created_at
                 pause = min(max(age / 2, _SHORTEST), _LONGEST)
-                late = age >= _ON_ITS_WAY_WITHIN
-                hindrance = await self._jobs.hindrance(job, late=late) if job.is_idle and age >= _STARTS_WITHIN else ""
+                hindrance = await self._jobs.hindrance(job, now) if job.is_idle and age >= _STARTS_WITHIN else ""
                 if hindrance:
                     return TryAgain(f"the Job {job.name} does not start: {hindrance}", pause)
                 return InProgress(f"the Job {job.name} is to fulfill it", job.name, pause)
