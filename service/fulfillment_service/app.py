@@ -1,5 +1,7 @@
 """The public HTTP port: `POST /webhook`, `POST /callback/{request}` where it is asked for, and nothing else."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +17,11 @@ from fulfillment_service.webhook import Answer, Webhook
 
 _CLOSE = {"Connection": "close"}
 
+_LARGE = 64 * 1024
+"""Bytes: hardly an event of Stripe's is larger."""
+_LARGE_AT_ONCE = 8
+"""How many larger bodies are held at once, and no more: anybody can send them, and they are not verified yet."""
+
 
 def create_app(webhook: Webhook, callbacks: Callbacks, *, max_body_bytes: int) -> Litestar:
     """Build the ASGI application.
@@ -24,17 +31,18 @@ def create_app(webhook: Webhook, callbacks: Callbacks, *, max_body_bytes: int) -
         callbacks: what answers the http backend's endpoint.
         max_body_bytes: a body that is larger is refused as soon as that is known.
     """
+    large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     @post("/webhook", status_code=HTTPStatus.OK)
     async def receive(request: Request[Any, Any, Any]) -> Response[dict[str, str]]:
-        return _response(await webhook.answer(partial(_body, request), request.headers.get("stripe-signature")))
+        return _response(await webhook.answer(partial(_body, request, large), request.headers.get("stripe-signature")))
 
     @post("/callback/{name:str}", status_code=HTTPStatus.OK)
     async def call_back(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[dict[str, str]]:
         if callbacks.secret is None:
             raise NotFoundException
         headers = {key.lower(): value for key, value in request.headers.items()}
-        return _response(await callbacks.answer(partial(_body, request), name, headers, callbacks.secret))
+        return _response(await callbacks.answer(partial(_body, request, large), name, headers, callbacks.secret))
 
     return Litestar(
         [receive, call_back],
@@ -47,9 +55,15 @@ def create_app(webhook: Webhook, callbacks: Callbacks, *, max_body_bytes: int) -
     )
 
 
-async def _body(request: Request[Any, Any, Any]) -> bytes:
+async def _body(request: Request[Any, Any, Any], large: asyncio.Semaphore) -> bytes:
+    body = bytearray()
     try:
-        return await request.body()
+        async with AsyncExitStack() as place:
+            async for chunk in request.stream():
+                if len(body) <= _LARGE < len(body) + len(chunk):
+                    await place.enter_async_context(large)
+                body += chunk
+            return bytes(body)
     except RequestEntityTooLarge:
         raise RefusedError(Refusal.TOO_LARGE, "the body is larger than FULFILLMENT_WEBHOOK_MAX_BODY_BYTES") from None
     except InternalServerException as error:  # how Litestar says that the sender hung up

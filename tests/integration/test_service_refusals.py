@@ -135,6 +135,24 @@ async def test_a_sender_can_bind_neither_memory_nor_a_connection(
         assert await impatient.metric("fulfillment_webhook_refusals_total", reason=error) == 1
 
 
+async def test_large_bodies_are_held_a_few_at_a_time(webhook: RunningWebhook) -> None:
+    """Anybody can send them: they fill no memory, and no ordinary event waits for them, but only another large one."""
+    unfinished = f"{HEAD}Content-Length: 1000000\r\n\r\n{' ' * 100_000}".encode()
+    senders = [(await asyncio.open_connection("localhost", webhook.port))[1] for _ in range(20)]
+    for sender in senders:
+        sender.write(unfinished)
+    while await webhook.metric("fulfillment_webhook_in_flight") != len(senders):
+        pass
+    body = EVENT + " " * 100_000
+    large = asyncio.create_task(webhook.post(body.encode(), sign(body)))
+    for number in range(10):
+        assert (await webhook.send(snapshot(session={"id": f"cs_test_{number}"})))[0] == 200
+    assert not large.done()
+    for sender in senders:
+        sender.close()
+    assert (await large)[0] == 200
+
+
 async def test_a_sender_who_hangs_up_is_no_fault_of_ours(webhook: RunningWebhook) -> None:
     """It is counted as a refusal, and not as a failure."""
     _, writer = await asyncio.open_connection("localhost", webhook.port)
