@@ -145,8 +145,8 @@ def handed_over(  # noqa: PLR0913, PLR0917 - all that a try consists of
         case TryAgain(error, after) if now < started + retries.deadline:
             phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
             message = f"{error}; it is tried again"
-            next_attempt = min(now + max(retries.delay, after or retries.delay), started + retries.deadline)
-            this = replace(this, last_error=error, next_attempt_at=next_attempt)
+            pause = min(max(retries.delay, after or retries.delay), started + retries.deadline - now)
+            this = replace(this, last_error=error, next_attempt_at=now + pause)
         case TryAgain(error):
             message = f"{error}; {this.attempts} tries failed until the deadline, so a person is needed"
             this = replace(this, last_error=error)

@@ -80,6 +80,7 @@ def test_a_free_order_says_so() -> None:
         (TryAgain("the endpoint answered 429", timedelta(seconds=3)), timedelta(seconds=10)),
         (TryAgain("the endpoint answered 429", timedelta(minutes=5)), timedelta(minutes=5)),
         (TryAgain("the endpoint answered 429", timedelta(days=30)), timedelta(hours=72)),
+        (TryAgain("try again when it is too late", timedelta.max), timedelta(hours=72)),
     ],
 )
 def test_a_passing_fault_is_tried_again(outcome: TryAgain, expected_delay: timedelta) -> None:
