@@ -22,6 +22,7 @@ from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.stripe_world.model import AfterSale, Order
+from fulfillment_local.stripe_world.world import TransitionError
 from fulfillment_runtime.kubernetes_api import News
 from fulfillment_runtime.kubernetes_errors import RequestChangedError
 from order_endpoint import order_endpoint
@@ -78,7 +79,7 @@ class Endpoint:
         return web.Response(status=status)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Overlap:
     """Two operators at work on one shop."""
 
@@ -125,7 +126,8 @@ class Overlap:
             case "callback":
                 await self.call_back(name)
             case "refund":
-                self.shop.stripe.world.come_after(session_id, AfterSale.REFUNDED)
+                with suppress(TransitionError):  # it was, before
+                    self.shop.stripe.world.come_after(session_id, AfterSale.REFUNDED)
                 await self.tell(name, lambda _: Sale(kind=SaleKind.REFUNDED, observed_at=datetime.now(UTC)))
             case "delete":
                 await self.shop.requests.delete(name)
