@@ -13,6 +13,7 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.mailbox import mailbox
 from fulfillment_local.stripe_world.api import POWERLESS_KEY, TEST_KEY
+from fulfillment_local.stripe_world.traffic import Refuse
 from running_operator import Shop, open_shop
 from running_recovery import RULES as RECOVERY_RULES
 from running_webhook import RULES as SERVICE_RULES
@@ -232,6 +233,11 @@ async def test_online_a_recovery_is_checked(shop: Shop) -> None:
         ],
     )
     assert len(shop.stripe.traffic.at("/v1/events")) == 2
+    shop.stripe.faults.set([Refuse(status=403, account="acct_1"), Refuse(status=403, account="acct_3")])
+    accounts = {"STRIPE_ACCOUNTS": "acct_1,acct_2,acct_3"}
+    code, lines, _ = await check(online(shop, User.SERVICE, **accounts), "--online", "--settings=recover")
+    refused = "wrong recover: Stripe does not allow this API key to read Events of acct_"
+    assert (code, [line[: len(refused) + 1] for line in lines[2:]]) == (78, [f"{refused}1", f"{refused}3"])
     environ = online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY)
     code, lines, _ = await check(environ, "--online", "--settings=recover")
     assert code == 78
