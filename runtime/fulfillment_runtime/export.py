@@ -77,6 +77,11 @@ def command(*, since: datetime | None, phases: tuple[str, ...]) -> None:
         raise SettingsError(str(error)) from error
     except KubernetesError as error:
         raise UnavailableError(f"{error}; what was written so far is not all") from error
+    except BrokenPipeError:  # who reads has enough, as `head`
+        raise
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # else Python tries what is left again at its end
+        raise UnavailableError(f"standard output cannot be written: {error.strerror}; it is not all there") from error
 
 
 async def lines(

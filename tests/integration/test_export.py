@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,24 +18,20 @@ from running_operator import RULES, Shop
 pytestmark = pytest.mark.usefixtures("crd")
 
 
-async def export(shop: Shop, *arguments: str, user: User = User.OPERATOR, **more: str) -> tuple[int | None, str, str]:
-    """Run it: exit code, standard output, standard error."""
+async def export(
+    shop: Shop, *arguments: str, user: User = User.OPERATOR, to: str | None = None
+) -> tuple[int | None, str, str]:
+    """Run it: exit code, standard output, unless that goes to a file, and standard error."""
     environ = {
         "PATH": os.environ["PATH"],
         "KUBECONFIG": str(shop.control_plane.kubeconfigs[user]),
         "FULFILLMENT_NAMESPACE": shop.namespace,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from fulfillment_runtime.export import command; command()",
-        *arguments,
-        env=environ | more,
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    output, errors = await process.communicate()
-    return process.returncode, output.decode(), errors.decode()
+    command = (sys.executable, "-c", "from fulfillment_runtime.export import command; command()", *arguments)
+    with open(to, "wb") if to else nullcontext(PIPE) as stdout:  # noqa: ASYNC230, PTH123 - opened at once
+        process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=stdout, stderr=PIPE)
+        output, errors = await process.communicate()
+    return process.returncode, (output or b"").decode(), errors.decode()
 
 
 async def exported(shop: Shop, *arguments: str) -> list[dict[str, Any]]:
@@ -122,3 +119,11 @@ async def test_who_may_not_list_is_told(shop: Shop) -> None:
     code, output, errors = await export(shop, user=User.NOBODY)
     assert (code, output) == (77, "")
     assert errors.startswith("Error: RBAC forbids it: fulfillmentrequests.checkout-fulfillment.dev is forbidden")
+
+
+async def test_a_full_disk_is_told(shop: Shop) -> None:
+    """Whoever keeps books by it must know that they are not whole."""
+    await shop.make("cs_test_1")
+    code, _, errors = await export(shop, to="/dev/full")
+    assert code == os.EX_UNAVAILABLE
+    assert errors == "Error: standard output cannot be written: No space left on device; it is not all there\n"
