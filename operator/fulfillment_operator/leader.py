@@ -43,9 +43,10 @@ KUBERNETES_TIMEOUT = 5.0
 
 _BETWEEN_WRITES = Backoff(timedelta(seconds=0.2), timedelta(seconds=5), random.random)
 _GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
+_FIRST_SWEEP_AFTER = timedelta(minutes=10)  # the orders that wait are more urgent
 _SWEEP_EVERY = timedelta(hours=6)  # a day more or less does not matter to what is kept for weeks
 _DELETIONS_PER_SECOND = 10.0  # the API server has more urgent things to do
-_FIRST_ENDPOINT_CHECK_AFTER = timedelta(seconds=30)  # the orders that wait are more urgent
+_FIRST_ENDPOINT_CHECK_AFTER = timedelta(seconds=30)  # likewise
 _ENDPOINT_CHECK_EVERY = timedelta(days=1)
 _LOOK_AT_RECOVERIES_EVERY = timedelta(minutes=1)
 
@@ -129,6 +130,7 @@ class Leader:
             kubernetes=self.kubernetes,
             namespace=self.settings.namespace,
             retention=self.settings.retention,
+            first_after=_FIRST_SWEEP_AFTER,
             every=_SWEEP_EVERY,
             deletions_per_second=_DELETIONS_PER_SECOND,
             clock=whole_seconds,

@@ -1,6 +1,7 @@
 """Deletes the finished orders that need no longer be kept, slowly, while this operator leads."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -49,8 +50,10 @@ class Sweep:
     kubernetes: KubernetesApi
     namespace: str
     retention: timedelta
+    first_after: timedelta
+    """Before the first look: soon, for an operator may lead for an hour only, again and again."""
     every: timedelta
-    """Between two looks, and before the first at most: each waits between half of this and all of it."""
+    """Between two looks. Each wait, the first as well, is between half of its time and all of it."""
     deletions_per_second: float
     clock: Callable[[], datetime]
     """Tells the time, with its zone."""
@@ -60,8 +63,8 @@ class Sweep:
 
     async def run(self) -> None:
         """Delete what may go, for ever. What fails is logged, counted, and done at the next look."""
-        while True:
-            await asyncio.sleep(self.every.total_seconds() * (0.5 + self.random() / 2))
+        for wait in itertools.chain([self.first_after], itertools.repeat(self.every)):
+            await asyncio.sleep(wait.total_seconds() * (0.5 + self.random() / 2))
             try:
                 await self.once()
             except KubernetesError as error:

@@ -38,13 +38,21 @@ async def finished(shop: Shop, number: int, phase: Phase, reason: Reason) -> str
     return name
 
 
-def sweep(shop: Shop, api: client.ApiClient, *, after: timedelta, metrics: RetentionMetrics) -> Sweep:
+def sweep(
+    shop: Shop,
+    api: client.ApiClient,
+    *,
+    after: timedelta,
+    metrics: RetentionMetrics,
+    every: timedelta = timedelta(0),
+) -> Sweep:
     return Sweep(
         api=api,
         kubernetes=KubernetesApi(api, shop.namespace, timeout=5),
         namespace=shop.namespace,
         retention=RETENTION,
-        every=timedelta(0),
+        first_after=timedelta(0),
+        every=every,
         deletions_per_second=1000.0,
         clock=lambda: datetime.now(UTC) + after,
         random=lambda: 0.0,
@@ -79,6 +87,17 @@ async def test_finished_orders_go_when_their_time_is_over(shop: Shop) -> None:
         phase: registry.get_sample_value("fulfillment_requests_deleted_total", {"phase": phase}) for phase in Phase
     }
     assert counted == {"fulfilled": 1, "failed": 1, "awaiting-payment": None, "fulfilling": None}
+
+
+async def test_who_leads_for_a_while_only_looks_all_the_same(shop: Shop) -> None:
+    """The first look is soon: between two that are hours apart, operators may come and go."""
+    name = await finished(shop, 1, Phase.FULFILLED, Reason.FULFILLED)
+    late, metrics = RETENTION + timedelta(hours=1), RetentionMetrics(CollectorRegistry())
+    running = asyncio.create_task(sweep(shop, shop.api, after=late, metrics=metrics, every=timedelta(hours=6)).run())
+    async with asyncio.timeout(20):
+        while name in await stored(shop):  # noqa: ASYNC110 - what is deleted is seen by who asks
+            await asyncio.sleep(0.01)
+    running.cancel()
 
 
 async def test_an_order_that_changed_since_it_was_read_is_not_deleted(shop: Shop) -> None:
