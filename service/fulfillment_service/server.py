@@ -5,6 +5,7 @@ import contextlib
 import math
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import ClassVar
 
 import uvicorn
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +15,9 @@ from fulfillment_runtime.listening import listen
 
 _CONNECTIONS = 1000
 """How many senders are served at once; others are answered 503, and Stripe sends again."""
+
+_LONGEST_HEAD = 64 * 1024
+"""Bytes of a request that are no body, at most: neither its head nor the trailer of its body goes on for ever."""
 
 _IDLE_SECONDS = 75
 """How long a connection is kept for the sender's next request. Load balancers use theirs again for up to a minute
@@ -99,38 +103,56 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _protocol(patience: float) -> type[HttpToolsProtocol]:
-    """Make uvicorn's protocol hang up on a sender who does not get on; uvicorn alone would wait for ever.
+class _ImpatientProtocol(HttpToolsProtocol):
+    """uvicorn's, but it hangs up on a sender who does not get on, or does not end; uvicorn alone waits for ever.
 
     Between two requests it is uvicorn that waits, and hangs up after `_IDLE_SECONDS`.
     """
 
-    class ImpatientProtocol(HttpToolsProtocol):
-        _hang_up: asyncio.TimerHandle | None = None
+    patience: ClassVar[float]
+    """Seconds that a sender may take for a request's head."""
+    _hang_up: asyncio.TimerHandle | None = None
+    _no_body = 0  # bytes, since the last end of a head and the last piece of a body
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-            super().connection_made(transport)
-            self._await_head()
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        self._await_head()
 
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._await_head()
+    def data_received(self, data: bytes) -> None:
+        self._no_body += len(data)
+        super().data_received(data)
+        if self._no_body > _LONGEST_HEAD:
+            self.transport.close()
 
-        def on_headers_complete(self) -> None:
-            self._await_nothing()
-            super().on_headers_complete()
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_head()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._await_nothing()
-            super().connection_lost(exc)
+    def on_headers_complete(self) -> None:
+        self._no_body = 0
+        self._await_nothing()
+        super().on_headers_complete()
 
-        def _await_head(self) -> None:
-            if self._hang_up is None:
-                self._hang_up = self.loop.call_later(patience, self.transport.close)
+    def on_body(self, body: bytes) -> None:
+        self._no_body = 0
+        super().on_body(body)
 
-        def _await_nothing(self) -> None:
-            if self._hang_up is not None:
-                self._hang_up.cancel()
-                self._hang_up = None
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._await_nothing()
+        super().connection_lost(exc)
 
-    return ImpatientProtocol
+    def _await_head(self) -> None:
+        if self._hang_up is None:
+            self._hang_up = self.loop.call_later(self.patience, self.transport.close)
+
+    def _await_nothing(self) -> None:
+        if self._hang_up is not None:
+            self._hang_up.cancel()
+            self._hang_up = None
+
+
+def _protocol(seconds: float) -> type[HttpToolsProtocol]:
+    class Protocol(_ImpatientProtocol):
+        patience = seconds
+
+    return Protocol

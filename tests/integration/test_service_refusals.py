@@ -135,6 +135,24 @@ async def test_a_sender_can_bind_neither_memory_nor_a_connection(
         assert await impatient.metric("fulfillment_webhook_refusals_total", reason=error) == 1
 
 
+@pytest.mark.parametrize("beginning", [HEAD, "POST /", f"{HEAD}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n0\r\n"])
+@pytest.mark.parametrize("filling", ["X", "X-Filling: none\r\n"])
+async def test_a_head_without_end_is_hung_up_on(webhook: RunningWebhook, beginning: str, filling: str) -> None:
+    """As it comes, or after a body as its trailer: else one connection could fill gigabytes before the deadline."""
+
+    async def fill() -> None:
+        for _ in range(1000):
+            writer.write(filling.encode() * 10_000)
+            await writer.drain()
+
+    _, writer = await asyncio.open_connection("localhost", webhook.port)
+    writer.write(beginning.encode())
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(fill(), timeout=3)
+    writer.close()
+    assert (await webhook.send(snapshot()))[0] == 200
+
+
 async def test_large_bodies_are_held_a_few_at_a_time(webhook: RunningWebhook) -> None:
     """Anybody can send them: they fill no memory, and no ordinary event waits for them, but only another large one."""
     unfinished = f"{HEAD}Content-Length: 1000000\r\n\r\n{' ' * 100_000}".encode()
