@@ -55,7 +55,8 @@ class StripeApi:
         session = await self.retrieve(reference.id, reference.account)
         if session is None and request.status is not None and request.status.order is not None:
             raise StripeMisconfiguredError(
-                "Stripe had this Session, and knows it no more: STRIPE_API_KEY must be of the account that sold it"
+                "Stripe had this Session, and knows it no more: STRIPE_API_KEY must be of the account that sold it, "
+                "or, if test data was deleted at Stripe, delete the request"
             )
         return session
 
