@@ -58,6 +58,11 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         return self.spec.session.payment_intent or (self.status.payment_intent if self.status else None)
 
     @property
+    def has_news(self) -> bool:
+        """Whether the status is of an older spec than this one, or there is none yet."""
+        return self.status is None or self.status.observed_generation != self.metadata.generation
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether a person has dealt with the failure that the request is in, or the dispute after it was fulfilled.
 

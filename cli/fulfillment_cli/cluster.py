@@ -14,13 +14,20 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_runtime.kubernetes_api import KubernetesApi
 from fulfillment_runtime.kubernetes_connection import connect, namespace_at_hand
-from fulfillment_runtime.kubernetes_errors import RequestGoneError, RequestRefusedError
+from fulfillment_runtime.kubernetes_errors import (
+    RequestChangedError,
+    RequestGoneError,
+    RequestRefusedError,
+    RequestUnreadableError,
+)
 from fulfillment_runtime.kubernetes_listing import pages
 
 PATIENCE = 30.0
 """Seconds that one answer of the API server may take."""
 AT_ONCE = 16
 """Requests under way: enough to be quick, few enough for the API server's fairness."""
+OF_ONE = (RequestGoneError, RequestUnreadableError, RequestChangedError, RequestRefusedError)
+"""What goes wrong with one request, and says nothing of the others."""
 
 A = TypeVar("A")
 B = TypeVar("B")

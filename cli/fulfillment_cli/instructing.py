@@ -13,19 +13,13 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_cli.asking import Asked, Asking, RefusedError, whom_to_look_for
 from fulfillment_cli.candidates import reasons, request_names
-from fulfillment_cli.cluster import AT_ONCE, PATIENCE, Cluster, Where, cluster_at_hand, named, of_each
+from fulfillment_cli.cluster import AT_ONCE, OF_ONE, PATIENCE, Cluster, Where, cluster_at_hand, named, of_each
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.wishes import LONGEST_REFERENCE, LONGEST_WORD, PAST, Asker, Verb, Wish, doubt, refusal
-from fulfillment_runtime.kubernetes_errors import (
-    RequestChangedError,
-    RequestGoneError,
-    RequestRefusedError,
-    RequestUnreadableError,
-)
 from fulfillment_runtime.kubernetes_user import user_name
 
-_OF_ONE = (RequestGoneError, RequestUnreadableError, RequestChangedError, RequestRefusedError, RefusedError)
-"""What goes wrong with one request, and stops none of the others."""
+_OF_ONE = (*OF_ONE, RefusedError)
+"""What goes wrong with one order, and stops none of the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,21 +13,13 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_cli.candidates import reasons, request_names
-from fulfillment_cli.cluster import PATIENCE, Cluster, Where, cluster_at_hand, of_each
+from fulfillment_cli.cluster import OF_ONE, PATIENCE, Cluster, Where, cluster_at_hand, of_each
 from fulfillment_cli.dashboard import dashboard_url
 from fulfillment_cli.options import cluster_options, now, run
 from fulfillment_cli.tables import request_page, requests_table
 from fulfillment_cli.timeline import Entry, timeline
-from fulfillment_runtime.kubernetes_errors import (
-    ApiDeniedError,
-    RequestGoneError,
-    RequestRefusedError,
-    RequestUnreadableError,
-)
+from fulfillment_runtime.kubernetes_errors import ApiDeniedError
 from fulfillment_runtime.kubernetes_events import events_about
-
-_OF_ONE = (RequestGoneError, RequestRefusedError, RequestUnreadableError)
-"""What goes wrong with one request, and hides none of the others."""
 
 _account = click.option("--account", help="The connected account (acct_…) of a Session that is named by its id.")
 
@@ -101,10 +93,9 @@ class _Shown(msgspec.Struct, frozen=True):
 class _Page:
     """One order."""
 
-    request: FulfillmentRequest
-    timeline: list[Entry]
+    shown: _Shown
     untold: str | None
-    """Why its Events are not among it."""
+    """Why its Events are not in its timeline."""
 
 
 @click.command()
@@ -124,9 +115,9 @@ def show(where: Where, account: str | None, output: str, name: tuple[str, ...]) 
     pages = [each for each in found if isinstance(each, _Page)]
     if output == "json":
         for page in pages:
-            _print_json(_Shown(page.request, page.timeline))
+            _print_json(page.shown)
     elif pages:
-        click.echo("\n\n".join(request_page(page.request, page.timeline, now()) for page in pages))
+        click.echo("\n\n".join(request_page(page.shown.request, page.shown.timeline, now()) for page in pages))
     for untold in dict.fromkeys(page.untold for page in pages if page.untold):
         click.echo(f"without Events: {untold}", err=True)
     lost = [each for each in found if isinstance(each, Exception)]
@@ -142,7 +133,7 @@ def _print_json(content: msgspec.Struct) -> None:
 
 async def _show(where: Where, names: Sequence[str], account: str | None) -> list[_Page | Exception]:
     async with cluster_at_hand(where) as cluster:
-        return await of_each(names, lambda said: _page(cluster, said, account), *_OF_ONE)
+        return await of_each(names, lambda said: _page(cluster, said, account), *OF_ONE)
 
 
 async def _page(cluster: Cluster, said: str, account: str | None) -> _Page:
@@ -150,8 +141,8 @@ async def _page(cluster: Cluster, said: str, account: str | None) -> _Page:
     try:
         events = await events_about(cluster.api, request, patience=PATIENCE)
     except ApiDeniedError as error:
-        return _Page(request, timeline(request, []), str(error))
-    return _Page(request, timeline(request, events), None)
+        return _Page(_Shown(request, timeline(request, [])), str(error))
+    return _Page(_Shown(request, timeline(request, events)), None)
 
 
 @click.command("open")

@@ -40,7 +40,7 @@ def is_due(request: FulfillmentRequest) -> bool:
     return (
         status is not None
         and status.phase is Phase.FULFILLED
-        and status.observed_generation != request.metadata.generation
+        and request.has_news
         and request.metadata.deletion_timestamp is None
         and request.spec.sale is not None
         and request.spec.sale.kind in CONDITIONS

@@ -9,7 +9,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.checkout import CheckoutSession, SessionPayment, SessionStatus
-from fulfillment_operator.instructions import Hold, holds_anew, instruction, is_retry_asked
+from fulfillment_operator.instructions import Hold, holds_anew, instruction, is_open, is_retry_asked
 from fulfillment_operator.payment_methods import longest_wait
 from fulfillment_operator.remarks import remarked
 
@@ -99,7 +99,7 @@ def when_to_look(request: FulfillmentRequest, now: datetime, recheck: timedelta)
 
 
 def _when_nothing_is_asked(request: FulfillmentRequest, status: Status, now: datetime, recheck: timedelta) -> Look:
-    if status.observed_generation != request.metadata.generation or status.reason in _RETRIED:
+    if request.has_news or status.reason in _RETRIED:
         return LookNow()
     match status.phase:
         case Phase.FULFILLING:
@@ -119,13 +119,7 @@ def is_urgent(request: FulfillmentRequest) -> bool:
     So thousands that wait, and are due at a start or when Stripe is back, keep no new order waiting.
     """
     status = request.status
-    return (
-        status is None
-        or status.observed_generation != request.metadata.generation
-        or status.reason in _RETRIED
-        or instruction(request) is not None
-        or is_retry_asked(request)
-    )
+    return status is None or is_open(request) or status.reason in _RETRIED
 
 
 def awaits_stripe(request: FulfillmentRequest) -> bool:
@@ -133,7 +127,7 @@ def awaits_stripe(request: FulfillmentRequest) -> bool:
     status = request.status
     if status is None or status.reason in _RETRIED:
         return True
-    return status.phase is Phase.AWAITING_PAYMENT and status.observed_generation != request.metadata.generation
+    return status.phase is Phase.AWAITING_PAYMENT and request.has_news
 
 
 def refuse_unseen(request: FulfillmentRequest, *, livemode: bool) -> Refuse | None:

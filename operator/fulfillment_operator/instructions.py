@@ -80,13 +80,18 @@ def holds_anew(request: FulfillmentRequest, hold: Hold) -> bool:
     if status.phase is Phase.FAILED:
         return False
     shown = status.reason == Reason.PAUSED and status.message.endswith(hold.why)
-    return not shown or status.observed_generation != request.metadata.generation
+    return not shown or request.has_news
 
 
 def is_retry_asked(request: FulfillmentRequest) -> bool:
     """Tell whether a person asks for another try, and was not given it."""
     asked = _word(request.annotations.retry)
     return bool(asked) and asked != _obeyed(request).retry
+
+
+def is_open(request: FulfillmentRequest) -> bool:
+    """Tell whether an order has news, or a person asks something of it, that was not seen to yet."""
+    return request.has_news or instruction(request) is not None or is_retry_asked(request)
 
 
 def newest_retry(request: FulfillmentRequest) -> str:
@@ -119,7 +124,7 @@ def _is_given_up(request: FulfillmentRequest) -> bool:
     return (
         status is not None
         and status.reason == Reason.FAILED_BY_HAND
-        and status.observed_generation != request.metadata.generation
+        and request.has_news
         and not is_retry_asked(request)
     )
 

@@ -4,16 +4,17 @@ from fulfillment_operator.backends.interface import Done, InProgress, Outcome, R
 
 MOST_WORDS = 1024
 """Characters of an error, as the CustomResourceDefinition has it."""
-_LONGEST_REFERENCE = 255
+LONGEST_REFERENCE = 255
+"""Characters, likewise."""
 
 
 def fit_for_status(outcome: Outcome) -> Outcome:
     """Cut off what is too long of what a backend said."""
     match outcome:
         case Done(reference):
-            return Done(reference and reference[:_LONGEST_REFERENCE])
+            return Done(reference and reference[:LONGEST_REFERENCE])
         case InProgress(message, reference, check_after):
-            return InProgress(message[:MOST_WORDS], reference and reference[:_LONGEST_REFERENCE], check_after)
+            return InProgress(message[:MOST_WORDS], reference and reference[:LONGEST_REFERENCE], check_after)
         case TryAgain(error, after):
             return TryAgain(error[:MOST_WORDS], after)
         case Refused(error):

@@ -282,9 +282,4 @@ class Reconciler:
 
     def _is_news(self, request: FulfillmentRequest) -> bool:
         """Tell whether something is to be seen to that was not just tried."""
-        status = request.status
-        return (
-            status is None
-            or status.observed_generation != request.metadata.generation  # news came meanwhile
-            or remarked(request, self._clock()) is not None
-        )
+        return request.has_news or remarked(request, self._clock()) is not None

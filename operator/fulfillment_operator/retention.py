@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.after_sale import is_due
-from fulfillment_operator.instructions import instruction, is_retry_asked
+from fulfillment_operator.instructions import is_open
 
 FINISHED = (Phase.FULFILLED, Phase.FAILED)
 
@@ -27,18 +27,9 @@ def may_go(request: FulfillmentRequest, now: datetime, retention: timedelta) -> 
         case Status(phase=Phase.FULFILLED):
             return not is_due(request)
         case Status(phase=Phase.FAILED) as status:
-            return not _is_open(request, status) and (request.is_acknowledged or not _needs_a_person(status))
+            return not is_open(request) and (request.is_acknowledged or not _needs_a_person(status))
         case _:
             return False
-
-
-def _is_open(request: FulfillmentRequest, status: Status) -> bool:
-    """Tell whether a failed order has news, or a person asks something of it, that could not be seen to yet."""
-    return (
-        status.observed_generation != request.metadata.generation
-        or instruction(request) is not None
-        or is_retry_asked(request)
-    )
 
 
 def _needs_a_person(status: Status) -> bool:

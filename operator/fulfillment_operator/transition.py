@@ -32,7 +32,7 @@ from fulfillment_operator.instructions import (
     obeyed_by_ending,
     obeyed_by_looking,
 )
-from fulfillment_operator.outcomes import MOST_WORDS, fit_for_status
+from fulfillment_operator.outcomes import LONGEST_REFERENCE, MOST_WORDS, fit_for_status
 
 _PAID = (ConditionStatus.TRUE, Reason.PAID, "Stripe has the payment")
 _FREE = (ConditionStatus.TRUE, Reason.NO_PAYMENT_REQUIRED, "the order costs nothing")
@@ -208,7 +208,7 @@ def ended_by_hand(request: FulfillmentRequest, end: Complete | GiveUp, now: date
             message = f"{end.who} says that the order is fulfilled: {reference}"
             this = before or Fulfillment(backend="hand", attempts=0, started_at=now)
             fulfillment: Fulfillment | None = replace(
-                this, completed_at=now, reference=reference[:255], next_attempt_at=None
+                this, completed_at=now, reference=reference[:LONGEST_REFERENCE], next_attempt_at=None
             )
         case GiveUp(why):
             phase, reason = Phase.FAILED, Reason.FAILED_BY_HAND

@@ -57,7 +57,7 @@ async def recovery_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
 async def _events(settings: RecoverSettings, events: EventSettings) -> list[Finding]:
     """Ask Stripe for the events of the last second, of each account whose events count."""
     now = int(time.time())
-    wrong = []
+    mistakes = []
     async with stripe_client(settings) as client:
         for account in (None, *(events.accounts or ())):
             listing = StripeEvents(
@@ -66,7 +66,7 @@ async def _events(settings: RecoverSettings, events: EventSettings) -> list[Find
             try:
                 await listing.page(Window(now - 1, now))
             except StripeError as error:
-                wrong.append(Finding(Verdict.WRONG, str(error)))
+                mistakes.append(str(error))
                 if account is None:  # it is the key, then
                     break
-    return wrong or [Finding(Verdict.OK, "Stripe lets the API key read Events")]
+    return findings("Stripe lets the API key read Events", mistakes)
