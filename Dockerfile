@@ -17,7 +17,6 @@ COPY runtime runtime
 COPY service service
 COPY operator operator
 COPY cli cli
-COPY local local
 RUN ["/opt/build/bin/python", "-m", "pip", "wheel", "--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-index", \
      "--wheel-dir", "dist", "."]
 RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-compile", "--no-deps", \
@@ -46,6 +45,11 @@ FROM build AS build-world
 COPY requirements-local.lock ./
 RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-compile", \
      "--require-hashes", "--no-deps", "--requirement", "requirements-local.lock"]
+COPY local local
+RUN ["/opt/build/bin/python", "-m", "pip", "wheel", "--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-index", \
+     "--wheel-dir", "dist", "./local"]
+RUN ["python", "-m", "pip", "--python", "/opt/fulfillment/bin/python", "install", "--no-cache-dir", "--no-deps", \
+     "--no-index", "--find-links", "dist", "checkout-fulfillment-local"]
 
 FROM runtime AS world
 LABEL org.opencontainers.image.title="checkout-fulfillment-world"

@@ -3,18 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
+PROCESSES ?= 4
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(SETUP): requirements-dev.lock pyproject.toml
+$(SETUP): requirements-dev.lock pyproject.toml local/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable local
 	@touch $@
 
 .PHONY: setup
@@ -32,9 +33,20 @@ chart-programs: $(SETUP) # helm, Prometheus and what else tries the chart: found
 demo: programs ## play every kind of order on this machine; ONCE=1 ends after the last one
 	@$(BIN)/fulfillment demo $(if $(ONCE),--once)
 
+# Tests wait more than they compute, so there are more processes than cores.
+PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadgroup --durations=5 --durations-min=5
+
 .PHONY: test
-test: programs chart-programs ## run every test that needs no cluster with nodes; TESTS=tests/unit runs some
-	$(BIN)/pytest $(if $(TESTS),$(TESTS),--cov --cov-report=term)
+test: programs ## run every test that needs neither Helm nor a cluster with nodes; TESTS=tests/unit runs some
+	$(PYTEST) $(if $(TESTS),$(TESTS),tests/unit tests/integration)
+
+.PHONY: coverage
+coverage: programs ## run these tests, and list the lines and branches that none takes
+	$(PYTEST) --cov --cov-report=term tests/unit tests/integration
+
+.PHONY: test-chart
+test-chart: programs chart-programs ## run the tests of the chart and of its alerts
+	$(PYTEST) tests/chart tests/monitoring
 
 .PHONY: images
 images: programs ## build both images, and load them into the cluster at hand (kind, k3d, minikube, …)
@@ -45,8 +57,12 @@ e2e: images chart-programs ## try the installed chart on the cluster at hand, wi
 	$(BIN)/pytest --exitfirst --timeout=600 $(if $(TESTS),$(TESTS),tests/cluster)
 
 .PHONY: bench
-bench: programs ## measure orders a second; ORDERS=2000 SENDERS=64
-	@$(BIN)/python benchmarks/orders.py
+bench: programs ## measure what docs/performance.md lists, in ten minutes; BASE=<commit> ROWS=intake,settle FULL=1
+	@$(BIN)/python -m benchmarks
+
+.PHONY: bench-docs
+bench-docs: $(SETUP) # write what the last `make bench` measured into docs/performance.md
+	@$(BIN)/python -m benchmarks.page
 
 .PHONY: check
 check: $(SETUP) ## lint, format, types, import rules
@@ -59,8 +75,8 @@ check: $(SETUP) ## lint, format, types, import rules
 lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with hashes
 	$(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/pip install --quiet uv
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra local --constraint requirements.lock --output-file requirements-local.lock
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --extra local --group dev --constraint requirements-local.lock --output-file requirements-dev.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --no-emit-package checkout-fulfillment local/pyproject.toml --constraint requirements.lock --output-file requirements-local.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --no-emit-package checkout-fulfillment pyproject.toml local/pyproject.toml --group dev --constraint requirements-local.lock --output-file requirements-dev.lock
 	grep "^hatchling==" requirements-dev.lock | cut -d" " -f1 | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" - --constraint requirements-dev.lock --output-file requirements-build.lock
 
 .PHONY: chart-docs
@@ -70,6 +86,10 @@ chart-docs: chart-programs ## write the chart's README.md from its values.yaml
 .PHONY: crd
 crd: $(SETUP) ## write the chart's CustomResourceDefinition from the typed model
 	$(BIN)/fulfillment crd > charts/checkout-fulfillment/files/crd.yaml
+
+.PHONY: order-schema
+order-schema: $(SETUP) ## write the JSON Schema of the order document from its types
+	$(BIN)/python -m fulfillment_operator.backends.document_schema > docs/order-document.schema.json
 
 .PHONY: monitoring
 monitoring: $(SETUP) ## write the chart's alert rules and dashboard from their source

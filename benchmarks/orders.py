@@ -1,61 +1,130 @@
-"""How many orders a second: from Stripe's signed events to fulfilled requests, all of it on this machine.
+"""Orders: events that Stripe's stand-in tells of, and objects made after one that the product itself has made."""
 
-The sender, the stand-in for Stripe, etcd and the API server share the processors with the product, so the figures are
-a lower bound of what the product itself can do. Run it by `make bench`; ORDERS and SENDERS set its size.
-"""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
-import asyncio
-import os
-import time
+import msgspec
 
-import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
+from benchmarks.api_server import ApiServer, requests_path
+from benchmarks.sender import Shot
+from fulfillment_api.names import request_name
+from fulfillment_local.fake_stripe.client import WorldClient
+from fulfillment_local.fake_stripe.control import Played
+from fulfillment_local.fake_stripe.model import Order
 
-from fulfillment_local.deliveries import Plan, Webhook, carry_out
-from fulfillment_local.machine import SECRET, Machine, running_machine
-from fulfillment_local.programs import find_programs
-from fulfillment_local.stripe_world.client import WorldClient
-from fulfillment_local.trigger import summary
-
-ORDERS = int(os.environ.get("ORDERS", "2000"))
-SENDERS = int(os.environ.get("SENDERS", "64"))
-_LOOK_EVERY = 0.1  # seconds
-_WITHIN = 300.0  # seconds
+_AT_ONCE = 500  # orders in one request to the stand-in: an answer of a few megabytes
 
 
-async def measure() -> None:
-    """Play the orders, and print the figures."""
-    async with running_machine(find_programs(os.environ)) as machine, aiohttp.ClientSession() as http:
-        assert machine.stripe is not None
-        world = WorldClient(machine.stripe.url, http)
-        webhook = Webhook(url=machine.webhook_url, secrets=(SECRET,), http=http)
-        await carry_out(Plan(count=20), world, webhook)  # warms it up
-        fulfilled = await _fulfilled(machine, http)
-        started = time.perf_counter()
-        answers = await carry_out(Plan(count=ORDERS, concurrency=SENDERS), world, webhook)
-        sent = time.perf_counter() - started
-        async with asyncio.timeout(_WITHIN):
-            while await _fulfilled(machine, http) < fulfilled + ORDERS:  # noqa: ASYNC110 - a counter is no event
-                await asyncio.sleep(_LOOK_EVERY)
-        ended = time.perf_counter() - started
-        print(f"{ORDERS} orders, {SENDERS} senders: {summary(answers)}")
-        print(f"acknowledged: {ORDERS / sent:.0f} events/s")
-        print(f"fulfilled:    {ORDERS / ended:.0f} orders/s, the last after {ended:.1f} s")
-        for workload, url in (("service", machine.service_url), ("operator", machine.operator_url)):
-            samples = await _samples(http, url)
-            memory, cpu = samples["process_resident_memory_bytes"], samples["process_cpu_seconds_total"]
-            print(f"{workload + ':':<13} {memory / 2**20:.0f} MiB, {cpu / ORDERS * 1000:.2f} ms CPU an order")
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """What one order is told from another by."""
+
+    session: str
+    payment_intent: str
+    event: str
+    created_at: str = ""
+    """When the Session was created, as the request has it; empty: nobody asks."""
+
+    @property
+    def name(self) -> str:
+        """The request's name."""
+        return request_name(self.session)
 
 
-async def _fulfilled(machine: Machine, http: aiohttp.ClientSession) -> float:
-    return (await _samples(http, machine.operator_url))["fulfillment_time_to_fulfill_seconds_count"]
+class _Session(msgspec.Struct, frozen=True):
+    id: str
+    created: int
+    payment_intent: str = ""
 
 
-async def _samples(http: aiohttp.ClientSession, url: str) -> dict[str, float]:
-    async with http.get(f"{url}/metrics") as response:
-        text = await response.text()
-    return {sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples}
+class _Data(msgspec.Struct, frozen=True):
+    object: _Session
 
 
-if __name__ == "__main__":
-    asyncio.run(measure())
+class _Event(msgspec.Struct, frozen=True):
+    id: str
+    data: _Data
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedOrder:
+    """An order that the stand-in knows, and the body of the event that tells of it."""
+
+    ids: Ids
+    event: str
+
+
+async def play(stripe: WorldClient, order: Order, count: int) -> list[PlayedOrder]:
+    """Let buyers place orders at the stand-in, each with an event."""
+    played: list[Played] = []
+    while len(played) < count:
+        played += await stripe.play(order, count=min(_AT_ONCE, count - len(played)))
+    return [_played_order(each) for each in played]
+
+
+def _played_order(played: Played) -> PlayedOrder:
+    assert played.event is not None, "an open Session has no event"
+    snapshot = bytes(played.event.snapshot)
+    event = msgspec.json.decode(snapshot, type=_Event)
+    session = event.data.object
+    created_at = f"{datetime.fromtimestamp(session.created, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    ids = Ids(session.id, session.payment_intent, event.id, created_at)
+    return PlayedOrder(ids, msgspec.json.format(snapshot, indent=2).decode())  # as Stripe sends it
+
+
+def made_up(number: int) -> Ids:
+    """Return ids of the usual length that the stand-in does not know."""
+    return Ids(f"cs_test_a1{number:0>56}", f"pi_3{number:0>23}", f"evt_1{number:0>23}")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A request as the product left it, after which others are made that differ by their ids alone."""
+
+    ids: Ids
+    stored: Mapping[str, Any]
+    """As the API server has it."""
+
+    @property
+    def phase(self) -> str | None:
+        """Where it stands; None: nobody has looked at it."""
+        phase: str | None = self.stored.get("status", {}).get("phase")
+        return phase
+
+    def create(self, api: ApiServer, namespace: str, ids: Ids) -> Shot:
+        """Make the request that creates another one."""
+        metadata = {key: self.stored["metadata"][key] for key in _KEPT if key in self.stored["metadata"]}
+        content = {key: self.stored[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": metadata}
+        return api.shot("POST", f"{requests_path(namespace)}?{self._manager('')}", self._of(content, ids))
+
+    def patch_status(self, api: ApiServer, namespace: str, ids: Ids) -> Shot:
+        """Make the request that gives that one its status."""
+        path = f"{requests_path(namespace)}/{ids.name}/status?{self._manager('status')}"
+        return api.shot("PATCH", path, self._of({"status": self.stored["status"]}, ids))
+
+    def _of(self, content: Mapping[str, Any], ids: Ids) -> str:
+        text = msgspec.json.encode(content).decode()
+        for mine, other in (
+            (self.ids.name, ids.name),
+            (self.ids.session, ids.session),
+            (self.ids.payment_intent, ids.payment_intent),
+            (self.ids.event, ids.event),
+            (f'"createdAt":"{self.ids.created_at}"', f'"createdAt":"{ids.created_at or self.ids.created_at}"'),
+        ):
+            if mine:
+                text = text.replace(mine, other)
+        return text
+
+    def _manager(self, subresource: str) -> str:
+        """Write as who wrote the template, so that the API server keeps as much about it."""
+        managers = [
+            entry["manager"]
+            for entry in self.stored["metadata"].get("managedFields", ())
+            if entry.get("subresource", "") == subresource
+        ]
+        return f"fieldManager={managers[0]}" if managers else ""
+
+
+_KEPT = ("name", "labels", "annotations")

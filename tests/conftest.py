@@ -1,17 +1,17 @@
-import asyncio
 import os
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 
 import pytest
-import yaml
+from hypothesis import HealthCheck, settings
 from kubernetes.aio import client
 
-from fulfillment_api.crd import custom_resource_definition
-from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
+from support.installed_crd import install_crd
+
+# How long an example takes says nothing on a machine that runs other tests meanwhile.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -34,20 +34,4 @@ async def namespace(control_plane: ControlPlane) -> str:
 
 @pytest.fixture(scope="session")
 async def crd(control_plane: ControlPlane) -> None:
-    """Install the CustomResourceDefinition, and wait until the API server serves it."""
-    kubectl = (control_plane.kubectl, f"--kubeconfig={control_plane.kubeconfigs[User.ADMIN]}")
-    definition = custom_resource_definition()
-    first = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": request_name("cs_test_1"), "namespace": "default"},
-        "spec": {"session": {"id": "cs_test_1", "livemode": False}, "payment": {"status": "unpaid"}},
-    }
-    for arguments, manifest in (
-        (("apply", "-f", "-"), definition),
-        (("wait", "--for=condition=Established", "-f", "-"), definition),
-        (("create", "--dry-run=server", "-f", "-"), first),  # the API server takes 2 s for the first of its kind
-    ):
-        process = await asyncio.create_subprocess_exec(*kubectl, *arguments, stdin=PIPE, stdout=DEVNULL)
-        await process.communicate(yaml.safe_dump(manifest).encode())
-        assert process.returncode == 0
+    await install_crd(control_plane)

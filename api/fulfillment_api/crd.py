@@ -14,10 +14,11 @@ _NAME_RULE = {
 }
 _SELECTABLE = (
     ".status.phase",
+    ".status.reason",
     ".spec.payment.status",
     ".spec.session.paymentIntent",
     ".status.paymentIntent",
-    ".spec.sale.kind",
+    ".spec.reversal.kind",
 )
 _COLUMNS: list[dict[str, Any]] = [
     {
@@ -45,6 +46,13 @@ _COLUMNS: list[dict[str, Any]] = [
         "description": "What Stripe said of the payment when it was last asked.",
     },
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {
+        "name": "Presentment",
+        "type": "string",
+        "jsonPath": ".status.order.presentment.display",
+        "description": "What the buyer saw and paid, in another currency.",
+        "priority": 1,
+    },
     {"name": "Attempts", "type": "integer", "jsonPath": ".status.fulfillment.attempts", "priority": 1},
     {"name": "Backend", "type": "string", "jsonPath": ".status.fulfillment.backend", "priority": 1},
     {"name": "Reference", "type": "string", "jsonPath": ".status.fulfillment.reference", "priority": 1},
@@ -53,7 +61,7 @@ _COLUMNS: list[dict[str, Any]] = [
         "name": "Acknowledged",
         "type": "string",
         "jsonPath": ".metadata.annotations." + names.ACKNOWLEDGED.replace(".", r"\."),
-        "description": "The reason of a failure that a person has dealt with, and what was done.",
+        "description": "The reason of a failure that a person has acknowledged, and what was done.",
         "priority": 1,
     },
     {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
@@ -102,11 +110,24 @@ def _schema() -> dict[str, Any]:
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
-            "spec": _structural(spec, definitions),
-            "status": _structural(status, definitions),
+            "spec": _by_field(_structural(spec, definitions)),
+            "status": _by_field(_structural(status, definitions)),
         },
         "x-kubernetes-validations": [_NAME_RULE],
     }
+
+
+def _by_field(schema: dict[str, Any]) -> dict[str, Any]:
+    """Let each field of spec or status be owned as a whole, and so each condition, as it is written.
+
+    For each part of what can be owned by itself, `managedFields` has a line in every object (Kubernetes, "Merge
+    strategy"): they were half of what etcd held of an order.
+    """
+    for field in schema["properties"].values():
+        for owned in (field, field.get("items", {})):
+            if owned.get("type") == "object":
+                owned["x-kubernetes-map-type"] = "atomic"
+    return schema
 
 
 def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +144,8 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
         schema = {**definitions[reference], **schema}
     for absent in ("title", "default", "propertyNames"):
         schema.pop(absent, None)
+    if not schema.get("required", True):  # tools that go by JSON Schema's draft 4 take no empty list
+        del schema["required"]
     if "enum" in schema:
         schema["type"] = "string"
     if schema.get("type") == "integer":

@@ -22,6 +22,11 @@ COMPLETE = f"{GROUP}/complete"
 """The annotation by which a person says that an order is fulfilled, and by what: its value becomes the reference."""
 FAIL = f"{GROUP}/fail"
 """The annotation by which a person, once for each value, ends an order as failed, and says why."""
+RESTORING = f"{GROUP}/restoring"
+"""The annotation of an object that `fulfillment restore` has created, until it has its status: nobody acts on it."""
+
+MANUAL_BACKEND = "manual"
+"""The backend whose orders another controller may end by a patch of `status.manual`."""
 
 NAME_PATTERN = "^cs-[a-z2-7]{26}$"
 
@@ -31,7 +36,7 @@ def request_name(session_id: str, account: str | None = None) -> str:
 
     A Session id cannot be the name itself: it is mixed-case, holds "_", and is longer than a label value may
     be (Kubernetes, "Object Names and IDs"). So the name is "cs-" and 128 bits of SHA-256 in base 32: the same
-    event always meets the same object, whoever handles it, and the API server refuses the second.
+    event always meets the same object, whoever handles it, and the API server rejects the second.
 
     Args:
         session_id: the Checkout Session's id, such as `cs_test_a1b2…`.

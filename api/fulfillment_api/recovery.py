@@ -23,32 +23,32 @@ class RunResult(Struct, frozen=True, kw_only=True):
     """They wait for a person; the next run tries them again."""
 
 
-class Noted(Struct, frozen=True, kw_only=True):
-    """What is noted of the runs that came to their end."""
+class LastRun(Struct, frozen=True, kw_only=True):
+    """What the runs that came to their end leave."""
 
     last_success: datetime | None = None
-    """When a run last left nothing behind; None before the first."""
+    """When the last run that left nothing behind started; None before the first."""
     last_result: RunResult = RunResult()
-    """What the last one found."""
+    """What the last run found."""
 
 
-def result_line(result: RunResult) -> str:
-    """Write what a run found."""
+def format_result(result: RunResult) -> str:
+    """Format what a run found, as `parse_last_run` reads it."""
     return msgspec.json.encode(result).decode()
 
 
-def noted_in(lines: Mapping[str, str]) -> Noted:
-    """Read what is noted of the runs that came to their end.
+def parse_last_run(data: Mapping[str, str]) -> LastRun:
+    """Read what the runs that came to their end left.
 
     Args:
-        lines: what the ConfigMap holds.
+        data: what the ConfigMap holds.
 
     Raises:
         ValueError: somebody else wrote it.
     """
-    success, result = lines.get(LAST_SUCCESS), lines.get(LAST_RESULT)
+    success, result = data.get(LAST_SUCCESS), data.get(LAST_RESULT)
     try:
-        return Noted(
+        return LastRun(
             last_success=msgspec.convert(success, datetime) if success is not None else None,
             last_result=msgspec.json.decode(result, type=RunResult) if result is not None else RunResult(),
         )

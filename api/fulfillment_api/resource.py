@@ -9,14 +9,17 @@ from fulfillment_api import names
 from fulfillment_api.spec import Spec
 from fulfillment_api.status import Phase, Reason, Status
 
+ACKNOWLEDGED_WHEN_FULFILLED = frozenset({Reason.DISPUTED, Reason.REFUND_FAILED})
+"""What asks something of a person although the order is fulfilled."""
+
 
 class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The annotations that this product reads. People write them, and no part of it does."""
+    """The annotations that this product reads. People write them, and no part of it does but `fulfillment restore`."""
 
     paused: str = field(default="", name=names.PAUSED)
     """Why the order is held."""
     retry: str = field(default="", name=names.RETRY)
-    """What tells this wish from the one before, such as the time."""
+    """What tells this request for a retry from the one before, such as the time."""
     complete: str = field(default="", name=names.COMPLETE)
     """What the order was fulfilled by: a reference."""
     fail: str = field(default="", name=names.FAIL)
@@ -24,6 +27,8 @@ class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     acknowledged: str = field(default="", name=names.ACKNOWLEDGED)
     """The reason of the failure that is dealt with; after a colon, what was done: `PaymentFailed: called them`."""
+    restoring: str = field(default="", name=names.RESTORING)
+    """What is about to write the status that the order had."""
 
 
 class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -58,21 +63,28 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         return self.spec.session.payment_intent or (self.status.payment_intent if self.status else None)
 
     @property
-    def has_news(self) -> bool:
+    def has_unobserved_spec(self) -> bool:
         """Whether the status is of an older spec than this one, or there is none yet."""
         return self.status is None or self.status.observed_generation != self.metadata.generation
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether a person has dealt with the failure that the request is in, or the dispute after it was fulfilled.
+        """Whether a person has dealt with the failure that the request is in, or a reversal after it was fulfilled.
 
         An acknowledgement is of one reason: should the request fail for another later, such as a failed payment that
-        is paid after all and then refused by the backend, nobody has dealt with that.
+        is paid after all and then rejected by the backend, nobody has dealt with that.
         """
         if self.status is None or self.status.phase not in {Phase.FAILED, Phase.FULFILLED}:
             return False
+        if self.status.phase is Phase.FAILED:
+            return self.acknowledged_reason == self.status.reason
+        return self.acknowledged_reason in ACKNOWLEDGED_WHEN_FULFILLED
+
+    @property
+    def acknowledged_reason(self) -> str:
+        """The reason that a person says they have dealt with; empty when nobody does."""
         reason, _, _ = self.annotations.acknowledged.partition(":")
-        return reason.strip() == (self.status.reason if self.status.phase is Phase.FAILED else Reason.DISPUTED)
+        return reason.strip()
 
     @property
     def last_changed_at(self) -> datetime:
@@ -80,8 +92,10 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         said = [self.metadata.creation_timestamp, self.spec.payment.observed_at]
         if self.spec.callback is not None:
             said.append(self.spec.callback.observed_at)
-        if self.spec.sale is not None:
-            said.append(self.spec.sale.observed_at)
+        if self.spec.reversal is not None:
+            said.append(self.spec.reversal.observed_at)
+        if self.spec.expiry is not None:
+            said.append(self.spec.expiry.observed_at)
         if self.status is not None:
             said += [condition.last_transition_time for condition in self.status.conditions]
             if self.status.fulfillment is not None:

@@ -10,14 +10,23 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from fulfillment_api.bounds import (
+    LONGEST_MESSAGE,
+    LONGEST_METADATA_KEY,
+    LONGEST_METADATA_VALUE,
+    LONGEST_REFERENCE,
+    MOST_METADATA,
+)
+
 Timestamp = Annotated[datetime, Meta(tz=True)]
 StripeId = Annotated[str, Meta(min_length=1, max_length=255, pattern="^[A-Za-z0-9_]+$")]
+PaymentLinkId = Annotated[str, Meta(pattern="^plink_[A-Za-z0-9_]+$")]
 Currency = Annotated[str, Meta(pattern="^[a-z]{3}$", description="ISO 4217 code in lower case, as Stripe writes it.")]
-MetadataKey = Annotated[str, Meta(max_length=40)]
-MetadataValue = Annotated[str, Meta(max_length=500)]
+MetadataKey = Annotated[str, Meta(max_length=LONGEST_METADATA_KEY)]
+MetadataValue = Annotated[str, Meta(max_length=LONGEST_METADATA_VALUE)]
 Metadata = Annotated[
     dict[MetadataKey, MetadataValue],
-    Meta(max_length=50, description="The Session's metadata, as the shop set it."),
+    Meta(max_length=MOST_METADATA, description="Keys of the Session's metadata that are asked for: not all of them."),
 ]
 
 
@@ -31,30 +40,38 @@ class Mode(StrEnum):
 
 @unique
 class PaymentStatus(StrEnum):
-    """A Session's `payment_status`, and `failed` after `checkout.session.async_payment_failed`."""
+    """A Session's `payment_status`, and what later events add.
+
+    `failed` follows from `checkout.session.async_payment_failed`, `canceled` from the events of an authorization that
+    was released or lapsed.
+    """
 
     UNPAID = "unpaid"
     PAID = "paid"
     NO_PAYMENT_REQUIRED = "no_payment_required"
     FAILED = "failed"
+    CANCELED = "canceled"
 
     def may_become(self, other: "PaymentStatus") -> bool:
-        """Tell whether news may change this status: nothing leaves a paid one, and failed yields only to paid.
+        """Tell whether an event may change this status: nothing leaves a paid one, and what ended yields to paid.
 
-        Stripe neither orders events nor sends each once, so old news must never undo newer. The CRD's
+        Stripe neither orders events nor sends each once, so an old event must never undo a newer one. The CRD's
         transition rule says the same to everyone who writes.
         """
         match self:
             case PaymentStatus.UNPAID:
                 return other is not PaymentStatus.UNPAID
             case PaymentStatus.FAILED:
+                return other in {PaymentStatus.CANCELED, PaymentStatus.PAID}
+            case PaymentStatus.CANCELED:
                 return other is PaymentStatus.PAID
             case PaymentStatus.PAID | PaymentStatus.NO_PAYMENT_REQUIRED:
                 return False
 
 
 PAYMENT_STATUS_RULE = {
-    "rule": "self == oldSelf || oldSelf == 'unpaid' || (oldSelf == 'failed' && self == 'paid')",
+    "rule": "self == oldSelf || oldSelf == 'unpaid' || (oldSelf in ['failed', 'canceled'] && self == 'paid') "
+    "|| (oldSelf == 'failed' && self == 'canceled')",
     "messageExpression": "'a payment never goes back: it is ' + oldSelf + ' and cannot become ' + self",
     "message": "a payment never goes back",
 }
@@ -82,13 +99,16 @@ class Session(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     payment_link: Annotated[StripeId, Meta(description="The Payment Link that was used, plink_….")] | None = None
     customer: Annotated[StripeId, Meta(description="The Customer, cus_….")] | None = None
     client_reference_id: (
-        Annotated[str, Meta(max_length=200, description="The shop's own reference for the buyer or the cart.")] | None
+        Annotated[
+            str, Meta(max_length=200, description="The shop's own reference for the buyer or the cart, if asked for.")
+        ]
+        | None
     ) = None
     metadata: Metadata = field(default_factory=dict)
 
 
 class Amount(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the order costs, in the merchant's currency."""
+    """An amount of money in the merchant's currency: what the order costs, or what of it was given back."""
 
     total: Annotated[int, Meta(description="In the currency's smallest unit, after discounts and taxes.")]
     currency: Currency
@@ -96,7 +116,7 @@ class Amount(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Payment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The newest word of Stripe's events on the payment: a hint, which the operator checks with Stripe."""
+    """The payment, as the newest of Stripe's events shows it: a hint, which the operator checks with Stripe."""
 
     status: Annotated[PaymentStatus, Meta(extra_json_schema={"x-kubernetes-validations": [PAYMENT_STATUS_RULE]})]
     event: Annotated[StripeId, Meta(description="The event that said so, evt_….")] | None = None
@@ -105,44 +125,67 @@ class Payment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
 
 @unique
 class CallbackResult(StrEnum):
-    """What a backend that took its time said in the end."""
+    """The result that the backend of an order in progress reported."""
 
     DONE = "done"
-    REFUSED = "refused"
+    REJECTED = "rejected"
 
 
 class Callback(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The backend's word on an order that it had taken before, as its callback brought it."""
+    """The backend's callback about an order that was in progress."""
 
     result: CallbackResult
-    reference: Annotated[str, Meta(max_length=255, description="What the backend calls the order.")] | None = None
-    message: Annotated[str, Meta(max_length=1024, description="Why it was refused, for a person.")] | None = None
-    observed_at: Annotated[Timestamp, Meta(description="When the callback came.")] | None = None
+    reference: (
+        Annotated[str, Meta(max_length=LONGEST_REFERENCE, description="What the backend calls the order.")] | None
+    ) = None
+    message: (
+        Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="Why it was rejected, for a person.")] | None
+    ) = None
+    observed_at: Annotated[Timestamp, Meta(description="When the callback was received.")] | None = None
 
 
-class RefusedCallback(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A callback about the order that was not believed: the first one since it was handed over."""
+class RejectedCallback(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A callback about the order that was rejected: the first one since the order was dispatched."""
 
-    message: Annotated[str, Meta(max_length=1024, description="Why not, for a person; nothing of what it said.")]
-    observed_at: Annotated[Timestamp, Meta(description="When it came.")]
+    message: Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="Why, for a person; nothing of what it said.")]
+    observed_at: Annotated[Timestamp, Meta(description="When it was received.")]
 
 
 @unique
-class SaleKind(StrEnum):
-    """What can happen to an order after Checkout."""
+class ReversalKind(StrEnum):
+    """What became of the payment after it was made: a refund, a dispute, or how one of them went on."""
 
     REFUNDED = "refunded"
-    """`charge.refunded`: all of the payment was given back."""
+    """All of the payment was given back."""
+    PARTIALLY_REFUNDED = "partially-refunded"
+    """A part of it was given back, or more than before: the order stands."""
+    REFUND_FAILED = "refund-failed"
+    """A refund failed or was canceled, so that less is given back than before."""
     DISPUTED = "disputed"
-    """`charge.dispute.created`: the buyer asks their bank for the payment back."""
-    EXPIRED = "expired"
-    """`checkout.session.expired`: the buyer never completed the Session."""
+    """The buyer asks their bank for the payment back, and that is open."""
+    DISPUTE_LOST = "dispute-lost"
+    INQUIRY = "inquiry"
+    """The bank asks, and takes nothing back yet: it may become a dispute."""
+    DISPUTE_WON = "dispute-won"
+    DISPUTE_PREVENTED = "dispute-prevented"
+    """It was settled before the bank took anything back, mostly by a refund."""
+    INQUIRY_CLOSED = "inquiry-closed"
+    """The inquiry did not become a dispute."""
+    FRAUD_WARNING = "fraud-warning"
+    """The card's issuer suspects fraud. Nothing is taken back yet."""
 
 
-class Sale(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The newest word of Stripe's events on what came after Checkout: a hint, which the operator checks with Stripe."""
+class Reversal(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What Stripe's newest event about a refund or a dispute says: a hint, which the operator checks with Stripe."""
 
-    kind: SaleKind
+    kind: ReversalKind
+    event: Annotated[StripeId, Meta(description="The event that said so, evt_….")] | None = None
+    observed_at: Annotated[Timestamp, Meta(description="When that event was received.")] | None = None
+
+
+class Expiry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """That the Session expired, as `checkout.session.expired` says: a hint, which the operator checks with Stripe."""
+
     event: Annotated[StripeId, Meta(description="The event that said so, evt_….")] | None = None
     observed_at: Annotated[Timestamp, Meta(description="When that event was received.")] | None = None
 
@@ -154,5 +197,6 @@ class Spec(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     payment: Payment
     amount: Amount | None = None
     callback: Callback | None = None
-    refused_callback: RefusedCallback | None = None
-    sale: Sale | None = None
+    rejected_callback: RejectedCallback | None = None
+    reversal: Reversal | None = None
+    expiry: Expiry | None = None

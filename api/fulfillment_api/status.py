@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from fulfillment_api.bounds import LONGEST_MESSAGE, LONGEST_REFERENCE
 from fulfillment_api.spec import Amount, Currency, StripeId, Timestamp
 
 _CONDITION_REASON = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
@@ -35,16 +36,26 @@ class Reason(StrEnum):
 
     PAYMENT_PROCESSING = "PaymentProcessing"
     """The buyer authorized a delayed payment; the funds are on their way."""
+    PAYMENT_REQUIRES_ACTION = "PaymentRequiresAction"
+    """The buyer has something left to do: a bank transfer, of which a part may have come, or a voucher to pay."""
+    PAYMENT_REQUIRES_CAPTURE = "PaymentRequiresCapture"
+    """The payment is authorized: the seller has to capture it."""
+    SESSION_OPEN = "SessionOpen"
+    """The buyer has not completed Checkout, Stripe says, though an event said so."""
     PAID = "Paid"
     NO_PAYMENT_REQUIRED = "NoPaymentRequired"
     PAYMENT_FAILED = "PaymentFailed"
     """The payment was declined or failed otherwise; the customer is asked for a new order."""
+    PAYMENT_CANCELED = "PaymentCanceled"
+    """The seller released the payment, or it lapsed. The buyer's payment method did not fail, so nobody is mailed."""
     SESSION_EXPIRED = "SessionExpired"
     """The Session was never completed. That is no failed payment, so nobody is mailed."""
     NOTHING_TO_FULFILL = "NothingToFulfill"
-    """The Session is in setup mode: it saved a payment method, and sold nothing."""
+    """The Session is in setup mode: it saved a payment method, and sold nothing, so nothing is left to fulfill."""
     SESSION_NOT_FOUND = "SessionNotFound"
     """Stripe knows no such Session under this API key."""
+    SESSION_UNREADABLE = "SessionUnreadable"
+    """Stripe's answer about the Session is of a form that this version cannot judge."""
     LIVEMODE_MISMATCH = "LivemodeMismatch"
     """A test order under a live key, or the reverse."""
     NAME_MISMATCH = "NameMismatch"
@@ -52,40 +63,58 @@ class Reason(StrEnum):
     STRIPE_UNAVAILABLE = "StripeUnavailable"
     """Stripe cannot be asked right now."""
     STRIPE_MISCONFIGURED = "StripeMisconfigured"
-    """Stripe refuses the API key or its permissions: a person must mend the settings, then all goes on."""
+    """Stripe rejects the API key or its permissions: a person must mend the settings, then all goes on."""
     BACKEND_UNAVAILABLE = "BackendUnavailable"
-    """The fulfillment backend had a passing fault; it is tried again."""
+    """The fulfillment backend had a passing fault; it is retried."""
     FULFILLMENT_FAILED = "FulfillmentFailed"
-    """The backend refused the order for good, or its deadline passed: a person is needed."""
-    HANDED_OVER = "HandedOver"
+    """The backend rejected the order, or its deadline passed: a person is needed."""
+    DISPATCHED = "Dispatched"
     """The backend has the order, and works on it."""
     NO_ROUTE = "NoRoute"
-    """No route takes the order: a person must add one, then ask for another try."""
+    """No route takes the order: a person must add one, then retry the order."""
     PAUSED = "Paused"
-    """A person holds the order."""
-    COMPLETED_BY_HAND = "CompletedByHand"
-    """A person said that the order is fulfilled."""
-    FAILED_BY_HAND = "FailedByHand"
-    """A person said that the order is not to be fulfilled."""
+    """A person paused the order."""
+    RESTORED = "Restored"
+    """A backup brought the order back without its status: a person must say whether it was done."""
+    MANUALLY_COMPLETED = "ManuallyCompleted"
+    """A person completed the order."""
+    MANUALLY_FAILED = "ManuallyFailed"
+    """A person failed the order."""
     PAYMENT_OVERDUE = "PaymentOverdue"
-    """The payment takes longer than its method can: a person must look."""
+    """The payment takes longer than its method can: a person must act."""
     FULFILLED = "Fulfilled"
     REFUNDED = "Refunded"
     """All of the payment was given back. Of a failed request: before the order was fulfilled."""
+    PARTIALLY_REFUNDED = "PartiallyRefunded"
+    """A part of the payment was given back."""
+    REFUND_FAILED = "RefundFailed"
+    """A refund failed. Of a failed request: the one that stopped the order; a person decides how it goes on."""
     DISPUTED = "Disputed"
     """The buyer disputes the payment. Of a failed request: before the order was fulfilled."""
+    DISPUTE_LOST = "DisputeLost"
+    """The dispute was lost. Of a failed request: before the order was fulfilled."""
+    DISPUTE_WON = "DisputeWon"
+    """The dispute was won. Of a failed request: the one that stopped the order; a person decides how it goes on."""
+    DISPUTE_PREVENTED = "DisputePrevented"
+    """The dispute was settled before the bank took anything back. Of a failed request: as above."""
+    INQUIRY = "Inquiry"
+    """The buyer's bank inquires about the payment, and has taken nothing back."""
+    INQUIRY_CLOSED = "InquiryClosed"
+    """The inquiry did not become a dispute."""
+    EARLY_FRAUD_WARNING = "EarlyFraudWarning"
+    """The card's issuer suspects fraud."""
     MAIL_SENT = "MailSent"
     MAIL_UNAVAILABLE = "MailUnavailable"
-    """The mail server had a passing fault; the mail is tried again."""
-    MAIL_REFUSED = "MailRefused"
-    """The mail server refused the mail for good, or its deadline passed."""
+    """The mail server had a passing fault; the mail is retried."""
+    MAIL_REJECTED = "MailRejected"
+    """The mail server rejected the mail, or its deadline passed."""
     MAIL_NOT_CONFIGURED = "MailNotConfigured"
     NO_EMAIL_ADDRESS = "NoEmailAddress"
     """Stripe has no e-mail address of this customer."""
-    ODD_ANNOTATION = "OddAnnotation"
-    """A person wrote an annotation that means nothing."""
-    UNDERSTOOD = "Understood"
-    CALLBACK_REFUSED = "CallbackRefused"
+    INVALID_ANNOTATION = "InvalidAnnotation"
+    """An annotation of ours is invalid."""
+    ANNOTATIONS_VALID = "AnnotationsValid"
+    CALLBACK_REJECTED = "CallbackRejected"
     """A callback about the order was not the backend's, or not understood."""
     CALLBACK_ACCEPTED = "CallbackAccepted"
 
@@ -99,10 +128,15 @@ class ConditionType(StrEnum):
     CUSTOMER_NOTIFIED = "CustomerNotified"
     REFUNDED = "Refunded"
     DISPUTED = "Disputed"
-    ANNOTATIONS_UNDERSTOOD = "AnnotationsUnderstood"
+    FRAUD_WARNING = "FraudWarning"
+    ANNOTATIONS_VALID = "AnnotationsValid"
     CALLBACK_ACCEPTED = "CallbackAccepted"
     READY = "Ready"
     STALLED = "Stalled"
+
+
+INPUT_CONDITIONS = (ConditionType.ANNOTATIONS_VALID, ConditionType.CALLBACK_ACCEPTED)
+"""The conditions that are there only once an input was invalid, and become true when it is mended."""
 
 
 @unique
@@ -151,11 +185,43 @@ class Order(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
         list[LineItem],
         Meta(
             max_length=1000,
-            description="All line items, in Stripe's order.",
+            description="All line items, in Stripe's order; none once they were removed.",
             extra_json_schema={"x-kubernetes-list-type": "atomic"},
         ),
     ]
+    removed_line_items: (
+        Annotated[
+            int,
+            Meta(
+                ge=1, description="How many line items were removed, since the order ended long ago: Stripe has them."
+            ),
+        ]
+        | None
+    ) = None
     amount: Amount | None = None
+    presentment: (
+        Annotated[
+            Amount,
+            Meta(description="What the buyer saw and paid, where that is another currency than the merchant's."),
+        ]
+        | None
+    ) = None
+
+
+Times = Annotated[int, Meta(ge=1)]
+
+
+class Reversals(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What became of the payment after it was made, as Stripe had it when it was last asked."""
+
+    amount_refunded: Annotated[Amount, Meta(description="What was given back.")] | None = None
+    news: Annotated[
+        dict[str, Times],
+        Meta(
+            max_length=16,
+            description="How often each kind of refund or dispute was news, by its name: refunded, disputed, ….",
+        ),
+    ] = {}
 
 
 class Fulfillment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -163,37 +229,44 @@ class Fulfillment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     backend: Annotated[str, Meta(max_length=63, description="The backend's name: log, http, ….")]
     attempts: Annotated[
-        int, Meta(ge=0, description="How often the order was handed to the backend, since a person last asked for it.")
+        int, Meta(ge=0, description="How often the order was dispatched to the backend, since the last manual retry.")
     ]
-    started_at: Annotated[
-        Timestamp, Meta(description="When it was first handed over, since a person last asked for it.")
-    ]
+    started_at: Annotated[Timestamp, Meta(description="When it was first dispatched, since the last manual retry.")]
     accepted_at: (
-        Annotated[Timestamp, Meta(description="When the backend took the order, to say later what became of it.")]
+        Annotated[Timestamp, Meta(description="When the backend accepted the order, to report its result later.")]
         | None
     ) = None
-    completed_at: Annotated[Timestamp, Meta(description="When the backend said it is done.")] | None = None
-    next_attempt_at: Annotated[Timestamp, Meta(description="When it is handed over again.")] | None = None
-    reference: Annotated[str, Meta(max_length=255, description="What the backend calls the order.")] | None = None
-    last_error: Annotated[str, Meta(max_length=1024, description="What went wrong last.")] | None = None
+    completed_at: Annotated[Timestamp, Meta(description="When the backend was done.")] | None = None
+    next_attempt_at: Annotated[Timestamp, Meta(description="When it is dispatched again.")] | None = None
+    reference: (
+        Annotated[str, Meta(max_length=LONGEST_REFERENCE, description="What the backend calls the order.")] | None
+    ) = None
+    last_error: Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="What went wrong last.")] | None = None
 
 
-class Obeyed(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The newest instruction of each kind that was followed, so that none is followed twice."""
+class LastHandled(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The newest value of each manual action that was handled, so that none is handled twice."""
 
-    retry: Annotated[str, Meta(max_length=1024, description="The value of the annotation retry.")] | None = None
-    complete: Annotated[str, Meta(max_length=1024, description="The value of the annotation complete.")] | None = None
-    fail: Annotated[str, Meta(max_length=1024, description="The value of the annotation fail.")] | None = None
-    manual: Annotated[str, Meta(max_length=1024, description="What status.manual said.")] | None = None
+    retry: Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="The value of the annotation retry.")] | None = (
+        None
+    )
+    complete: (
+        Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="The value of the annotation complete.")] | None
+    ) = None
+    fail: Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="The value of the annotation fail.")] | None = (
+        None
+    )
+    manual: Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="The value of status.manual.")] | None = None
 
 
 class Manual(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """How an order ended that the manual backend has, as another controller says. The operator never writes it."""
 
     complete: (
-        Annotated[str, Meta(max_length=1024, description="It is fulfilled: the reference of what was done.")] | None
+        Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="It is fulfilled: the reference of what was done.")]
+        | None
     ) = None
-    fail: Annotated[str, Meta(max_length=1024, description="It cannot be fulfilled: why.")] | None = None
+    fail: Annotated[str, Meta(max_length=LONGEST_MESSAGE, description="It cannot be fulfilled: why.")] | None = None
 
 
 class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -225,7 +298,8 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
         | None
     ) = None
     fulfillment: Fulfillment | None = None
-    obeyed: Obeyed | None = None
+    reversals: Reversals | None = None
+    last_handled: LastHandled | None = None
     manual: Manual | None = None
 
     def condition(self, kind: ConditionType) -> Condition | None:

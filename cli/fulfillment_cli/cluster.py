@@ -1,32 +1,35 @@
 """The cluster at hand, as kubectl finds it, and the requests that a person names."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kubernetes.aio import client
 from msgspec import Raw
 
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
-from fulfillment_runtime.kubernetes_api import KubernetesApi
-from fulfillment_runtime.kubernetes_connection import connect, namespace_at_hand
-from fulfillment_runtime.kubernetes_errors import (
-    RequestChangedError,
-    RequestGoneError,
-    RequestRefusedError,
-    RequestUnreadableError,
+from fulfillment_cli.kubectl_proxy import kubectl_proxy
+from fulfillment_runtime.kubernetes.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    UndecodableError,
 )
-from fulfillment_runtime.kubernetes_listing import pages
+from fulfillment_runtime.kubernetes.event_sink import EventSink
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.kubeconfig import is_of_a_pod, kubeconfig_files, namespace_at_hand
+from fulfillment_runtime.kubernetes.rest import RestClient
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that one answer of the API server may take."""
-AT_ONCE = 16
+_REPORTER = "kubectl-fulfillment"
+CONCURRENCY = 16
 """Requests under way: enough to be quick, few enough for the API server's fairness."""
-OF_ONE = (RequestGoneError, RequestUnreadableError, RequestChangedError, RequestRefusedError)
+ERRORS_OF_ONE = (NotFoundError, UndecodableError, ConflictError, InvalidError)
 """What goes wrong with one request, and says nothing of the others."""
 
 A = TypeVar("A")
@@ -34,8 +37,8 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """What a person said of where to look."""
+class ConfigFlags:
+    """The flags by which kubectl, too, finds a cluster and a namespace."""
 
     namespace: str | None
     context: str | None
@@ -46,66 +49,94 @@ class Where:
 class Cluster:
     """One namespace of a cluster."""
 
-    api: client.ApiClient
+    api: RestClient
+    """As whom."""
     namespace: str
-    requests: KubernetesApi
+    requests: FulfillmentRequestClient
+    events: EventSink
+    """Of this command."""
 
-    async def listed(
-        self, phase: Phase | None, *, unfinished: bool = False
+    async def list(
+        self, phase: Phase | None, *, unfinished: bool = False, field_selector: str | None = None
     ) -> AsyncIterator[tuple[FulfillmentRequest, Raw]]:
         """List the requests in the order of their names, each also as JSON; what makes no sense is left out.
 
         Args:
             phase: only those in this phase; None for all.
             unfinished: none that is fulfilled, of which there may be very many.
+            field_selector: only those, such as `spec.payment.status=paid`; None for all.
 
         Raises:
-            KubernetesError: as `KubernetesApi`'s methods do.
+            KubernetesError: as `FulfillmentRequestClient`'s methods do.
         """
-        also = f"status.phase!={Phase.FULFILLED}" if unfinished else None
-        async for page in pages(self.api, self.namespace, phase=phase, also=also, patience=PATIENCE):
+        selectors = [*([f"status.phase!={Phase.FULFILLED}"] if unfinished else []), *filter(None, [field_selector])]
+        selected = ",".join(selectors) or None
+        async for page in self.requests.list_pages(phase=phase, field_selector=selected, timeout=TIMEOUT):
             for each in page:
                 if each.request is not None:
-                    yield each.request, each.content
+                    yield each.request, each.raw
 
-    async def find(self, said: str, account: str | None) -> FulfillmentRequest:
-        """Read the request that a person means.
+    async def find(self, argument: str, account: str | None) -> FulfillmentRequest:
+        """Read the request that an argument names.
 
         Args:
-            said: what `named` takes.
+            argument: what `resolve_name` takes.
             account: likewise.
 
         Raises:
-            RequestGoneError: there is none.
-            RequestRefusedError: it names nothing.
-            KubernetesError: as `KubernetesApi`'s methods do.
+            NotFoundError: there is none.
+            InvalidError: it names nothing.
+            KubernetesError: as `FulfillmentRequestClient`'s methods do.
         """
-        name = named(said, account)
+        name = resolve_name(argument, account)
         if not name:
-            raise RequestRefusedError(f"{said!r} names no order")
+            raise InvalidError(f"{argument!r} names no order")
         try:
             return await self.requests.get(name)
-        except RequestGoneError as error:
-            if not is_session_id(said):
+        except NotFoundError as error:
+            if not is_session_id(argument):
                 raise
             whose = "" if account else "; if a connected account sold it, say which by --account"
-            raise RequestGoneError(f"no order of {said} is in the namespace {self.namespace}{whose}") from error
+            raise NotFoundError(f"no order of {argument} is in the namespace {self.namespace}{whose}") from error
 
 
 @asynccontextmanager
-async def cluster_at_hand(where: Where) -> AsyncIterator[Cluster]:
+async def cluster_at_hand(flags: ConfigFlags, *, connections: int = CONCURRENCY) -> AsyncIterator[Cluster]:
     """Connect to the cluster.
+
+    Args:
+        flags: which one.
+        connections: how many requests may be under way at once.
 
     Raises:
         SettingsError: the kubeconfig is wrong, or there is none.
     """
-    namespace = where.namespace or namespace_at_hand(where.kubeconfig, where.context)
-    async with connect(where.kubeconfig, connections=AT_ONCE, context=where.context) as api:
-        yield Cluster(api, namespace, KubernetesApi(api, namespace, timeout=PATIENCE))
+    if not is_of_a_pod(flags.kubeconfig, flags.context):
+        kubeconfig_files(flags.kubeconfig)
+    namespace = flags.namespace or namespace_at_hand(flags.kubeconfig, flags.context)
+    async with _connection(flags, connections) as api:
+        requests = FulfillmentRequestClient(api, namespace, timeout=TIMEOUT)
+        events = EventSink(api, namespace, reporter=_REPORTER, timeout=TIMEOUT)
+        yield Cluster(api, namespace, requests, events)
 
 
-def named(name: str, account: str | None) -> str:
-    """Return the name of the request that a person means.
+@asynccontextmanager
+async def _connection(flags: ConfigFlags, connections: int) -> AsyncIterator[RestClient]:
+    """Connect as kubectl does: by kubectl, or where it is not on PATH, as in our image, by the client library."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is not None:
+        async with kubectl_proxy(kubectl, flags.kubeconfig, flags.context) as api:
+            yield api
+        return
+    from fulfillment_runtime.kubernetes.connection import connect  # noqa: PLC0415 - loads the client library
+    from fulfillment_runtime.kubernetes.library import LibraryRestClient  # noqa: PLC0415 - likewise
+
+    async with connect(flags.kubeconfig, connections=connections, context=flags.context) as library:
+        yield LibraryRestClient(library)
+
+
+def resolve_name(name: str, account: str | None) -> str:
+    """Return the name of the request that an argument names.
 
     Args:
         name: it, also with the resource before a slash, as `kubectl get -o name` prints it; or a Checkout Session's id.
@@ -119,14 +150,17 @@ def is_session_id(name: str) -> bool:
     return name.startswith("cs_")
 
 
-async def of_each(
-    items: Iterable[A], do: Callable[[A], Coroutine[Any, Any, B]], *expected: type[Exception]
+async def for_each(
+    items: Iterable[A],
+    do: Callable[[A], Coroutine[Any, Any, B]],
+    *expected: type[Exception],
+    at_once: int = CONCURRENCY,
 ) -> list[B | Exception]:
     """Do something with each, some at once; return in their order what came of it, or which expected failure."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    semaphore = asyncio.Semaphore(at_once)
 
     async def one(item: A) -> B | Exception:
-        async with turns:
+        async with semaphore:
             try:
                 return await do(item)
             except expected as error:

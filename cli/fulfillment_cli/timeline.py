@@ -5,16 +5,17 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, Sale
-from fulfillment_api.status import Condition, ConditionType, Fulfillment
-from fulfillment_cli.wishes import EVENT_REASONS, Verb
-from fulfillment_runtime.kubernetes_events import PostedEvent
+from fulfillment_api.spec import Callback, Spec
+from fulfillment_api.status import Condition, ConditionType, Fulfillment, Status
+from fulfillment_cli.actions import EVENT_REASONS, Verb
+from fulfillment_runtime.kubernetes.events import PostedEvent
 
 # Ready and Stalled say the same as Fulfilled, for other readers.
 _MIRRORS = (ConditionType.READY, ConditionType.STALLED)
-_ASKED_AT = re.compile(r"\(?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z(?: by [^)]*)?\)?$")
+_REQUESTED_AT = re.compile(r"\(?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z(?: by [^)]*)?\)?$")
 
 
 class Entry(Struct, frozen=True):
@@ -33,25 +34,25 @@ def timeline(request: FulfillmentRequest, events: Iterable[PostedEvent]) -> list
         events: the Events about it, as far as the cluster still has them.
     """
     status = request.status
-    conditions = [each for each in (status.conditions if status else []) if each.type not in _MIRRORS]
-    told = {(each.reason, each.message) for each in conditions}
-    said = [Entry(each.at, each.reason, each.message) for each in events]
-    posted = [each for each in said if (each.what, each.detail) not in told]
-    asked = [each for each in posted if each.what in EVENT_REASONS.values()]
-    known = {(each.what, each.at) for each in asked}
-    entries = [  # in this order of what has the same second: what is asked for comes before what comes of it
+    conditions = _told(status) if status else []
+    shown = {(each.reason, each.message) for each in conditions}
+    recorded = [Entry(each.at, each.reason, each.message) for each in events]
+    posted = [each for each in recorded if (each.what, each.detail) not in shown]
+    requested = [each for each in posted if each.what in EVENT_REASONS.values()]
+    known = {(each.what, each.at) for each in requested}
+    entries = [  # in this order of what has the same second: what is requested comes before what comes of it
         *_origin(request),
-        *asked,
-        *(each for each in _asked_for(request) if (each.what, each.at) not in known),
-        *(_changed(each, said) for each in conditions if each.type == ConditionType.PAID),
+        *requested,
+        *(each for each in _requested_actions(request) if (each.what, each.at) not in known),
+        *(_changed(each, recorded) for each in conditions if each.type == ConditionType.PAID),
         *_tries(status.fulfillment if status else None),
         *_callback(request.spec.callback),
-        *_after(request.spec.sale),
+        *_reversal(request.spec),
         *_end(status.fulfillment if status else None),
-        *(_changed(each, said) for each in conditions if each.type != ConditionType.PAID),
-        *(each for each in posted if each not in asked),
+        *(_changed(each, recorded) for each in conditions if each.type != ConditionType.PAID),
+        *(each for each in posted if each not in requested),
     ]
-    return sorted(entries, key=lambda entry: entry.at.replace(microsecond=0))  # most times are told in seconds
+    return sorted(entries, key=lambda entry: entry.at.replace(microsecond=0))  # most times are in whole seconds
 
 
 def _origin(request: FulfillmentRequest) -> Iterator[Entry]:
@@ -60,21 +61,21 @@ def _origin(request: FulfillmentRequest) -> Iterator[Entry]:
         yield Entry(session.created_at, "SessionCreated", f"the buyer began Checkout: {session.id}")
     yield Entry(request.metadata.creation_timestamp, "RequestCreated", "the order was recorded")
     if payment.observed_at is not None:
-        said = f", says {payment.event}" if payment.event else ""
-        yield Entry(payment.observed_at, "PaymentEvent", f"the payment is {payment.status}{said}")
+        source = f", says {payment.event}" if payment.event else ""
+        yield Entry(payment.observed_at, "PaymentEvent", f"the payment is {payment.status}{source}")
 
 
-def _asked_for(request: FulfillmentRequest) -> Iterator[Entry]:
-    """Find what a person asked for by `kubectl fulfillment`, which writes the time into the value."""
-    asked = request.annotations
+def _requested_actions(request: FulfillmentRequest) -> Iterator[Entry]:
+    """Find what a person requested by `kubectl fulfillment`, which writes the time into the value."""
+    annotations = request.annotations
     for verb, value in (
-        (Verb.PAUSE, asked.paused),
-        (Verb.RETRY, asked.retry),
-        (Verb.COMPLETE, asked.complete),
-        (Verb.FAIL, asked.fail),
-        (Verb.ACKNOWLEDGE, asked.acknowledged),
+        (Verb.PAUSE, annotations.paused),
+        (Verb.RETRY, annotations.retry),
+        (Verb.COMPLETE, annotations.complete),
+        (Verb.FAIL, annotations.fail),
+        (Verb.ACKNOWLEDGE, annotations.acknowledged),
     ):
-        found = _ASKED_AT.search(value)
+        found = _REQUESTED_AT.search(value)
         if found is not None:
             at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
             yield Entry(at, EVENT_REASONS[verb], value)
@@ -86,11 +87,11 @@ def _tries(fulfillment: Fulfillment | None) -> Iterator[Entry]:
     backend = f"the backend {fulfillment.backend}"
     if fulfillment.attempts:
         times = "once" if fulfillment.attempts == 1 else f"{fulfillment.attempts} times so far"
-        yield Entry(fulfillment.started_at, "HandedOver", f"first handed to {backend}; {times}")
+        yield Entry(fulfillment.started_at, "Dispatched", f"first dispatched to {backend}; {times}")
     if fulfillment.accepted_at is not None:
         yield Entry(fulfillment.accepted_at, "Accepted", f"{backend} took it, and works on it")
     if fulfillment.next_attempt_at is not None:
-        yield Entry(fulfillment.next_attempt_at, "NextAttempt", f"handed to {backend} again")
+        yield Entry(fulfillment.next_attempt_at, "NextAttempt", f"dispatched to {backend} again")
 
 
 def _end(fulfillment: Fulfillment | None) -> Iterator[Entry]:
@@ -100,20 +101,30 @@ def _end(fulfillment: Fulfillment | None) -> Iterator[Entry]:
 
 def _callback(callback: Callback | None) -> Iterator[Entry]:
     if callback is not None and callback.observed_at is not None:
-        said = callback.reference or callback.message
+        detail = callback.reference or callback.message
         yield Entry(
-            callback.observed_at, "Callback", f"the backend said {callback.result}" + (f": {said}" if said else "")
+            callback.observed_at, "Callback", f"the backend said {callback.result}" + (f": {detail}" if detail else "")
         )
 
 
-def _after(sale: Sale | None) -> Iterator[Entry]:
-    if sale is not None and sale.observed_at is not None:
-        said = f", says {sale.event}" if sale.event else ""
-        yield Entry(sale.observed_at, "SaleEvent", f"the order is {sale.kind}{said}")
+def _reversal(spec: Spec) -> Iterator[Entry]:
+    if spec.reversal is not None and spec.reversal.observed_at is not None:
+        source = f", says {spec.reversal.event}" if spec.reversal.event else ""
+        yield Entry(spec.reversal.observed_at, "ReversalEvent", f"{spec.reversal.kind}{source}")
+    if spec.expiry is not None and spec.expiry.observed_at is not None:
+        source = f", says {spec.expiry.event}" if spec.expiry.event else ""
+        yield Entry(spec.expiry.observed_at, "ExpiryEvent", f"the order is expired{source}")
 
 
-def _changed(condition: Condition, said: Iterable[Entry]) -> Entry:
-    # Its own time is that of its status. What it says may be newer: the Event of the same words tells when it was said.
-    times = [each.at for each in said if (each.what, each.detail) == (condition.reason, condition.message)]
+def _told(status: Status) -> list[Condition]:
+    """Return the conditions, without those that say what another does; of an old order, with the status' message."""
+    return [
+        replace(each, message=each.message or status.message) for each in status.conditions if each.type not in _MIRRORS
+    ]
+
+
+def _changed(condition: Condition, recorded: Iterable[Entry]) -> Entry:
+    # Its own time is that of its status. Its message may be newer: the Event with the same one has the time.
+    times = [each.at for each in recorded if (each.what, each.detail) == (condition.reason, condition.message)]
     at = max([condition.last_transition_time, *times])
     return Entry(at, f"{condition.type}={condition.status}", f"{condition.reason}: {condition.message}")

@@ -5,25 +5,28 @@ finishes the deletion of a namespace, collects garbage, or runs a pod.
 """
 
 import asyncio
+import base64
 import secrets
+import shutil
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from socket import SO_REUSEPORT, SOL_SOCKET, socket
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from kubernetes.aio import client, config
 
+from fulfillment_api import names
 from fulfillment_local.credentials import HOST, Credentials, User, make_credentials, write_kubeconfig
 from fulfillment_local.processes import Child, wait_until_ready
 from fulfillment_local.programs import Programs
 
 _READY_WITHIN = 60.0  # seconds; it takes about 2
-_EFFECTIVE_WITHIN = 10.0  # seconds until RBAC knows a new rule; it takes milliseconds
+_EFFECTIVE_WITHIN = 10.0  # seconds until it goes by a new rule or definition; it takes milliseconds
 _ASK_AGAIN_AFTER = 0.02  # seconds
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -43,6 +46,8 @@ class ControlPlane:
             user: write_kubeconfig(folder / f"{user}.kubeconfig", credentials, self.server, user) for user in User
         }
         self._admin_token = credentials.tokens[User.ADMIN]
+        self._etcd_data = folder / "etcd"
+        self._etcd_socket = _etcd_socket(folder)
         self._etcd = Child(programs.etcd, _etcd_arguments(folder), folder / "etcd.log")
         self._api_server = Child(
             programs.kube_apiserver, _api_server_arguments(folder, port, credentials), folder / "kube-apiserver.log"
@@ -64,6 +69,11 @@ class ControlPlane:
                 stack.push_async_callback(child.stop)
             await control_plane._ready()
             yield control_plane
+
+    @property
+    def api_server_pid(self) -> int:
+        """The id of the API server's process."""
+        return self._api_server.pid
 
     @asynccontextmanager
     async def connect(self, user: User = User.ADMIN) -> AsyncIterator[client.ApiClient]:
@@ -96,6 +106,37 @@ class ControlPlane:
                 while not await _allowed(api, user, namespace, rules[0]):  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(_ASK_AGAIN_AFTER)
 
+    async def install(self, definition: Mapping[str, Any]) -> None:
+        """Install a CustomResourceDefinition, and wait until the API server serves it.
+
+        `kubectl wait --for=condition=Established` fails at once while the API server has not written any condition.
+        """
+        async with self.connect() as api:
+            definitions = client.ApiextensionsV1Api(api)
+            body: Any = definition  # the library's type has no way to be made of one
+            made = await definitions.create_custom_resource_definition(body)
+            async with asyncio.timeout(_EFFECTIVE_WITHIN):
+                while not _established(made):
+                    await asyncio.sleep(_ASK_AGAIN_AFTER)
+                    made = await definitions.read_custom_resource_definition(definition["metadata"]["name"])
+
+    async def stored(self, plural: str, namespace: str, name: str) -> bytes:
+        """Read what etcd holds of a custom object: JSON, as the API server wrote it.
+
+        Raises:
+            LookupError: it holds none of this name.
+        """
+        key = base64.b64encode(f"/registry/{names.GROUP}/{plural}/{namespace}/{name}".encode()).decode()
+        connector = aiohttp.UnixConnector(str(self._etcd_socket))
+        async with (
+            aiohttp.ClientSession("http://etcd", connector=connector, raise_for_status=True) as session,
+            session.post("/v3/kv/range", json={"key": key}) as answer,  # its gRPC gateway
+        ):
+            found = (await answer.json()).get("kvs", [])
+        if not found:
+            raise LookupError(f"etcd holds no {plural} {namespace}/{name}")
+        return base64.b64decode(found[0]["value"])
+
     def hanging(self) -> AbstractContextManager[None]:
         """Let the API server hang: it takes connections, and answers nothing."""
         return self._api_server.suspended()
@@ -109,6 +150,23 @@ class ControlPlane:
         finally:
             await self._api_server.start()
             await self._ready()
+
+    @asynccontextmanager
+    async def forgetting(self) -> AsyncIterator[None]:
+        """Back etcd up; in the end put it back, so that what was written meanwhile never was."""
+        backup = self._etcd_data.with_name("etcd-backup")
+        async with self.down():
+            await self._etcd.stop()
+            await asyncio.to_thread(shutil.copytree, self._etcd_data, backup)
+            await self._etcd.start()
+        try:
+            yield
+        finally:
+            async with self.down():
+                await self._etcd.stop()
+                await asyncio.to_thread(shutil.rmtree, self._etcd_data)
+                backup.rename(self._etcd_data)
+                await self._etcd.start()
 
     async def _ready(self) -> None:
         await wait_until_ready(self._answering(), self._etcd, self._api_server, within=_READY_WITHIN)
@@ -134,8 +192,12 @@ def _reserved_port() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
+def _etcd_socket(folder: Path) -> Path:
+    return folder / "etcd.sock"
+
+
 def _etcd_url(folder: Path) -> str:
-    return f"unix://{folder}/etcd.sock"  # no port that another program could take, or another user reach
+    return f"unix://{_etcd_socket(folder)}"  # no port that another program could take, or another user reach
 
 
 def _etcd_arguments(folder: Path) -> list[str]:
@@ -171,6 +233,11 @@ def _api_server_arguments(folder: Path, port: int, credentials: Credentials) -> 
         f"--service-account-signing-key-file={credentials.service_account_key}",
         "--service-cluster-ip-range=10.0.0.0/24",
     ]
+
+
+def _established(definition: client.V1CustomResourceDefinition) -> bool:
+    conditions = (definition.status.conditions if definition.status else None) or []
+    return any(each.type == "Established" and each.status == "True" for each in conditions)
 
 
 async def _allowed(api: client.ApiClient, user: User, namespace: str, rule: client.V1PolicyRule) -> bool:

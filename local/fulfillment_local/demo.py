@@ -14,12 +14,13 @@ import click
 from prometheus_client.parser import text_string_to_metric_families
 
 from fulfillment_api.names import PLURAL
-from fulfillment_local.machine import SECRET, Machine, StripeAccount, running_machine
+from fulfillment_local.fake_stripe.client import WorldClient
+from fulfillment_local.fake_stripe.rate_limits import RateLimits
+from fulfillment_local.local_stack import SECRET, WEBHOOK_URL, LocalStack, StripeAccount, running_local_stack
 from fulfillment_local.programs import find_programs
-from fulfillment_local.scenes import ACTS, FORGERY, perform, recover, title
-from fulfillment_local.stripe_world.client import WorldClient
+from fulfillment_local.scenarios import ACTS, FORGERY, perform, recover, title
 from fulfillment_operator.settings import OperatorSettings
-from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.settings import ServiceSettings
 
@@ -57,20 +58,24 @@ def _account() -> StripeAccount | None:
 async def _demo(account: StripeAccount | None, *, once: bool) -> None:
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - a coroutine that runs is in a task
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first, too, where a shell has it ignored
+        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     programs = find_programs(os.environ)
     title("Starting etcd, kube-apiserver, the service and the operator" + ("" if account else ", and stand-ins"))
-    async with running_machine(programs, account) as machine:
+    async with running_local_stack(programs, account, limits=RateLimits()) as machine:
         if machine.stripe is not None:
             troubles = await _play(machine, machine.stripe.url)
             if once:
                 _conclude(troubles)
                 return
-        _invite(machine)
+        title("All of it stays up. In another terminal:")
+        for each in commands_to_try(machine):
+            click.echo(f"  {each}")
+        click.echo("Ctrl-C stops everything.")
         await asyncio.Event().wait()
 
 
-async def _play(machine: Machine, stripe_url: str) -> list[str]:
+async def _play(machine: LocalStack, stripe_url: str) -> list[str]:
     """Play every act, show what there is to see, and return what was not as it should be."""
     before = await _metrics(machine)
     async with aiohttp.ClientSession() as http:
@@ -89,7 +94,7 @@ async def _play(machine: Machine, stripe_url: str) -> list[str]:
     return troubles
 
 
-async def _show_guides_curl(machine: Machine) -> list[str]:
+async def _show_guides_curl(machine: LocalStack) -> list[str]:
     title("The guide's own test: an unsigned request")
     curl = shutil.which("curl")
     if curl is None:
@@ -103,7 +108,7 @@ async def _show_guides_curl(machine: Machine) -> list[str]:
     return [] if " 400 " in answer.partition("\n")[0] else ["the unsigned request was not answered 400"]
 
 
-async def _show_mail(machine: Machine) -> list[str]:
+async def _show_mail(machine: LocalStack) -> list[str]:
     title("The mail that went out")
     for mail in machine.mailbox.mails:
         click.echo(f"  From: {mail.sender}\n  To: {', '.join(mail.recipients)}\n  Subject: {mail.subject}\n")
@@ -112,7 +117,7 @@ async def _show_mail(machine: Machine) -> list[str]:
     return [] if count == 1 else [f"one customer was to be mailed, and {count} mails went out"]
 
 
-async def _metrics(machine: Machine) -> dict[str, float]:
+async def _metrics(machine: LocalStack) -> dict[str, float]:
     """Read the counters and levels of both workloads."""
     values = {}
     async with aiohttp.ClientSession() as http:
@@ -135,18 +140,25 @@ def _conclude(troubles: Sequence[str]) -> None:
         sys.exit(1)
 
 
-def _invite(machine: Machine) -> None:
-    title("All of it stays up. In another terminal:")
-    click.echo(f"  export KUBECONFIG={machine.kubeconfig}")
+def commands_to_try(machine: LocalStack) -> list[str]:
+    """Return what a person can type in another terminal while all of it runs."""
     if machine.stripe is None:
-        click.echo(f"  stripe listen --forward-to {machine.webhook_url.removeprefix('http://')}")
-        click.echo("  stripe trigger checkout.session.completed")
+        events = [
+            f"stripe listen --forward-to {machine.webhook_url.removeprefix('http://')}",
+            "stripe trigger checkout.session.completed",
+        ]
     else:
-        click.echo(f"  export STRIPE_API_BASE={machine.stripe.url} STRIPE_WEBHOOK_SECRETS={SECRET}")
-        click.echo("  .venv/bin/fulfillment trigger paid")
-        click.echo("  .venv/bin/fulfillment trigger async-failed --count 3 --duplicates 1 --shuffle")
-    click.echo(f"  {machine.kubectl} get fulfillmentrequests --output wide --watch")
-    click.echo(f"  {machine.kubectl} get fr --field-selector status.phase=failed")
-    click.echo(f"  tail -f {machine.logs}/service.log {machine.logs}/operator.log")
-    click.echo(f"  curl {machine.service_url}/metrics {machine.operator_url}/metrics")
-    click.echo("Ctrl-C stops everything.")
+        there = "" if machine.webhook_url == WEBHOOK_URL else f" --webhook-url {machine.webhook_url}"
+        events = [
+            f"export STRIPE_API_BASE={machine.stripe.url} STRIPE_WEBHOOK_SECRETS={SECRET}",
+            f".venv/bin/fulfillment trigger paid{there}",
+            f".venv/bin/fulfillment trigger async-failed --count 3 --duplicates 1 --shuffle{there}",
+        ]
+    return [
+        f"export KUBECONFIG={machine.kubeconfig}",
+        *events,
+        f"{machine.kubectl} get fulfillmentrequests --output wide --watch",
+        f"{machine.kubectl} get fr --field-selector status.phase=failed",
+        f"tail -f {machine.logs}/service.log {machine.logs}/operator.log",
+        f"curl {machine.service_url}/metrics {machine.operator_url}/metrics",
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.fatal_errors import UnavailableError
 
 MODULES = Path(__file__).parents[1] / "modules"
 """The folder whose folders have a go.mod each: in a checkout, not in an installed package."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 
+from fulfillment_local.e2e_context import trial_context
 from fulfillment_local.programs import find_programs
-from fulfillment_local.trial_cluster import trial_context
-from fulfillment_runtime.exits import SettingsError, UnavailableError
+from fulfillment_runtime.fatal_errors import SettingsError, UnavailableError
 
 COMMAND = "E2E_IMAGE"
 """The variable of a command that builds an image and loads it: `$E2E_IMAGE CONTEXT NAME:TAG [build options]`."""

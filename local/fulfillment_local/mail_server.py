@@ -15,7 +15,7 @@ from aiohttp import web
 
 from fulfillment_local.mailbox import Mailbox, mailbox
 from fulfillment_local.signals import told_to_end
-from fulfillment_runtime.listening import listen
+from fulfillment_runtime.sockets import listen
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.fatal_errors import UnavailableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

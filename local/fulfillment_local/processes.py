@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.fatal_errors import UnavailableError
 
 _STOPS_WITHIN = 10.0  # seconds, after which it is killed
 _SHOWN_LINES = 20
@@ -59,6 +59,12 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """The id of its process, once it was started."""
+        assert self._process is not None, "it was not started"  # noqa: S101 - a mistake in the calling code
+        return self._process.pid
+
     async def stop(self) -> None:
         """End it if it runs: in good order if it does so in time, else at once."""
         if self._process is None or self._process.returncode is not None:
@@ -79,6 +85,8 @@ class Child:
         """Make it hang: it keeps its connections and takes new ones, but answers none."""
         assert self._process is not None, "it was not started"  # noqa: S101 - a mistake in the calling code
         self._process.send_signal(signal.SIGSTOP)
+        # Each of its threads stops when it runs next, on a busy machine a while later.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             yield
         finally:

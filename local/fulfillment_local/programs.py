@@ -17,9 +17,9 @@ from pathlib import Path
 
 import click
 
-from fulfillment_local import envtest, pinned
+from fulfillment_local import envtest, versions
 from fulfillment_local.go_modules import GoModule, build_from_module
-from fulfillment_local.pinned import Program
+from fulfillment_local.versions import Program
 
 Say = Callable[[str], None]
 """Tells the person who waits what is being done, a line at a time."""
@@ -78,7 +78,7 @@ def find_programs(
     Raises:
         UnavailableError: a program is not there, and cannot be had.
     """
-    wanted = (pinned.KUBE_APISERVER, pinned.ETCD, pinned.KUBECTL)  # the order in which building is quickest
+    wanted = (versions.KUBE_APISERVER, versions.ETCD, versions.KUBECTL)  # the order in which building is quickest
     kube_apiserver, etcd, kubectl = _find(wanted, environ, build, say, index_url)
     return Programs(etcd=etcd, kube_apiserver=kube_apiserver, kubectl=kubectl)
 
@@ -89,7 +89,7 @@ def find_stripe_mock(environ: Mapping[str, str], *, build: Build = build_from_mo
     Raises:
         UnavailableError: it is not there, and cannot be built.
     """
-    (stripe_mock,) = _find([pinned.STRIPE_MOCK], environ, build, say)
+    (stripe_mock,) = _find([versions.STRIPE_MOCK], environ, build, say)
     return stripe_mock
 
 
@@ -99,7 +99,7 @@ def find_prometheus(environ: Mapping[str, str], *, build: Build = build_from_mod
     Raises:
         UnavailableError: they are not there, and cannot be built.
     """
-    prometheus, promtool = _find([pinned.PROMETHEUS, pinned.PROMTOOL], environ, build, say)
+    prometheus, promtool = _find([versions.PROMETHEUS, versions.PROMTOOL], environ, build, say)
     return Prometheus(prometheus, promtool)
 
 
@@ -109,7 +109,7 @@ def find_helm(environ: Mapping[str, str], *, build: Build = build_from_module, s
     Raises:
         UnavailableError: it is not there, and cannot be built.
     """
-    (helm,) = _find([pinned.HELM], environ, build, say)
+    (helm,) = _find([versions.HELM], environ, build, say)
     return helm
 
 
@@ -122,7 +122,7 @@ def find_chart_programs(
         UnavailableError: a program is not there, and cannot be built.
     """
     helm = find_helm(environ, build=build, say=say)
-    others = (pinned.OLDEST_HELM, pinned.KUBECONFORM, pinned.HELM_UNITTEST, pinned.HELM_DOCS)
+    others = (versions.OLDEST_HELM, versions.KUBECONFORM, versions.HELM_UNITTEST, versions.HELM_DOCS)
     return ChartPrograms(helm, *(_find([each], environ, build, say)[0] for each in others))
 
 

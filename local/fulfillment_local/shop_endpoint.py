@@ -15,7 +15,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from fulfillment_local.signals import told_to_end
-from fulfillment_runtime.listening import listen
+from fulfillment_runtime.sockets import listen
 
 LATER = "later"
 """A key of a Session's metadata: its order is taken with 202, and whoever plays the shop calls back."""

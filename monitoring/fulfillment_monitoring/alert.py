@@ -6,7 +6,7 @@ from enum import StrEnum, unique
 
 @unique
 class Severity(StrEnum):
-    """How soon a person must look."""
+    """How soon a person must act."""
 
     INFO = "info"
     WARNING = "warning"

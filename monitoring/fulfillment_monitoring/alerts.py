@@ -13,26 +13,43 @@ def _in(metric: str, *matchers: str) -> str:
     return metric + "{" + ",".join(['namespace="${namespace}"', *matchers]) + "}"
 
 
-def _increase(window: str, by: str, metric: str, *matchers: str, ago: str = "") -> str:
-    offset = f" offset {ago}" if ago else ""
-    return f"sum by ({by}) (increase({_in(metric, *matchers)}[{window}]{offset}))"
+def _increase(window: str, by: str, selector: str) -> str:
+    return f"sum by ({by}) (increase({selector}[{window}]))"
+
+
+def _rises(window: str, by: str, selector: str, *, ago: str = "0s") -> str:
+    """A counter rose within a window that ended some time ago.
+
+    `increase` sees no rise to the first value that is scraped. But what a workload counted that began within the
+    window was counted within it, all of it. Where no start is told, as by an earlier version, the series' own counts.
+    """
+    now, length = _offset(_SECONDS[ago]), _SECONDS[window] + _SECONDS[ago]
+    start, target = _in("fulfillment_start_timestamp_seconds"), "on (namespace, job, instance, pod)"
+    began = f"{selector}{now} and {target} time() - {start} < {length}"
+    appeared = f"{selector}{now} unless {target} {start} unless {selector}{_offset(length)}"
+    risen = f"sum by ({by}) (increase({selector}[{window}]{now})) > 0"
+    return f"({risen} or sum by ({by}) ({began} or {appeared}) > 0)"
+
+
+def _offset(seconds: int) -> str:
+    return f" offset {seconds}s" if seconds else ""
 
 
 def _level(*matchers: str) -> str:
-    # Only the leader tells the level. The five minutes bridge a restart and a change of the leader.
+    # Only the leader exports the level. The five minutes bridge a restart and a change of the leader.
     requests = _in("fulfillment_requests", *matchers, 'acknowledged="false"')
     return f"max by (namespace, reason) (max_over_time({requests}[5m]))"
 
 
-def _news_of_failed(reason: str) -> str:
+def _failed_within_a_day(reason: str) -> str:
     """Failed requests are there that nobody has acknowledged, and one of them failed within a day.
 
     The counter alone would lose what no scrape saw before a crash: the level has risen then.
     """
     failed = ('phase="failed"', reason)
     level = _level(*failed)
-    counted = _increase("1d", "namespace, reason", "fulfillment_transitions_total", *failed)
-    return f"{level} > 0 and ({counted} > 0 or {level} > min_over_time({level}[1d:1m]))"
+    counted = _rises("1d", "namespace, reason", _in("fulfillment_transitions_total", *failed))
+    return f"{level} > 0 and ({counted} or {level} > min_over_time({level}[1d:1m]))"
 
 
 def _age_of_oldest(phase: str) -> str:
@@ -42,14 +59,20 @@ def _age_of_oldest(phase: str) -> str:
 
 def _silence(window: str, *, after: int) -> str:
     """No event within a time in which a shop that had so many in a week has one, by chance too."""
-    return f"({_increase('7d', 'namespace', _EVENTS)} > {after} unless {_increase(window, 'namespace', _EVENTS)} > 0)"
+    events = _in(_EVENTS)
+    return f"({_increase('7d', 'namespace', events)} > {after} unless {_rises(window, 'namespace', events)})"
 
 
 def _disputed() -> str:
-    after = _in("fulfillment_after_sale_requests", 'kind="disputed"', 'acknowledged="false"')
+    after = _in("fulfillment_reversed_requests", 'kind="disputed"', 'acknowledged="false"')
     before = _in("fulfillment_requests", 'phase="failed"', 'reason="Disputed"', 'acknowledged="false"')
     levels = (f"max by (namespace) (max_over_time({each}[5m])) > 0" for each in (after, before))
     return " or ".join(levels)
+
+
+def _refund_failed() -> str:
+    failed = _in("fulfillment_reversed_requests", 'kind="refund-failed"', 'acknowledged="false"')
+    return f"max by (namespace) (max_over_time({failed}[5m])) > 0"
 
 
 def _recovery_overdue() -> str:
@@ -70,6 +93,7 @@ def _endpoint() -> str:
     return f"max by (namespace, problem) (max_over_time({problems}[5m])) > 0"
 
 
+_SECONDS = {"0s": 0, "5m": 300, "10m": 600, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "3d": 259200}
 _EVENTS = "fulfillment_webhook_events_total"
 _ERRORS = "fulfillment_reconcile_errors_total"
 _LEADER = _in("fulfillment_leader")
@@ -77,7 +101,7 @@ _LEADER = _in("fulfillment_leader")
 ALERTS = (
     Alert(
         name="CheckoutPaymentFailed",
-        expression=_news_of_failed('reason="PaymentFailed"'),
+        expression=_failed_within_a_day('reason="PaymentFailed"'),
         hold="0s",
         severity=Severity.WARNING,
         summary="A payment failed in {{ .Labels.namespace }}",
@@ -90,17 +114,29 @@ ALERTS = (
         hold="0s",
         severity=Severity.CRITICAL,
         summary="A paid order could not be fulfilled in {{ .Labels.namespace }}",
-        description="The backend refused a paid order, or its deadline passed. It stops when all such orders are "
+        description="The backend rejected a paid order, or its deadline passed. It stops when all such orders are "
         "acknowledged.",
     ),
     Alert(
-        name="CheckoutOrderRefused",
-        expression=_news_of_failed('reason!~"PaymentFailed|FulfillmentFailed|FailedByHand|Refunded|Disputed"'),
-        hold="10m",  # what `helm test` makes is refused, and deleted within seconds
+        name="CheckoutOrderRejected",
+        expression=_failed_within_a_day(
+            'reason!~"PaymentFailed|PaymentCanceled|FulfillmentFailed|ManuallyFailed|Refunded|Disputed|DisputeLost'
+            '|SessionUnreadable"'
+        ),
+        hold="10m",  # what `helm test` makes is rejected, and deleted within seconds
         severity=Severity.WARNING,
         summary="A request failed for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="Within the last day a request ended as failed for a reason that is neither the payment's nor the "
         "backend's, and nobody has acknowledged it.",
+    ),
+    Alert(
+        name="CheckoutSessionUnreadable",
+        expression=_level('phase="failed"', 'reason="SessionUnreadable"') + " > 0",
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="What Stripe says of an order cannot be judged in {{ .Labels.namespace }}",
+        description="Stripe's answer about its Session is of a form that this version does not know. The order may be "
+        "paid, and a person must look at it. It stops when all such orders are retried, ended or acknowledged.",
     ),
     Alert(
         name="CheckoutOrderDisputed",
@@ -112,8 +148,17 @@ ALERTS = (
         "all such orders are acknowledged.",
     ),
     Alert(
+        name="CheckoutRefundFailed",
+        expression=_refund_failed(),
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="A refund failed in {{ .Labels.namespace }}",
+        description="A refund of a fulfilled order failed or was canceled, so the buyer does not have the money. It "
+        "stops when all such orders are acknowledged.",
+    ),
+    Alert(
         name="CheckoutOrderStuck",
-        expression=_age_of_oldest('phase=~"fulfilling|"') + " > 3600",  # no phase: nobody has looked at it
+        expression=_age_of_oldest('phase=~"fulfilling|"') + " > 3600",  # no phase: not reconciled yet
         hold="30m",
         severity=Severity.WARNING,
         summary="An order is stuck in {{ .Labels.namespace }}",
@@ -125,21 +170,29 @@ ALERTS = (
         hold="0s",
         severity=Severity.WARNING,
         summary="An order awaits its payment for too long in {{ .Labels.namespace }}",
-        description="It takes longer than its payment method can. The order goes on waiting until a person ends it.",
+        description="It takes longer than its payment method can, or an authorization lapses within a day. The order "
+        "goes on waiting until a person ends it.",
+    ),
+    Alert(
+        name="CheckoutOrdersRestored",
+        expression=_level('reason="Restored"') + " > 0",
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="Restored orders are held in {{ .Labels.namespace }}",
+        description="A backup brought orders back without their status. Nothing is done with them until a person says "
+        "whether they were fulfilled.",
     ),
     Alert(
         name="CheckoutSignatureFailures",
         # no-signature is left out: whatever scans the Internet sends none.
-        expression=_increase(
+        expression=_rises(
             "15m",
             "namespace, reason",
-            "fulfillment_webhook_refusals_total",
-            'reason=~"(wrong|malformed|stale|future)-signature"',
-        )
-        + " > 0",
+            _in("fulfillment_webhook_rejections_total", 'reason=~"(wrong|malformed|stale|future)-signature"'),
+        ),
         hold="0s",
         severity=Severity.WARNING,
-        summary="Events are refused for {{ .Labels.reason }} in {{ .Labels.namespace }}",
+        summary="Events are rejected for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="A signing secret is wrong or was rolled, a clock is off, or somebody forges events.",
     ),
     Alert(
@@ -157,8 +210,8 @@ ALERTS = (
         hold="15m",
         severity=Severity.WARNING,
         summary="No recovery has succeeded for long in {{ .Labels.namespace }}",
-        description="For ${overdue} hours no run of the recovery has left nothing behind. Events that Stripe could not "
-        "deliver are lost when they are older than 30 days.",
+        description="For ${overdue} hours no run of the recovery has succeeded. Events that Stripe could not deliver "
+        "are lost when they are older than 30 days.",
     ),
     Alert(
         name="CheckoutRecoveryFailed",
@@ -180,15 +233,15 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutStripeMisconfigured",
-        expression=_increase("15m", "namespace", _ERRORS, 'error="stripe-misconfigured"') + " > 0",
+        expression=_rises("15m", "namespace", _in(_ERRORS, 'error="stripe-misconfigured"')),
         hold="0s",
         severity=Severity.CRITICAL,
-        summary="Stripe refuses the API key in {{ .Labels.namespace }}",
+        summary="Stripe rejects the API key in {{ .Labels.namespace }}",
         description="No order goes on until the key or its permissions are mended.",
     ),
     Alert(
         name="CheckoutStripeUnavailable",
-        expression=_increase("5m", "namespace", _ERRORS, 'error="stripe-unavailable"') + " > 0",
+        expression=_rises("5m", "namespace", _in(_ERRORS, 'error="stripe-unavailable"')),
         hold="15m",
         severity=Severity.WARNING,
         summary="Stripe cannot be asked in {{ .Labels.namespace }}",
@@ -196,47 +249,54 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutBackendErrors",
-        expression=_increase(
-            "30m", "namespace, backend", "fulfillment_backend_attempts_total", 'result=~"try-again|refused"'
-        )
-        + " > 0",
+        expression=_rises(
+            "30m", "namespace, backend", _in("fulfillment_backend_attempts_total", 'result=~"try-again|rejected"')
+        ),
         hold="30m",
         severity=Severity.WARNING,
-        summary="The backend {{ .Labels.backend }} does not take orders in {{ .Labels.namespace }}",
-        description="The backend has refused orders or had faults for half an hour. Passing faults are tried again "
-        "until the deadline.",
+        summary="The backend {{ .Labels.backend }} rejects or fails orders in {{ .Labels.namespace }}",
+        description="The backend has rejected orders or had faults for half an hour. Passing faults are retried until "
+        "the deadline.",
     ),
     Alert(
         name="CheckoutMailErrors",
-        expression=_increase(
-            "1h", "namespace, mail, reason", "fulfillment_mails_total", 'reason=~"MailUnavailable|MailRefused"'
-        )
-        + " > 0",
+        expression=_rises(
+            "1h", "namespace, mail, reason", _in("fulfillment_mails_total", 'reason=~"MailUnavailable|MailRejected"')
+        ),
         hold="0s",
         severity=Severity.WARNING,
         summary="Mail to customers ({{ .Labels.mail }}) fails for {{ .Labels.reason }} in {{ .Labels.namespace }}",
-        description="A customer whose payment failed was not told, or did not get a receipt.",
+        description="A customer whose payment failed was not notified, or did not get a receipt.",
     ),
     Alert(
         name="CheckoutReconcileErrors",
-        expression=_increase("15m", "namespace, error", _ERRORS, 'error=~"unexpected|undecodable"') + " > 0",
+        expression=_rises("15m", "namespace, error", _in(_ERRORS, 'error=~"unexpected|undecodable"')),
         hold="0s",
         severity=Severity.CRITICAL,
-        summary="The operator met an error that is {{ .Labels.error }} in {{ .Labels.namespace }}",
-        description="A request cannot be read, or handling it failed in a way nobody foresaw.",
+        summary="The operator has {{ .Labels.error }} reconcile errors in {{ .Labels.namespace }}",
+        description="A request cannot be decoded, or reconciling it failed in a way nobody foresaw.",
+    ),
+    Alert(
+        name="CheckoutOrdersDeleted",
+        expression=_rises("1h", "namespace", _in("fulfillment_unfinished_requests_deleted_total")),
+        hold="0s",
+        severity=Severity.WARNING,
+        summary="Orders were deleted before their end in {{ .Labels.namespace }}",
+        description="FulfillmentRequests were deleted that were neither fulfilled nor failed: nobody fulfills them.",
     ),
     Alert(
         name="CheckoutStatusNotWritten",
-        expression=_increase("5m", "namespace", _ERRORS, 'error="kubernetes"') + " > 0",
+        expression=_rises("5m", "namespace", _in(_ERRORS, 'error="kubernetes"')),
         hold="10m",
         severity=Severity.CRITICAL,
         summary="The operator cannot write statuses in {{ .Labels.namespace }}",
-        description="For ten minutes the Kubernetes API is away, or refuses the operator.",
+        description="For ten minutes the Kubernetes API has been unavailable, or has rejected the operator's writes.",
     ),
     Alert(
         name="CheckoutWebhookErrors",
-        expression=_increase("5m", "namespace, status", "fulfillment_webhook_duration_seconds_count", 'status=~"5.."')
-        + " > 0",
+        expression=_rises(
+            "5m", "namespace, status", _in("fulfillment_webhook_duration_seconds_count", 'status=~"5.."')
+        ),
         hold="2m",
         severity=Severity.CRITICAL,
         summary="The webhook answers {{ .Labels.status }} in {{ .Labels.namespace }}",
@@ -244,14 +304,16 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutCallbackErrors",
-        expression=_increase(
-            "5m", "namespace, outcome", "fulfillment_callbacks_total", 'outcome=~"unavailable|blocked|internal"'
-        )
-        + " > 0",
+        expression=_rises(
+            "5m",
+            "namespace, outcome",
+            _in("fulfillment_callbacks_total", 'outcome=~"unavailable|blocked|internal"'),
+        ),
         hold="2m",
         severity=Severity.CRITICAL,
         summary="Callbacks cannot be recorded ({{ .Labels.outcome }}) in {{ .Labels.namespace }}",
-        description="The backend says what became of orders, and it is not recorded. It has to send it again.",
+        description="The backend reports the results of orders, and they are not recorded. It has to send the "
+        "callbacks again.",
     ),
     Alert(
         name="CheckoutWebhookDown",
@@ -270,14 +332,15 @@ ALERTS = (
         description="Prometheus scrapes none. If none runs, no order is fulfilled.",
     ),
     Alert(
-        name="CheckoutOperatorDeaf",
-        expression=_increase("10m", "namespace", _EVENTS, 'outcome=~"created|updated"', ago="5m")
-        + " > 0 and on (namespace) time() - max by (namespace) "
+        name="CheckoutWatchStale",
+        expression=_rises("10m", "namespace", _in(_EVENTS, 'outcome=~"created|updated"'), ago="5m")
+        + " and on (namespace) time() - max by (namespace) "
         + f"({_in('fulfillment_watch_last_event_timestamp_seconds')}) > 1200",
         hold="2m",
         severity=Severity.CRITICAL,
-        summary="The operator does not see new orders in {{ .Labels.namespace }}",
-        description="The service recorded events more than five minutes ago, and the watch brought nothing since.",
+        summary="The operator's watch is stale in {{ .Labels.namespace }}",
+        description="The service recorded events more than five minutes ago, and the operator's watch has received "
+        "nothing since: new orders are not reconciled.",
     ),
     Alert(
         name="CheckoutNoLeader",

@@ -4,7 +4,7 @@ from fulfillment_monitoring.panels import Query
 
 
 def of_namespace(metric: str, *matchers: str) -> str:
-    """Select a metric's series in the namespace that is looked at."""
+    """Select a metric's series in the chosen namespace."""
     return metric + "{" + ",".join(['namespace="$namespace"', *matchers]) + "}"
 
 
@@ -22,7 +22,7 @@ def quantiles(metric: str) -> list[Query]:
 
 def count(*matchers: str, by: str = "") -> str:
     """Count the requests that are not fulfilled."""
-    # Only the leader tells the level; after a change of it the last one's is there for a while.
+    # Only the leader exports the level; after a change of it the last one's is there for a while.
     return f"sum{by} (max by (phase, reason, acknowledged) ({of_namespace('fulfillment_requests', *matchers)}))"
 
 

@@ -1,164 +1,211 @@
-"""What the operator that leads does: it watches, works on orders, and sees to what nobody watches."""
+"""What the operator that leads does: it watches, reconciles, and keeps up what nobody watches."""
 
 import asyncio
 import random
-import socket
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
 
-from fulfillment_operator.aftercare import Aftercare
-from fulfillment_operator.announcer import Announcer
-from fulfillment_operator.backoff import Backoff
-from fulfillment_operator.controller import Controller
-from fulfillment_operator.dispatch import Dispatch
-from fulfillment_operator.endpoint_check import EndpointCheck, EndpointMetrics
-from fulfillment_operator.from_settings import pace_of, stripe_api, whole_seconds
+from fulfillment_operator.checkout.stripe_api import StripeApi
+from fulfillment_operator.controller.cache_sync import CacheSync
+from fulfillment_operator.controller.controller import Controller
+from fulfillment_operator.controller.dispatcher import Dispatcher
+from fulfillment_operator.controller.event_broadcaster import EventBroadcaster
+from fulfillment_operator.controller.event_recorder import EventRecorder
+from fulfillment_operator.controller.reconciler import Reconciler
+from fulfillment_operator.controller.status_writer import StatusWriter
+from fulfillment_operator.controller.watch import watching
+from fulfillment_operator.factory import open_stripe_api, retry_policy
+from fulfillment_operator.mail.interface import CustomerMail
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
-from fulfillment_operator.reconcile import CustomerMail, Reconciler
-from fulfillment_operator.recovery_watch import RecoveryCollector, RecoveryWatch
+from fulfillment_operator.policy.next_step import next_step
 from fulfillment_operator.settings import OperatorSettings
-from fulfillment_operator.status_writer import StatusWriter
-from fulfillment_operator.stripe_api import StripeApi
-from fulfillment_operator.sweep import RetentionMetrics, Sweep
-from fulfillment_operator.watch import watching
-from fulfillment_runtime.exits import UnavailableError
-from fulfillment_runtime.kubernetes_api import KubernetesApi
-from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
-from fulfillment_runtime.kubernetes_leases import LeaseApi
-from fulfillment_runtime.leadership import Leadership, Terms
-from fulfillment_runtime.stripe_connection import stripe_client
+from fulfillment_operator.upkeep.recovery_metrics import RecoveryCollector, RecoveryMetrics
+from fulfillment_operator.upkeep.retention_sweep import RetentionMetrics, RetentionSweep
+from fulfillment_operator.upkeep.reversal_sweep import ReversalSweep
+from fulfillment_operator.upkeep.webhook_endpoint_check import WebhookEndpointCheck, WebhookEndpointMetrics
+from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.clock import utc_now
+from fulfillment_runtime.fatal_errors import UnavailableError
+from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
+from fulfillment_runtime.kubernetes.event_sink import EventSink
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.leader_election import LeaderElectionConfig, LeaderElector, unique_identity
+from fulfillment_runtime.kubernetes.leases import LeaseApi
+from fulfillment_runtime.stripe.client import stripe_client
 
 _log = structlog.get_logger(__name__)
 
 KUBERNETES_TIMEOUT = 5.0
 """Seconds that one request to the API server may take."""
 
-_BETWEEN_WRITES = Backoff(timedelta(seconds=0.2), timedelta(seconds=5), random.random)
-_GRACE_SECONDS = 25.0  # below a pod's default terminationGracePeriodSeconds of 30
-_FIRST_SWEEP_AFTER = timedelta(minutes=10)  # the orders that wait are more urgent
-_SWEEP_EVERY = timedelta(hours=6)  # a day more or less does not matter to what is kept for weeks
-_DELETIONS_PER_SECOND = 10.0  # the API server has more urgent things to do
-_FIRST_ENDPOINT_CHECK_AFTER = timedelta(seconds=30)  # likewise
-_ENDPOINT_CHECK_EVERY = timedelta(days=1)
-_LOOK_AT_RECOVERIES_EVERY = timedelta(minutes=1)
+_BETWEEN_TRIES = Backoff(timedelta(seconds=0.2), timedelta(seconds=5), random.random)
+_BETWEEN_EVENT_TRIES = replace(_BETWEEN_TRIES, attempts=12)  # as often as client-go
+# Together below a pod's default terminationGracePeriodSeconds of 30, and below the least that the chart allows, 26.
+_GRACE = timedelta(seconds=22)  # of the orders that are worked on
+_EVENTS_GRACE = timedelta(seconds=3)
+_RETENTION_DELAY = timedelta(minutes=10)  # the orders that wait are more urgent
+_RETENTION_INTERVAL = timedelta(hours=6)  # a day more or less does not matter to what is kept for weeks
+_SWEEP_WRITES_PER_SECOND = 10.0  # the API server has more urgent things to do
+_ENDPOINT_CHECK_DELAY = timedelta(seconds=30)  # likewise
+_ENDPOINT_CHECK_INTERVAL = timedelta(days=1)
+_RECOVERY_INTERVAL = timedelta(minutes=1)
 
 
-@dataclass(frozen=True, slots=True)
+class LeaderMetrics:
+    """Every metric that an operator writes itself; on a standby they stay at 0."""
+
+    def __init__(self, registry: CollectorRegistry, *backends: str) -> None:
+        """Make them.
+
+        Args:
+            registry: where they are registered, and those that come with the Lease.
+            backends: the names of the backends that an order may go to.
+        """
+        self.registry = registry
+        self.operator = OperatorMetrics(registry, *backends)
+        self.retention = RetentionMetrics(registry)
+        self.webhook_endpoints = WebhookEndpointMetrics(registry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leader:
-    """What a leading operator works with."""
+    """What an operator does while it holds the Lease."""
 
     settings: OperatorSettings
     api: client.ApiClient
-    kubernetes: KubernetesApi
-    dispatch: Dispatch
+    requests: FulfillmentRequestClient
+    events: EventSink
+    dispatcher: Dispatcher
     mail: CustomerMail
-    registry: CollectorRegistry
-    metrics: OperatorMetrics
-    retention_metrics: RetentionMetrics
-    endpoint_metrics: EndpointMetrics
+    metrics: LeaderMetrics
+    monotonic: Callable[[], float]
+    """Tells seconds from any moment on; it never goes back."""
 
-    async def lead(self, terms: Terms, ended: Callable[[UnavailableError], None]) -> None:
+    async def lead(self, election: LeaderElectionConfig, ended: Callable[[UnavailableError], None]) -> None:
         """Wait for the Lease, then work until cancelled; finish what was begun, and free the Lease."""
         settings = self.settings
         leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=KUBERNETES_TIMEOUT)
-        identity = f"{socket.gethostname()}_{uuid.uuid4()}"
-        leadership = Leadership(leases, identity, terms=terms, clock=lambda: datetime.now(UTC))
-        await leadership.acquire()
-        async with leadership.kept(ended), stripe_api(settings) as stripe:
-            pace = pace_of(settings)
+        elector = LeaderElector(leases, unique_identity(), config=election, clock=lambda: datetime.now(UTC))
+        await elector.acquire()
+
+        def lost(error: UnavailableError) -> None:
+            self.metrics.operator.leader.set(0)
+            ended(error)
+
+        async with elector.held(lost), open_stripe_api(settings, self._count_wait) as stripe:
+            policy = retry_policy(settings)
+            broadcaster = EventBroadcaster(
+                self.events,
+                backoff=_BETWEEN_EVENT_TRIES,
+                clock=self.monotonic,
+                random=random.random,
+                metrics=self.metrics.operator,
+            )
+            recorder = EventRecorder(broadcaster.enqueue, self.metrics.operator, utc_now)
+            writer = StatusWriter(self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator)
             reconciler = Reconciler(
                 stripe=stripe,
-                dispatch=self.dispatch,
+                dispatcher=self.dispatcher,
                 mail=self.mail,
-                writer=StatusWriter(self.kubernetes, self._announcer(), _BETWEEN_WRITES, self.metrics),
-                pace=pace,
-                livemode=settings.livemode,
-                clock=whole_seconds,
-                metrics=self.metrics,
+                writer=writer,
+                retry_policy=policy,
+                clock=utc_now,
+                metrics=self.metrics.operator,
             )
-            controller = Controller(reconciler, pace, whole_seconds, self.metrics)
-            self.registry.register(RequestsCollector(controller.requests, controller.queue_depth))
+            sync = CacheSync(self.requests, backoff=_BETWEEN_TRIES, random=random.random, metrics=self.metrics.operator)
+            controller = Controller(
+                reconciler,
+                exists=sync.exists,
+                next_step=partial(
+                    next_step,
+                    livemode=settings.livemode,
+                    recheck=policy.recheck,
+                    retry_max=policy.backend.longest,
+                ),
+                backoff=policy.errors,
+                clock=lambda: datetime.now(UTC),
+                metrics=self.metrics.operator,
+            )
+            stripe.serve(controller)
+            self.metrics.registry.register(RequestsCollector(controller.levels, controller.queue_depth))
             async with (
-                controller.working(settings.workers, timedelta(seconds=_GRACE_SECONDS)),
+                broadcaster.writing(_EVENTS_GRACE),
+                controller.working(settings.workers, lambda: timedelta() if elector.has_lost else _GRACE),
                 watching(
                     controller=controller,
+                    sync=sync,
                     configuration=self.api.configuration,
                     namespace=settings.namespace,
-                    clock=whole_seconds,
-                    metrics=self.metrics,
+                    clock=utc_now,
+                    metrics=self.metrics.operator,
                     ended=ended,
                 ),
-                self._sweeping(ended),
-                in_background(self._aftercare(stripe).run(), ended),
+                in_background(sync.run(controller), ended),
+                self._sweeping_finished(ended),
+                in_background(self._reversal_sweep(stripe, writer).run(), ended),
                 self._checking_endpoints(ended),
-                self._watching_recoveries(ended),
+                self._reading_recoveries(ended),
             ):
-                self.metrics.leader.set(1)
+                self.metrics.operator.leader.set(1)
                 _log.info("operator.leading", livemode=settings.livemode)
                 await asyncio.Event().wait()
 
-    def _aftercare(self, stripe: StripeApi) -> Aftercare:
-        return Aftercare(
-            api=self.api,
-            kubernetes=self.kubernetes,
-            namespace=self.settings.namespace,
+    def _count_wait(self, endpoint: str, seconds: float) -> None:
+        self.metrics.operator.stripe_wait_seconds.labels(endpoint).observe(seconds)
+
+    def _reversal_sweep(self, stripe: StripeApi, writer: StatusWriter) -> ReversalSweep:
+        return ReversalSweep(
+            requests=self.requests,
             stripe=stripe,
-            dispatch=self.dispatch,
-            every=self.settings.after_sale_interval,
+            dispatcher=self.dispatcher,
+            interval=self.settings.reversal_interval,
             deadline=self.settings.backend_deadline,
-            clock=whole_seconds,
-            metrics=self.metrics,
-            announcer=self._announcer(),
+            clock=utc_now,
+            metrics=self.metrics.operator,
+            writer=writer,
         )
 
-    def _announcer(self) -> Announcer:
-        return Announcer(self.kubernetes, self.metrics, whole_seconds, socket.gethostname())
-
-    def _sweeping(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
-        if not self.settings.retention:
-            return nullcontext()
-        sweep = Sweep(
-            api=self.api,
-            kubernetes=self.kubernetes,
-            namespace=self.settings.namespace,
+    def _sweeping_finished(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
+        sweep = RetentionSweep(
+            requests=self.requests,
             retention=self.settings.retention,
-            first_after=_FIRST_SWEEP_AFTER,
-            every=_SWEEP_EVERY,
-            deletions_per_second=_DELETIONS_PER_SECOND,
-            clock=whole_seconds,
+            initial_delay=_RETENTION_DELAY,
+            interval=_RETENTION_INTERVAL,
+            writes_per_second=_SWEEP_WRITES_PER_SECOND,
+            clock=utc_now,
             random=random.random,
-            metrics=self.retention_metrics,
+            metrics=self.metrics.retention,
         )
         return in_background(sweep.run(), ended)
 
-    def _watching_recoveries(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
+    def _reading_recoveries(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
         settings = self.settings
         if settings.recovery_configmap is None:
             return nullcontext()
-        lines = ConfigMapApi(self.api, settings.namespace, settings.recovery_configmap, timeout=KUBERNETES_TIMEOUT)
-        metrics = RecoveryCollector()
-        self.registry.register(metrics)
-        watch = RecoveryWatch(lines=lines, every=_LOOK_AT_RECOVERIES_EVERY, metrics=metrics)
-        return in_background(watch.run(), ended)
+        configmap = ConfigMapApi(self.api, settings.namespace, settings.recovery_configmap, timeout=KUBERNETES_TIMEOUT)
+        collector = RecoveryCollector()
+        self.metrics.registry.register(collector)
+        recoveries = RecoveryMetrics(configmap=configmap, interval=_RECOVERY_INTERVAL, collector=collector)
+        return in_background(recoveries.run(), ended)
 
     @asynccontextmanager
     async def _checking_endpoints(self, ended: Callable[[UnavailableError], None]) -> AsyncIterator[None]:
         async with stripe_client(self.settings) as stripe:
-            check = EndpointCheck(
+            check = WebhookEndpointCheck(
                 client=stripe,
                 livemode=self.settings.key_is_live,
-                first_after=_FIRST_ENDPOINT_CHECK_AFTER,
-                every=_ENDPOINT_CHECK_EVERY,
+                initial_delay=_ENDPOINT_CHECK_DELAY,
+                interval=_ENDPOINT_CHECK_INTERVAL,
                 backoff=Backoff(timedelta(minutes=1), timedelta(hours=6), random.random),
-                metrics=self.endpoint_metrics,
+                metrics=self.metrics.webhook_endpoints,
             )
             async with in_background(check.run(), ended):
                 yield

@@ -1,52 +1,67 @@
 """The operator's metrics. No label is an object's name or an id; every label set exists from the start."""
 
+import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum, unique
+from itertools import product
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import Phase, Reason
-from fulfillment_operator.after_sale import CONDITIONS
+from fulfillment_operator.checkout.stripe_api import STRIPE_ENDPOINTS
+from fulfillment_runtime.kubernetes.events import EventType
 
 _REASONS: dict[Phase, tuple[Reason, ...]] = {
     Phase.AWAITING_PAYMENT: (
         Reason.PAYMENT_PROCESSING,
+        Reason.PAYMENT_REQUIRES_ACTION,
+        Reason.PAYMENT_REQUIRES_CAPTURE,
+        Reason.SESSION_OPEN,
         Reason.PAYMENT_OVERDUE,
         Reason.PAUSED,
+        Reason.RESTORED,
         Reason.STRIPE_UNAVAILABLE,
         Reason.STRIPE_MISCONFIGURED,
     ),
     Phase.FULFILLING: (
         Reason.BACKEND_UNAVAILABLE,
-        Reason.HANDED_OVER,
+        Reason.DISPATCHED,
         Reason.PAUSED,
+        Reason.RESTORED,
         Reason.STRIPE_UNAVAILABLE,
         Reason.STRIPE_MISCONFIGURED,
     ),
-    Phase.FULFILLED: (Reason.FULFILLED, Reason.COMPLETED_BY_HAND),
+    Phase.FULFILLED: (Reason.FULFILLED, Reason.MANUALLY_COMPLETED, Reason.NOTHING_TO_FULFILL),
     Phase.FAILED: (
         Reason.REFUNDED,
+        Reason.REFUND_FAILED,
         Reason.DISPUTED,
+        Reason.DISPUTE_LOST,
+        Reason.DISPUTE_WON,
+        Reason.DISPUTE_PREVENTED,
         Reason.PAYMENT_FAILED,
+        Reason.PAYMENT_CANCELED,
         Reason.FULFILLMENT_FAILED,
-        Reason.FAILED_BY_HAND,
+        Reason.MANUALLY_FAILED,
         Reason.NO_ROUTE,
         Reason.SESSION_NOT_FOUND,
         Reason.SESSION_EXPIRED,
-        Reason.NOTHING_TO_FULFILL,
+        Reason.SESSION_UNREADABLE,
         Reason.LIVEMODE_MISMATCH,
         Reason.NAME_MISMATCH,
     ),
 }
-_OTHERS_ARE_AT_WORK = {Reason.HANDED_OVER, Reason.PAUSED}
+_WAITING_FOR_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
 """In these the operator has nothing to do, however long it takes."""
 _MAIL_REASONS = (
     Reason.MAIL_SENT,
     Reason.MAIL_UNAVAILABLE,
-    Reason.MAIL_REFUSED,
+    Reason.MAIL_REJECTED,
     Reason.MAIL_NOT_CONFIGURED,
     Reason.NO_EMAIL_ADDRESS,
 )
@@ -55,15 +70,32 @@ _SECONDS_TO_FULFILL = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3
 
 
 @unique
-class Trouble(StrEnum):
-    """What keeps a look at a request from its end."""
+class ErrorKind(StrEnum):
+    """Why a request was not reconciled."""
 
     STRIPE_UNAVAILABLE = "stripe-unavailable"
     STRIPE_MISCONFIGURED = "stripe-misconfigured"
+    SESSION_UNREADABLE = "session-unreadable"
     KUBERNETES = "kubernetes"
     UNDECODABLE = "undecodable"
-    ODD_ANNOTATION = "odd-annotation"
+    INVALID_ANNOTATION = "invalid-annotation"
     UNEXPECTED = "unexpected"
+
+
+@unique
+class EventDropCause(StrEnum):
+    """Why a Kubernetes Event was not written."""
+
+    RATE = "rate"
+    """It is of type Normal, and there were too many."""
+    QUEUE_FULL = "queue-full"
+    """The API server did not keep up."""
+    SPAM = "spam"
+    """There were too many of this request."""
+    ERROR = "error"
+    """The API server did not take it."""
+    SHUTDOWN = "shutdown"
+    """The operator ended."""
 
 
 @unique
@@ -81,7 +113,7 @@ class BackendResult(StrEnum):
     DONE = "done"
     IN_PROGRESS = "in-progress"
     TRY_AGAIN = "try-again"
-    REFUSED = "refused"
+    REJECTED = "rejected"
 
 
 class OperatorMetrics:
@@ -94,24 +126,38 @@ class OperatorMetrics:
             ["phase", "reason"],
             registry=registry,
         )
-        self.troubles = Counter(
+        self.errors = Counter(
             "fulfillment_reconcile_errors_total",
-            "Looks at a request that could not be finished, by what was in the way.",
+            "Reconciles of a request that failed, by the kind of error.",
             ["error"],
+            registry=registry,
+        )
+        self.deleted_unfinished = Counter(
+            "fulfillment_unfinished_requests_deleted_total",
+            "Requests that were deleted before they were fulfilled or failed.",
             registry=registry,
         )
         self.reconcile_seconds = Histogram(
             "fulfillment_reconcile_duration_seconds",
-            "Time of one look at a request, with every call it makes.",
+            "Time of one reconcile of a request, with every call it makes.",
             buckets=_SECONDS_OF_CALLS,
             registry=registry,
         )
         self.stripe_seconds = Histogram(
             "fulfillment_stripe_request_duration_seconds",
-            "Time to retrieve one Session with all line items, waiting for a turn included.",
+            "Time to retrieve one Session with all line items, waiting within the rate limit included.",
             buckets=_SECONDS_OF_CALLS,
             registry=registry,
         )
+        self.stripe_wait_seconds = Histogram(
+            "fulfillment_stripe_wait_seconds",
+            "Time that a request to Stripe waited for its turn within the limits, by its endpoint.",
+            ["endpoint"],
+            buckets=_SECONDS_OF_CALLS,
+            registry=registry,
+        )
+        for endpoint in STRIPE_ENDPOINTS:
+            self.stripe_wait_seconds.labels(endpoint)
         self.backend_seconds = Histogram(
             "fulfillment_backend_duration_seconds",
             "Time of one try of the fulfillment backend.",
@@ -137,6 +183,12 @@ class OperatorMetrics:
             buckets=_SECONDS_TO_FULFILL,
             registry=registry,
         )
+        self.events_dropped = Counter(
+            "fulfillment_kubernetes_events_dropped_total",
+            "Kubernetes Events about requests that were not written, by their type and why.",
+            ["type", "cause"],
+            registry=registry,
+        )
         self.watch_event_at = Gauge(
             "fulfillment_watch_last_event_timestamp_seconds",
             "When the watch last brought a request, in Unix time; until the first, when it began; 0 on a standby.",
@@ -145,45 +197,64 @@ class OperatorMetrics:
         self.leader = Gauge(
             "fulfillment_leader", "Whether this operator holds the Lease, and works: 1 or 0.", registry=registry
         )
-        self.after_sale = Counter(
-            "fulfillment_after_sale_total",
-            "Fulfilled orders that were refunded or disputed afterwards.",
+        self.reversals = Counter(
+            "fulfillment_reversals_total",
+            "Refunds and disputes, and how they went on, by kind; those that ended an order are its reason instead.",
             ["kind"],
             registry=registry,
         )
-        self.after_sale_requests = Gauge(
-            "fulfillment_after_sale_requests",
-            "Fulfilled requests in the cluster whose payment was refunded or is disputed; 0 on a standby. "
+        self.reversed_requests = Gauge(
+            "fulfillment_reversed_requests",
+            "Fulfilled requests in the cluster by what became of their refunds and disputes; 0 on a standby. "
             "One is acknowledged when a person has said that it is dealt with.",
             ["kind", "acknowledged"],
             registry=registry,
         )
         self._start_at_zero(backends)
 
-    def _start_at_zero(self, backends: Iterable[str]) -> None:
-        for phase, reasons in _REASONS.items():
-            for reason in reasons:
-                self.transitions.labels(phase, reason)
-        for trouble in Trouble:
-            self.troubles.labels(trouble)
+    def _start_at_zero(self, backends: tuple[str, ...]) -> None:
+        for phase, reason in ((phase, reason) for phase, reasons in _REASONS.items() for reason in reasons):
+            self.transitions.labels(phase, reason)
+        for error in ErrorKind:
+            self.errors.labels(error)
         for backend in backends:
             self.backend_seconds.labels(backend)
-            for result in BackendResult:
-                self.backend_attempts.labels(backend, result)
-        for mail in MailKind:
-            for reason in _MAIL_REASONS:
-                self.mails.labels(mail, reason)
-        for kind in CONDITIONS:
-            self.after_sale.labels(kind)
+        for backend, result in product(backends, BackendResult):
+            self.backend_attempts.labels(backend, result)
+        for mail, reason in product(MailKind, _MAIL_REASONS):
+            self.mails.labels(mail, reason)
+        for event_type, cause in product(EventType, EventDropCause):
+            self.events_dropped.labels(event_type, cause)
+        for kind in ReversalKind:
+            self.reversals.labels(kind)
             for acknowledged in ("false", "true"):
-                self.after_sale_requests.labels(kind, acknowledged)
+                self.reversed_requests.labels(kind, acknowledged)
+
+
+class RequestLevel(NamedTuple):
+    """As what a request that is not fulfilled is counted."""
+
+    phase: str
+    """Empty before the first reconcile."""
+    reason: str
+    """Likewise."""
+    is_acknowledged: bool
+    created: float
+    """In Unix time."""
+
+
+def request_level(request: FulfillmentRequest) -> RequestLevel:
+    """Tell as what a request is counted."""
+    status = request.status
+    phase, reason = (str(status.phase), sys.intern(str(status.reason))) if status else ("", "")
+    return RequestLevel(phase, reason, request.is_acknowledged, request.metadata.creation_timestamp.timestamp())
 
 
 class RequestsCollector(Collector):
     """Tells at each scrape how the cluster's unfulfilled requests stand: a level, which no restart can hide."""
 
-    def __init__(self, requests: Callable[[], Iterable[FulfillmentRequest]], queue_depth: Callable[[], int]) -> None:
-        self._requests = requests
+    def __init__(self, levels: Callable[[], Iterable[RequestLevel]], queue_depth: Callable[[], int]) -> None:
+        self._levels = levels
         self._queue_depth = queue_depth
 
     def collect(self) -> Iterable[Metric]:
@@ -196,18 +267,15 @@ class RequestsCollector(Collector):
             for acknowledged in ((False, True) if phase is Phase.FAILED else (False,))
         }
         oldest: dict[str, float] = {}
-        for request in self._requests():
-            status = request.status
-            phase, reason = (str(status.phase), status.reason) if status else ("", "")
-            labels = (phase, reason, request.is_acknowledged)
+        for phase, reason, is_acknowledged, created in self._levels():
+            labels = (phase, reason, is_acknowledged)
             counts[labels] = counts.get(labels, 0) + 1
-            if reason in _OTHERS_ARE_AT_WORK:
+            if reason in _WAITING_FOR_OTHERS:
                 continue
-            created = request.metadata.creation_timestamp.timestamp()
             oldest[phase] = min(created, oldest.get(phase, created))
         requests = GaugeMetricFamily(
             "fulfillment_requests",
-            "Requests in the cluster that are not fulfilled; phase and reason are empty before the first look. "
+            "Requests in the cluster that are not fulfilled; phase and reason are empty before the first reconcile. "
             "A failed one is acknowledged when a person has said that it is dealt with.",
             labels=["phase", "reason", "acknowledged"],
         )

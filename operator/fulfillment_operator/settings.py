@@ -1,5 +1,6 @@
-"""The operator's settings."""
+"""The operator's settings, but for those of its backends."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum, unique
 from pathlib import Path
@@ -7,11 +8,11 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from fulfillment_operator.backends.installed import installed_backends
-from fulfillment_operator.backends.job_manifest import parse_template
-from fulfillment_operator.routes import BackendName, Routing, parse_routing
-from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
-from fulfillment_runtime.stripe_settings import StripeSettings
+from fulfillment_operator.backends.installed import installed_backends, mistakes_in_backends
+from fulfillment_operator.backends.routes import BackendName, Routing, parse_routing
+from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.settings import Port, Secret, WorkloadSettings, load_settings, mistakes_in
+from fulfillment_runtime.stripe.settings import StripeSettings
 
 
 @unique
@@ -27,7 +28,7 @@ DefaultBackend = Annotated[
     BackendName,
     Meta(
         description="the backend of orders that no route takes: log, http, manual, job, or an installed one; "
-        "none: they are refused"
+        "none: they are rejected"
     ),
 ]
 Routes = Annotated[str, Meta(description="which backend an order goes to, as a YAML list of routes (docs/routes.md)")]
@@ -61,31 +62,31 @@ class RoutingSettings(WorkloadSettings, frozen=True, kw_only=True):
 
 
 class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
-    """What the operator can be told."""
+    """The variables of the operator itself."""
 
     stripe_concurrency: Annotated[int, Meta(ge=1, le=1000, description="the most requests to Stripe at once")] = field(
         default=10, name="STRIPE_CONCURRENCY"
     )
-    lease_name: Annotated[str, Meta(description="the Lease that one of several operators holds, and works")] = field(
+    lease_name: Annotated[str, Meta(description="the Lease that the leading one of several operators holds")] = field(
         default="checkout-fulfillment-operator", name="FULFILLMENT_LEASE_NAME"
     )
     recovery_configmap: (
         Annotated[
             str,
             Meta(
-                description="the ConfigMap in which recoveries note what they found (FULFILLMENT_RECOVERY_NAME), which "
-                "the metrics then tell; unset: there are no recoveries"
+                description="the ConfigMap in which recoveries record their results (FULFILLMENT_RECOVERY_NAME), which "
+                "the operator exports as metrics; unset: there are no recoveries"
             ),
         ]
         | None
     ) = field(default=None, name="FULFILLMENT_RECOVERY_CONFIGMAP")
     recheck_interval: Annotated[
-        timedelta, Meta(description="how often an order that waits is asked of Stripe again, such as 6h")
+        timedelta, Meta(description="how often Stripe is asked again about an order that waits, such as 6h")
     ] = field(default=timedelta(hours=6), name="FULFILLMENT_RECHECK_INTERVAL")
-    after_sale_interval: Annotated[
+    reversal_interval: Annotated[
         timedelta,
-        Meta(description="how often it is looked whether fulfilled orders were refunded or disputed, such as 30s"),
-    ] = field(default=timedelta(seconds=30), name="FULFILLMENT_AFTER_SALE_INTERVAL")
+        Meta(description="how often fulfilled orders are checked for refunds and disputes, such as 30s"),
+    ] = field(default=timedelta(seconds=30), name="FULFILLMENT_REVERSAL_INTERVAL")
     workers: Annotated[int, Meta(ge=1, le=1000, description="how many orders are worked on at once")] = field(
         default=32, name="FULFILLMENT_WORKERS"
     )
@@ -93,47 +94,11 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     routes: Routes | None = field(default=None, name="FULFILLMENT_ROUTES")
     backend_deadline: Annotated[
         timedelta,
-        Meta(description="how long a backend's passing faults are retried before a person is asked, such as 72h"),
+        Meta(description="how long a backend's passing faults are retried before the order fails, such as 72h"),
     ] = field(default=timedelta(hours=72), name="FULFILLMENT_BACKEND_DEADLINE")
     backend_retry_max: Annotated[
-        timedelta, Meta(description="the longest pause between two tries of a backend, such as 15m")
+        timedelta, Meta(description="the longest pause between two attempts of a backend, such as 15m")
     ] = field(default=timedelta(minutes=15), name="FULFILLMENT_BACKEND_RETRY_MAX")
-    http_url: (
-        Annotated[str, Meta(pattern="^https?://", description="the URL that the http backend posts orders to")] | None
-    ) = field(default=None, name="FULFILLMENT_HTTP_URL")
-    http_secret: (
-        Annotated[
-            Secret,
-            Meta(
-                description="the Standard Webhooks secret that signs the http backend's posts, and its callbacks: "
-                "whsec_ and base64"
-            ),
-        ]
-        | None
-    ) = field(default=None, name="FULFILLMENT_HTTP_SECRET")
-    http_timeout: Annotated[
-        timedelta, Meta(description="how long one post of the http backend may take, such as 20s")
-    ] = field(default=timedelta(seconds=20), name="FULFILLMENT_HTTP_TIMEOUT")
-    job_template: (
-        Annotated[
-            str,
-            Meta(
-                description="the Job that the job backend makes of each order, as YAML: a CronJob's jobTemplate "
-                "(docs/job-backend.md)"
-            ),
-        ]
-        | None
-    ) = field(default=None, name="FULFILLMENT_JOB_TEMPLATE")
-    job_after_sale_template: (
-        Annotated[
-            str,
-            Meta(
-                description="the Job that the job backend makes of an order that was refunded or disputed, likewise; "
-                "none: it makes no such Job"
-            ),
-        ]
-        | None
-    ) = field(default=None, name="FULFILLMENT_JOB_AFTER_SALE_TEMPLATE")
     smtp_host: Annotated[str, Meta(description="the mail server; without one nobody is mailed")] | None = field(
         default=None, name="FULFILLMENT_SMTP_HOST"
     )
@@ -173,14 +138,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
         """Check how the settings go together."""
         super().__post_init__()
         self._check_spans()
-        if "http" in self.routing.backends and self.http_url is None:
-            raise ValueError("FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it")
-        if "job" in self.routing.backends and self.job_template is None:
-            raise ValueError("FULFILLMENT_JOB_TEMPLATE is not set: the job backend makes Jobs of it")
-        if self.job_template is not None:
-            parse_template(self.job_template, "FULFILLMENT_JOB_TEMPLATE")
-        if self.job_after_sale_template is not None:
-            parse_template(self.job_after_sale_template, "FULFILLMENT_JOB_AFTER_SALE_TEMPLATE")
+        checked_routing(self.routes, self.backend)
         if self.smtp_host is not None and self.mail_from is None:
             raise ValueError("FULFILLMENT_MAIL_FROM is not set: mails need a sender")
         if self.receipts and self.smtp_host is None:
@@ -193,9 +151,8 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def _check_spans(self) -> None:
         for name, span in (
             ("FULFILLMENT_RECHECK_INTERVAL", self.recheck_interval),
-            ("FULFILLMENT_AFTER_SALE_INTERVAL", self.after_sale_interval),
+            ("FULFILLMENT_REVERSAL_INTERVAL", self.reversal_interval),
             ("FULFILLMENT_BACKEND_RETRY_MAX", self.backend_retry_max),
-            ("FULFILLMENT_HTTP_TIMEOUT", self.http_timeout),
             ("FULFILLMENT_SMTP_TIMEOUT", self.smtp_timeout),
         ):
             if not timedelta() < span:
@@ -212,3 +169,25 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     def routing(self) -> Routing:
         """All routes, and what comes after them."""
         return checked_routing(self.routes, self.backend)
+
+
+def load_operator_settings(environ: Mapping[str, str]) -> OperatorSettings:
+    """Read and check the operator's settings, and check those of its backends, which read them for themselves.
+
+    Args:
+        environ: environment variables, such as `os.environ`.
+
+    Raises:
+        SettingsError: naming the variable, what is wrong with it, and what it is for.
+    """
+    settings = load_settings(OperatorSettings, environ)
+    for mistake in mistakes_in_backends(settings.routing.backends, environ):
+        raise SettingsError(mistake)
+    return settings
+
+
+def mistakes_in_operator_settings(environ: Mapping[str, str]) -> list[str]:
+    """Return all that is wrong with them, where `load_operator_settings` tells the first: a message each."""
+    return mistakes_in(OperatorSettings, environ) or mistakes_in_backends(
+        load_settings(OperatorSettings, environ).routing.backends, environ
+    )

@@ -1,27 +1,80 @@
 """The management port of both workloads: `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CollectorRegistry
+from prometheus_client import (
+    GC_COLLECTOR,
+    PLATFORM_COLLECTOR,
+    PROCESS_COLLECTOR,
+    CollectorRegistry,
+    Gauge,
+    disable_created_metrics,
+)
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
-from fulfillment_runtime.listening import listen
+from fulfillment_runtime.logs import dropped_lines
+from fulfillment_runtime.sockets import listen
 
 Check = Callable[[], str | None]
 """Tells what is wrong, in words for a person; None when nothing is."""
 
 
+def process_registry(started_at: float) -> CollectorRegistry:
+    """Make the registry that a workload puts its metrics in: with those of the process, and the version that runs.
+
+    Args:
+        started_at: when the workload began, in Unix time: each of its counters counts from then on, from 0. A process
+            whose settings changed begins anew.
+    """
+    # A series for each counter and histogram, which nobody reads.
+    disable_created_metrics()  # type: ignore[no-untyped-call] # the library's
+    registry = CollectorRegistry()
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        registry.register(collector)
+    registry.register(_LogCollector())
+    build = Gauge("fulfillment_build_info", "The version that runs; always 1.", ["version"], registry=registry)
+    build.labels(version("checkout-fulfillment")).set(1)
+    start = Gauge(
+        "fulfillment_start_timestamp_seconds",
+        "When this workload began with the settings that it has, and its counters at 0, in Unix time.",
+        registry=registry,
+    )
+    start.set(started_at)
+    return registry
+
+
+class _LogCollector(Collector):
+    def collect(self) -> Iterable[Metric]:
+        counter = CounterMetricFamily(
+            "fulfillment_log_lines_dropped_total", "Log lines that nobody read in time, or that could not be written."
+        )
+        counter.add_metric([], dropped_lines())
+        yield counter
+
+
 @asynccontextmanager
-async def management_server(port: int, registry: CollectorRegistry, *, live: Check, ready: Check) -> AsyncIterator[int]:
+async def management_server(
+    port: int, registry: CollectorRegistry, *, address: str | None, live: Check, ready: Check
+) -> AsyncIterator[int]:
     """Serve the management port, and yield the port's number (`port` 0 takes a free one).
+
+    Args:
+        port: the port.
+        registry: the metrics.
+        address: the one IP address to listen on; None: every one.
+        live: tells whether the process is to be restarted.
+        ready: tells whether it is to be sent requests.
 
     Raises:
         UnavailableError: the port is taken.
     """
-    listener = listen(port, what="the management port", setting="FULFILLMENT_MANAGEMENT_PORT")
+    listener = listen(port, address=address, what="the management port", setting="FULFILLMENT_MANAGEMENT_PORT")
     app = web.Application()
     app.router.add_get("/metrics", _metrics_handler(registry))
     app.router.add_get("/healthz", _check_handler(live))
@@ -45,7 +98,7 @@ def _metrics_handler(registry: CollectorRegistry) -> Handler:
 
 def _check_handler(check: Check) -> Handler:
     async def answer(_request: web.Request) -> web.StreamResponse:
-        trouble = check()
-        return web.Response(status=503, text=trouble + "\n") if trouble else web.Response(text="ok\n")
+        problem = check()
+        return web.Response(status=503, text=problem + "\n") if problem else web.Response(text="ok\n")
 
     return answer

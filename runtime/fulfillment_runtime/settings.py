@@ -3,7 +3,7 @@
 A setting with several values may also name a folder, whose files together hold them.
 
 A settings type is a frozen msgspec struct: a field's encoded name is its variable, its `Meta` bounds are
-checked, and its description is what a person is told when it is wrong.
+checked, and its description is part of the message when it is wrong.
 """
 
 import difflib
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum, unique
 from importlib.metadata import entry_points
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -19,8 +20,7 @@ import durationpy
 import msgspec
 from msgspec import Meta, Struct, field
 
-from fulfillment_runtime.exits import SettingsError
-from fulfillment_runtime.setting_files import contents_of
+from fulfillment_runtime.fatal_errors import SettingsError
 
 GROUP = "fulfillment.settings"
 """The entry points that name every workload's settings type: a variable that none of them knows is a mistake."""
@@ -68,7 +68,7 @@ _SHORTEST_RETENTION = _STRIPE_RESENDS_FOR + timedelta(days=1)
 
 
 class WorkloadSettings(Struct, frozen=True, kw_only=True):
-    """What every workload can be told."""
+    """The settings of every workload."""
 
     namespace: Annotated[str, Meta(description="the namespace that holds the FulfillmentRequests")] = field(
         default="default", name="FULFILLMENT_NAMESPACE"
@@ -79,6 +79,10 @@ class WorkloadSettings(Struct, frozen=True, kw_only=True):
     management_port: Annotated[Port, Meta(description="the port of /metrics, /healthz and /readyz")] = field(
         default=8081, name="FULFILLMENT_MANAGEMENT_PORT"
     )
+    bind_address: (
+        Annotated[str, Meta(description="the IP address that every port listens on, such as 127.0.0.1; unset: all")]
+        | None
+    ) = field(default=None, name="FULFILLMENT_BIND_ADDRESS")
     log_format: Annotated[LogFormat, Meta(description="auto, json or console")] = field(
         default=LogFormat.AUTO, name="FULFILLMENT_LOG_FORMAT"
     )
@@ -94,11 +98,20 @@ class WorkloadSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check what types alone do not say; a workload's own check begins with this one."""
+        if self.bind_address is not None:
+            try:
+                ip_address(self.bind_address)
+            except ValueError:
+                raise ValueError("FULFILLMENT_BIND_ADDRESS must be an IP address, such as 127.0.0.1") from None
         if timedelta() != self.retention < _SHORTEST_RETENTION:
             raise ValueError(
                 "FULFILLMENT_RETENTION must be at least 744h (31 days), or 0s to keep every order: Stripe can send "
                 "an event again for 30 days, and one about a deleted order would fulfill it twice"
             )
+
+
+class MissingSettingError(SettingsError):
+    """A setting that is required is not set. A settings type raises it itself where the requirement is its own."""
 
 
 S = TypeVar("S", bound=Struct)
@@ -114,7 +127,7 @@ def load_settings(settings: type[S], environ: Mapping[str, str]) -> S:
     Raises:
         SettingsError: naming the variable, what is wrong with it, and what it is for.
     """
-    _refuse_unknown(environ)
+    _reject_unknown(environ)
     hints = get_type_hints(settings, include_extras=True)
     values: dict[str, Any] = {}
     for each in msgspec.structs.fields(settings):
@@ -140,7 +153,7 @@ def mistakes_in(settings: type[Struct], environ: Mapping[str, str]) -> list[str]
     try:
         if not found:
             load_settings(settings, environ)
-        _refuse_unknown(environ)
+        _reject_unknown(environ)
     except SettingsError as error:
         found.append(error.message)
     return found
@@ -156,7 +169,7 @@ def known_settings() -> dict[str, str]:
     }
 
 
-def _refuse_unknown(environ: Mapping[str, str]) -> None:
+def _reject_unknown(environ: Mapping[str, str]) -> None:
     known = known_settings()
     for name in sorted(environ):
         setting = name.removesuffix("_FILE")
@@ -172,7 +185,7 @@ def _value(each: msgspec.structs.FieldInfo, hint: Any, environ: Mapping[str, str
     if text is not None:
         return {each.name: _convert(each.encode_name, text, hint)}
     if each.required:
-        raise SettingsError(f"{each.encode_name} is not set: {_description(hint)}")
+        raise MissingSettingError(f"{each.encode_name} is not set: {_description(hint)}")
     return {}
 
 
@@ -200,6 +213,20 @@ def _read_file(name: str, path: Path, *, several: bool) -> str:
             f"{name} names the folder {str(path)!r}, which holds no file: put one there, or name a file"
         )
     return text
+
+
+def contents_of(path: Path) -> list[bytes]:
+    """Return what a file holds; of a folder, what each of its visible files holds, in the order of their names.
+
+    The kubelet keeps hidden folders beside what it mounts (`..data`): hidden names are passed over.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+    """
+    if not path.is_dir():
+        return [path.read_bytes()]
+    files = (file for file in sorted(path.iterdir()) if not file.name.startswith(".") and file.is_file())
+    return [file.read_bytes() for file in files]
 
 
 def _convert(name: str, text: str, hint: Any) -> Any:  # noqa: ANN401 - any settings type

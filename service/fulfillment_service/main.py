@@ -1,75 +1,68 @@
-"""The command `fulfillment service`: wires the webhook service, and runs it until it is told to stop."""
+"""The service's process: wires the webhook service, and runs it until SIGTERM."""
 
 import asyncio
 import gc
 import os
 import random
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
-import click
 import structlog
-import uvloop
 
-from fulfillment_api.names import PLURAL
-from fulfillment_runtime.kubernetes_access import Rule, check_access
-from fulfillment_runtime.kubernetes_api import KubernetesApi
-from fulfillment_runtime.kubernetes_connection import connect
-from fulfillment_runtime.logs import configure_logs
-from fulfillment_runtime.management import management_server
-from fulfillment_runtime.metrics import process_registry
-from fulfillment_runtime.reload import settings_changes
+from fulfillment_runtime.kubernetes.access import check_access
+from fulfillment_runtime.kubernetes.connection import connect
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
+from fulfillment_runtime.management import management_server, process_registry
+from fulfillment_runtime.process import on_stop_signal
 from fulfillment_runtime.settings import load_settings
-from fulfillment_service.app import create_app
-from fulfillment_service.callback import Callbacks
-from fulfillment_service.filters import filters_of
-from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
-from fulfillment_service.server import serve
+from fulfillment_runtime.settings_reload import settings_changes
+from fulfillment_service.http.app import create_app
+from fulfillment_service.http.callback import Callbacks
+from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
+from fulfillment_service.http.server import serve
+from fulfillment_service.http.webhook import Webhook
+from fulfillment_service.rbac import SERVICE_RULES
+from fulfillment_service.request_store import RequestStore
 from fulfillment_service.settings import ServiceSettings
-from fulfillment_service.webhook import Webhook
 
 _log = structlog.get_logger(__name__)
 
+_START_TIMEOUT = 5.0  # seconds that one request to the API server may take while nobody waits for an answer
 _CONNECTIONS = 64  # to the API server: more do not make it any faster
 _YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
-_LOOK_AT_FILES_EVERY = 5.0  # seconds; the kubelet itself takes a minute or so
-RULES = (Rule("create", PLURAL), Rule("get", PLURAL), Rule("list", PLURAL), Rule("patch", PLURAL))
 
 
-@click.command()
-def command() -> None:
-    """Receive Stripe's events, and make FulfillmentRequests of them; take the callbacks of the http backend."""
-    settings = load_settings(ServiceSettings, os.environ)
-    configure_logs(settings.log_level, settings.log_format)
+async def run_until_stopped(settings: ServiceSettings) -> None:
+    """Run the service until it is told to stop, with new signing secrets as they come.
+
+    Raises:
+        ClickException: it cannot start, as `running_service` says.
+    """
     gc.set_threshold(_YOUNG_OBJECTS)
-    uvloop.run(_run_until_told(settings))
-
-
-async def _run_until_told(settings: ServiceSettings) -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+    stop = asyncio.Event()
+    on_stop_signal(stop.set)
     async with running_service(settings) as service, asyncio.TaskGroup() as group:
         reloading = group.create_task(_reload(service))
-        await told.wait()
+        await stop.wait()
         reloading.cancel()
 
 
 async def _reload(service: "RunningService") -> None:
-    """Take new signing secrets as they come, so that one can be rolled without a restart."""
-    async for settings in settings_changes(ServiceSettings, os.environ, every=_LOOK_AT_FILES_EVERY):
+    """Take new signing secrets as their files change, so that one can be rolled without a restart."""
+    load = partial(load_settings, ServiceSettings)
+    async for settings in settings_changes(load, os.environ):
         service.webhook.secrets = settings.webhook_secrets
         service.callbacks.secret = settings.http_secret
 
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """A webhook service at work."""
+    """A running webhook service."""
 
     webhook: Webhook
     callbacks: Callbacks
@@ -87,39 +80,38 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
         UnavailableError: the API server cannot be reached, or a port is taken.
     """
     stopping = asyncio.Event()
-    registry = process_registry()
+    started_at = time.time()
+    registry = process_registry(started_at)
     deadline = settings.deadline.total_seconds()
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=_CONNECTIONS))
         # Half of the deadline leaves time for a second try, perhaps at another API server.
-        kubernetes = KubernetesApi(api, settings.namespace, timeout=deadline / 2)
-        await check_access(api, settings.namespace, RULES, patience=deadline / 2)
-        turns = asyncio.Semaphore(_CONNECTIONS)
+        requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=deadline / 2)
+        await check_access(api, settings.namespace, SERVICE_RULES, timeout=_START_TIMEOUT)
+        store = RequestStore(requests=requests, semaphore=asyncio.Semaphore(_CONNECTIONS), random=random.random)
         webhook = Webhook(
-            requests=kubernetes,
-            metrics=WebhookMetrics(registry, started_at=time.time()),
+            store=store,
+            metrics=WebhookMetrics(registry, started_at=started_at),
             secrets=settings.webhook_secrets,
             tolerance=settings.tolerance,
-            filters=filters_of(settings),
+            filters=settings.filters,
+            stored=settings.stored,
             deadline=settings.deadline,
-            turns=turns,
             clock=lambda: datetime.now(UTC),
-            random=random.random,
         )
         callbacks = Callbacks(
-            requests=kubernetes,
+            store=store,
             metrics=CallbackMetrics(registry),
             secret=settings.http_secret,
             tolerance=settings.tolerance,
             deadline=settings.deadline,
-            turns=turns,
             clock=lambda: datetime.now(UTC),
-            random=random.random,
         )
         management_port = await stack.enter_async_context(
             management_server(
                 settings.management_port,
                 registry,
+                address=settings.bind_address,
                 live=lambda: None,  # that it answers is the proof
                 ready=lambda: "it is stopping" if stopping.is_set() else None,
             )
@@ -129,7 +121,8 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             serve(
                 app,
                 settings.webhook_port,
-                patience=deadline,
+                address=settings.bind_address,
+                head_timeout=deadline,
                 drain=settings.drain.total_seconds(),
                 grace=deadline + 1,
             )

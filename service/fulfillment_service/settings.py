@@ -4,11 +4,14 @@ from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta, field
-from standardwebhooks import Webhook as StandardWebhook
-from standardwebhooks.webhooks import EmptyWebhookSecretError
 
+from fulfillment_api.bounds import LONGEST_METADATA_KEY, LONGEST_METADATA_VALUE
+from fulfillment_api.spec import PaymentLinkId
+from fulfillment_runtime.http_secret import HTTP_SECRET, HttpSecret, check_http_secret
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
-from fulfillment_runtime.stripe_settings import StripeSettings
+from fulfillment_runtime.stripe.settings import StripeSettings
+from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.stored_fields import StoredFields
 
 _REDIRECT_HELD = timedelta(seconds=10)
 """How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
@@ -17,8 +20,8 @@ _LONGEST_DRAIN = timedelta(minutes=5)
 """The slowest load balancers take minutes to take note; a pod that should have ended binds its node no longer."""
 
 Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
-PaymentLink = Annotated[str, Meta(pattern="^plink_[A-Za-z0-9_]+$")]
-MetadataEntry = Annotated[str, Meta(pattern="^[^=]{1,40}=.{1,500}$")]
+StoredMetadataKey = Annotated[str, Meta(max_length=LONGEST_METADATA_KEY)]
+MetadataEntry = Annotated[str, Meta(pattern=f"^[^=]{{1,{LONGEST_METADATA_KEY}}}=.{{1,{LONGEST_METADATA_VALUE}}}$")]
 
 
 class EventSettings(WorkloadSettings, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ class EventSettings(WorkloadSettings, frozen=True, kw_only=True):
     ) = field(default=None, name="STRIPE_ACCOUNTS")
     payment_links: (
         Annotated[
-            tuple[PaymentLink, ...],
+            tuple[PaymentLinkId, ...],
             Meta(
                 min_length=1,
                 description="the payment links, plink_…, whose orders count, any of them; unset: all orders",
@@ -57,23 +60,43 @@ class EventSettings(WorkloadSettings, frozen=True, kw_only=True):
         ]
         | None
     ) = field(default=None, name="STRIPE_METADATA")
+    metadata_keys: Annotated[
+        tuple[StoredMetadataKey, ...],
+        Meta(
+            description="the keys of a Session's metadata that its request shows, for people; unset: none, since "
+            "metadata can be personal"
+        ),
+    ] = field(default=(), name="FULFILLMENT_METADATA_KEYS")
+    client_reference_id: Annotated[
+        bool, Meta(description="true shows the Session's client reference in its request; it can be personal, too")
+    ] = field(default=False, name="FULFILLMENT_CLIENT_REFERENCE_ID")
 
     def __post_init__(self) -> None:
         """Check what types alone do not say."""
         super().__post_init__()
-        if self.metadata is not None and len(self.metadata) != len(self.metadata_asked_for or ()):
+        if self.metadata is not None and len(self.metadata) != len(self.filters.metadata or ()):
             raise ValueError("STRIPE_METADATA names a key twice: a Session has one value of each")
 
     @property
-    def metadata_asked_for(self) -> dict[str, str] | None:
-        """What a Session's metadata must hold; None: anything."""
-        if self.metadata is None:
-            return None
-        return {key: value for key, _, value in (entry.partition("=") for entry in self.metadata)}
+    def filters(self) -> Filters:
+        """The same, as events are filtered by them."""
+        entries = None if self.metadata is None else (entry.partition("=") for entry in self.metadata)
+        return Filters(
+            livemode=self.livemode,
+            accounts=self.accounts,
+            payment_links=self.payment_links,
+            metadata=None if entries is None else {key: value for key, _, value in entries},
+            retention=self.retention or None,
+        )
+
+    @property
+    def stored(self) -> StoredFields:
+        """What of a Session is stored beside its ids."""
+        return StoredFields(metadata_keys=frozenset(self.metadata_keys), client_reference_id=self.client_reference_id)
 
 
 class ServiceSettings(EventSettings, frozen=True, kw_only=True):
-    """What the webhook service can be told."""
+    """The settings of the webhook service."""
 
     webhook_secrets: Annotated[
         tuple[Secret, ...],
@@ -103,25 +126,13 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
         ),
     ] = field(default=timedelta(0), name="FULFILLMENT_WEBHOOK_DRAIN")
 
-    http_secret: (
-        Annotated[
-            Secret,
-            Meta(
-                description="the Standard Webhooks secret that signs the http backend's posts, and its callbacks: "
-                "whsec_ and base64"
-            ),
-        ]
-        | None
-    ) = field(default=None, name="FULFILLMENT_HTTP_SECRET")
+    http_secret: HttpSecret | None = field(default=None, name=HTTP_SECRET)
 
     def __post_init__(self) -> None:
         """Check what types alone do not say."""
         super().__post_init__()
         if self.http_secret is not None:
-            try:
-                StandardWebhook(self.http_secret)
-            except (ValueError, EmptyWebhookSecretError) as error:
-                raise ValueError(f"FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: {error}") from error
+            check_http_secret(self.http_secret)
         for place, secret in enumerate(self.webhook_secrets, start=1):
             if not secret.startswith("whsec_") or secret == "whsec_":  # noqa: S105 - the mark of every such secret
                 raise ValueError(
@@ -137,7 +148,7 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
 
 
 class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
-    """What `fulfillment recover` can be told, beside which events count."""
+    """The settings of `fulfillment recover`, beside which events count."""
 
     recovery_name: Annotated[
         str,
@@ -149,7 +160,7 @@ class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
 
 
 def mode_mistake(settings: RecoverSettings, events: EventSettings) -> str | None:
-    """Tell whether a recovery would list events of one mode, and ask for those of the other; None when not."""
+    """Return what is wrong when a recovery would list events of one mode, and those of the other count; else None."""
     if events.livemode in {None, settings.key_is_live}:
         return None
     mode = "live" if settings.key_is_live else "test"

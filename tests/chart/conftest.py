@@ -7,15 +7,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
-from chart_rendering import Manifest
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import ChartPrograms, find_chart_programs
-from kubectl import KubectlError, kubectl
-from openapi_schemas import LOCATION, write_schemas
+from support.chart_rendering import Manifest
+from support.fast_yaml import dump_all, load_all
+from support.kubectl import KubectlError, kubectl
+from support.openapi_schemas import LOCATION, write_schemas
+from support.repository import SHARED
 
-FOREIGN_CRDS = Path(__file__).parents[3] / "shared/reference/crds"
+FOREIGN_CRDS = SHARED / "reference/crds"
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +36,8 @@ def foreign_crds(control_plane: ControlPlane) -> None:
     files = sorted(FOREIGN_CRDS.glob("*.yaml"))
     if not files:
         pytest.skip("the CustomResourceDefinitions of the Prometheus operator and the Gateway API are not here")
-    definitions = [each for file in files for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
+    definitions = [each for file in files for each in load_all(file.read_text(encoding="utf-8"))]
     kubectl(control_plane, "apply", "--server-side", "-f", "-", manifests=definitions)
-    kubectl(control_plane, "wait", "--for=condition=Established", "-f", "-", manifests=definitions)
     deadline = time.monotonic() + 20
     while not all(published(control_plane, each) for each in definitions):
         assert time.monotonic() < deadline
@@ -73,7 +73,7 @@ def kubeconform(
             publish(each["apiVersion"])
         checked = subprocess.run(  # noqa: S603 - our own arguments
             [programs.kubeconform, "-strict", "-summary", "-schema-location", f"{folder}/{LOCATION}"],
-            input=yaml.safe_dump_all(manifests),
+            input=dump_all(manifests),
             capture_output=True,
             text=True,
             check=False,

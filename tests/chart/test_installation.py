@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from chart_rendering import CHART, RELEASE, VALUES, HelmError, run_helm
 from fulfillment_api.names import API_VERSION, GROUP, KIND, PLURAL, request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import ChartPrograms
-from kubectl import kubectl
+from support.chart_rendering import CHART, RELEASE, VALUES, HelmError, run_helm
+from support.kubectl import kubectl
+
+pytestmark = pytest.mark.xdist_group("chart on an API server")
 
 CRD = f"{PLURAL}.{GROUP}"
 ADOPTING = "--take-ownership", "--force-conflicts"

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from chart_rendering import CHART, VALUES, Manifest, render, run_helm
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import ChartPrograms
-from kubectl import KubectlError, kubectl
+from support.chart_rendering import CHART, VALUES, Manifest, render, run_helm
+from support.kubectl import KubectlError, kubectl
+
+pytestmark = pytest.mark.xdist_group("chart on an API server")  # which takes a while to learn the foreign kinds
 
 FOREIGN = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 """Kinds that a bare API server does not have."""

@@ -11,16 +11,17 @@ import jsonschema
 import pytest
 import yaml
 
-from chart_rendering import CHART, VALUES, HelmError, Manifest, render, run_helm
 from fulfillment_api.crd import custom_resource_definition
 from fulfillment_api.names import GROUP, request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import ChartPrograms
-from kubectl import kubectl
-from running_operator import RULES as OPERATOR_RULES
-from running_webhook import RULES as SERVICE_RULES
+from support.chart_rendering import CHART, VALUES, HelmError, Manifest, render, run_helm
+from support.fast_yaml import load_all
+from support.kubectl import kubectl
+from support.repository import ROOT
+from support.running_operator import RULES as OPERATOR_RULES
+from support.running_webhook import RULES as SERVICE_RULES
 
-ROOT = CHART.parents[1]
 SKAFFOLD_SCHEMA = ROOT.parent / "shared/reference/skaffold-v4beta14.schema.json"
 METADATA: dict[str, Any] = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
 ANNOTATIONS = {
@@ -51,13 +52,14 @@ def test_the_chart_is_of_the_products_version() -> None:
     ("file", "says"),
     [
         ("Dockerfile", "ARG VERSION={}\n"),
+        ("local/pyproject.toml", 'version = "{}"\n'),
         ("local/chart/Chart.yaml", "appVersion: {}\n"),
         ("local/chart/values.yaml", "image: checkout-fulfillment-world:{}\n"),
         ("docs/backends.md", "FROM checkout-fulfillment:{}\n"),
     ],
 )
 def test_so_is_what_else_names_it(file: str, says: str) -> None:
-    """The image's label, the stand-ins' image, and what a derived image is built from."""
+    """The image's label, the stand-ins' distribution and image, and what a derived image is built from."""
     assert says.format(version("checkout-fulfillment")) in (ROOT / file).read_text(encoding="utf-8")
 
 
@@ -224,10 +226,8 @@ def test_names_follow_the_release(programs: ChartPrograms) -> None:
         ("my-checkout-fulfillment", "my-checkout-fulfillment-webhook"),
         ("a" * 53, f"{'a' * 46}-webhook"),
     ):
-        manifests = yaml.safe_load_all(
-            run_helm(programs.helm, "template", release, str(CHART), "--kube-version=1.31.0")
-        )
-        deployments = [each["metadata"]["name"] for each in manifests if each and each["kind"] == "Deployment"]
+        manifests = load_all(run_helm(programs.helm, "template", release, str(CHART), "--kube-version=1.31.0"))
+        deployments = [each["metadata"]["name"] for each in manifests if each["kind"] == "Deployment"]
         assert name in deployments
 
 

@@ -3,19 +3,19 @@
 import asyncio
 import re
 import shlex
-import sys
 from asyncio.subprocess import PIPE
-from pathlib import Path
 
 import pytest
 
-from chart_rendering import CHART, render
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import ChartPrograms
-from kubectl import kubectl
-from running_recovery import HOUR, outage
+from support.chart_rendering import render
+from support.commands import fulfillment
+from support.kubectl import kubectl
+from support.repository import ROOT
+from support.running_recovery import HOUR, outage
 
-PAGE = (CHART.parents[1] / "docs/recovery.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/recovery.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) for line in block.splitlines()]
 RUNS_A_POD = "logs"  # there is no kubelet here
 
@@ -34,7 +34,7 @@ async def test_every_command_does_what_the_page_says(
         missed.lose()
         for command in (each for each in COMMANDS if each.startswith("fulfillment ")):
             process = await asyncio.create_subprocess_exec(
-                Path(sys.executable).with_name("fulfillment"),
+                fulfillment(),
                 *shlex.split(command)[1:],
                 env=missed.environ,
                 stdout=PIPE,

@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from chart_rendering import DEFAULTS, VALUES, HelmError, Manifest, render
-from chart_values import get, leaves, put
 from fulfillment_local.programs import ChartPrograms
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.settings import LogFormat, known_settings, load_settings
-from fulfillment_service.filters import filters_of
-from fulfillment_service.recover import command as recover_command
+from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.recovery.command import command as recover_command
 from fulfillment_service.settings import EventSettings, RecoverSettings, ServiceSettings
-from fulfillment_service.translate import Filters
+from support.chart_rendering import DEFAULTS, VALUES, HelmError, Manifest, render
+from support.chart_values import get, leaves, put
 
 S = TypeVar("S", bound=msgspec.Struct)
 Environ = dict[str, str]
@@ -28,7 +28,7 @@ MOUNTED = {
     "http/secret": "whsec_c2VjcmV0",
     "backend/routes.yaml": "- {backend: log}",
     "backend/job.yaml": "spec: {template: {spec: {containers: []}}}",
-    "backend/after-sale-job.yaml": "spec: {template: {spec: {containers: [{}]}}}",
+    "backend/reversal-job.yaml": "spec: {template: {spec: {containers: [{}]}}}",
     "smtp/username": "shop",
     "smtp/password": "secret",
     "mail-templates/payment_failed.txt": "Sorry.",
@@ -38,7 +38,12 @@ MOUNTED_AT = "/etc/checkout-fulfillment"
 TEXTS = {path: get(DEFAULTS, path) for path in leaves() if isinstance(get(DEFAULTS, path), str)}
 
 # A pod has one way only: the ports are what the Service and the probes name, and its account is its kubeconfig.
-NOT_IN_A_POD = {"FULFILLMENT_MANAGEMENT_PORT", "FULFILLMENT_WEBHOOK_PORT", "KUBECONFIG"}
+NOT_IN_A_POD = {
+    "FULFILLMENT_BIND_ADDRESS",
+    "FULFILLMENT_MANAGEMENT_PORT",
+    "FULFILLMENT_WEBHOOK_PORT",
+    "KUBECONFIG",
+}
 
 
 @pytest.fixture
@@ -116,7 +121,8 @@ def test_the_recovery_is_told_what_both_workloads_are(
 
     assert recovery.recovery_name == "shop-fulfillment-recovery"
     assert (recovery.stripe_api_base, recovery.stripe_timeout) == (operator.stripe_api_base, operator.stripe_timeout)
-    assert filters_of(events) == filters_of(service) != Filters()
+    assert events.filters == service.filters != Filters()
+    assert events.stored == service.stored != StoredFields()
     arguments = containers(manifests)["recovery"]["args"]
     assert arguments == ["recover", "--since", "168h", "--all"]
     assert recover_command.make_context("recover", arguments[1:]).params == {

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chart_rendering import CHART
 from fulfillment_local.programs import ChartPrograms
+from support.chart_rendering import CHART
 
 SUITES = {each: yaml.safe_load(each.read_text(encoding="utf-8")) for each in sorted((CHART / "tests").glob("*.yaml"))}
 TEMPLATES = {

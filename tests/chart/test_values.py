@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from chart_rendering import CHART, DEFAULTS, VALUES, HelmError, Manifest, render
-from chart_values import DESCRIPTIONS, Values, get, leaves, put, without
 from fulfillment_local.programs import ChartPrograms
+from support.chart_rendering import CHART, DEFAULTS, VALUES, HelmError, Manifest, render
+from support.chart_values import DESCRIPTIONS, Values, get, leaves, put, without
 
 EVERYTHING: Values = yaml.safe_load(VALUES["everything"].read_text(encoding="utf-8"))
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))

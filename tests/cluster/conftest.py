@@ -12,20 +12,22 @@ import yaml
 
 from fulfillment_api.names import ACKNOWLEDGED, GROUP, PLURAL
 from fulfillment_api.status import Phase
+from fulfillment_local.e2e_context import trial_context
 from fulfillment_local.programs import find_helm, find_programs, find_prometheus
-from fulfillment_local.trial_cluster import trial_context
-from fulfillment_runtime.exits import SettingsError
-from live_cluster import CHART, RELEASE, LiveCluster, live_cluster
-from running_prometheus import RunningPrometheus, running_prometheus
-from scrape_config import Monitor, scrape_configs
-from shipping_job import JOB
-from stand_ins import StandIns
+from fulfillment_runtime.fatal_errors import SettingsError
+from support.live_cluster import CHART, RELEASE, LiveCluster, eventually, live_cluster
+from support.repository import ROOT, SHARED
+from support.running_prometheus import RunningPrometheus, running_prometheus
+from support.scrape_config import Monitor, scrape_configs
+from support.shipping_job import JOB
+from support.stand_ins import StandIns
 
 NAMESPACE = "e2e"
 ORDER = (
     *("installation", "monitoring", "orders", "jobs", "acknowledgement"),
     *("image", "callback", "refund", "recovery", "upgrade", "secrets", "failover", "reinstallation"),
     "silence",  # takes five minutes from the acknowledgement on, which the others fill
+    "restore",  # deletes every order, and its failures are acknowledged by nobody
 )
 """The tests' files, in the order of an installation's life."""
 
@@ -51,8 +53,8 @@ VALUES: dict[str, Any] = {
 """What the release is told: all else is the chart's default."""
 MONITORS = {each: {"enabled": True} for each in ("serviceMonitor", "podMonitor", "prometheusRule")}
 
-_WORLD_CHART = CHART.parents[1] / "local/chart"
-_MONITORING_CRDS = sorted((CHART.parents[2] / "shared/reference/crds").glob("monitoring.coreos.com_*.yaml"))
+_WORLD_CHART = ROOT / "local/chart"
+_MONITORING_CRDS = sorted((SHARED / "reference/crds").glob("monitoring.coreos.com_*.yaml"))
 _CRD = f"{PLURAL}.{GROUP}"
 _OURS = "app.kubernetes.io/managed-by=make-e2e"
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
@@ -166,12 +168,17 @@ async def world(cluster: LiveCluster) -> StandIns:
 async def monitors_served(cluster: LiveCluster) -> AsyncIterator[bool]:
     """Say whether the cluster serves the Prometheus operator's kinds; their definitions are installed, if at hand."""
     definitions = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in _MONITORING_CRDS]
-    served = "servicemonitors" in await cluster.kubectl("api-resources", "--api-group=monitoring.coreos.com")
+
+    async def kinds() -> str:
+        return await cluster.kubectl("api-resources", "--api-group=monitoring.coreos.com")
+
+    served = "servicemonitors" in await kinds()
     if served or not definitions:
         yield served
         return
     await cluster.kubectl("apply", "--server-side", "-f", "-", manifests=definitions)
-    await cluster.kubectl("wait", "--for=condition=Established", "-f", "-", manifests=definitions)
+    plurals = [each["spec"]["names"]["plural"] for each in definitions]
+    await eventually(kinds, lambda seen: all(each in seen for each in plurals), within=30, what="monitors are served")
     yield True
     await cluster.kubectl("delete", "-f", "-", manifests=definitions)
 

@@ -1,7 +1,7 @@
 """A person has dealt with every failure so far."""
 
-from live_cluster import eventually
-from running_prometheus import RunningPrometheus
+from support.live_cluster import eventually
+from support.running_prometheus import RunningPrometheus
 
 
 async def test_an_acknowledged_failure_is_told_apart(prometheus: RunningPrometheus, acknowledged_at: float) -> None:

@@ -9,8 +9,8 @@ from standardwebhooks import Webhook
 
 from fulfillment_api.status import Phase, Reason
 from fulfillment_local.shop_endpoint import LATER
-from live_cluster import RELEASE, LiveCluster
-from stand_ins import StandIns
+from support.live_cluster import RELEASE, LiveCluster
+from support.stand_ins import StandIns
 
 DONE = {"result": "done", "reference": "parcel-9"}
 
@@ -27,7 +27,7 @@ async def test_the_shops_callback_fulfills_the_order(cluster: LiveCluster, shop:
     answers = [await call_back(cluster, name, DONE, secret) for _ in range(2)]
 
     assert waiting.status
-    assert waiting.status.reason == Reason.HANDED_OVER
+    assert waiting.status.reason == Reason.DISPATCHED
     assert (401, "wrong-signature") == forged
     assert (200, "recorded") == answers[0]
     assert 200 == answers[1][0]

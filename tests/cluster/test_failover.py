@@ -10,8 +10,8 @@ import yaml
 
 from fulfillment_api.names import request_name
 from fulfillment_api.status import Phase
-from live_cluster import CHART, RELEASE, LiveCluster, Pod, eventually
-from stand_ins import StandIns
+from support.live_cluster import CHART, RELEASE, LiveCluster, Pod, eventually
+from support.stand_ins import StandIns
 
 pytestmark = pytest.mark.usefixtures("two_operators")
 

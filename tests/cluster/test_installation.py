@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fulfillment_api.names import GROUP, PLURAL
-from live_cluster import RELEASE, LiveCluster
+from support.live_cluster import RELEASE, LiveCluster
 
 pytestmark = pytest.mark.usefixtures("shop", "prometheus")  # which looks at it from its first moment on
 

@@ -11,9 +11,9 @@ import yaml
 from fulfillment_api.names import KIND, PLURAL
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
-from live_cluster import LiveCluster, eventually, run
-from shipping_job import CLOSED, KEPT
-from stand_ins import StandIns
+from support.live_cluster import LiveCluster, eventually, run
+from support.shipping_job import CLOSED, KEPT
+from support.stand_ins import StandIns
 
 WITHIN = 60.0
 """Seconds for a pod to start, to do its work, and to be looked at."""

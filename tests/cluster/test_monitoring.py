@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from fulfillment_api.status import Phase
-from live_cluster import RELEASE, LiveCluster, eventually
-from running_prometheus import RunningPrometheus
-from stand_ins import StandIns
+from support.live_cluster import RELEASE, LiveCluster, eventually
+from support.running_prometheus import RunningPrometheus
+from support.stand_ins import StandIns
 
 FIRES_WITHIN = 120.0  # seconds; the rules are evaluated every 30
 IN_TROUBLE = {"CheckoutFulfillmentFailed", "CheckoutPaymentFailed", "CheckoutSignatureFailures"}

@@ -8,8 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fulfillment_api.names import ACKNOWLEDGED
 from fulfillment_api.status import Phase
-from live_cluster import LiveCluster
-from stand_ins import StandIns
+from support.live_cluster import LiveCluster
+from support.stand_ins import StandIns
 
 COLUMNS = ["NAME", "PHASE", "REASON", "AMOUNT", "PAYMENT", "AGE"]
 

@@ -7,9 +7,9 @@ import yaml
 
 from fulfillment_api.names import request_name
 from fulfillment_api.status import Phase
-from fulfillment_local.stripe_world.model import DeliveryState, Order
-from live_cluster import RELEASE, LiveCluster
-from stand_ins import StandIns
+from fulfillment_local.fake_stripe.model import DeliveryState, Order
+from support.live_cluster import RELEASE, LiveCluster
+from support.stand_ins import StandIns
 
 CRONJOB = f"{RELEASE}-recovery"
 

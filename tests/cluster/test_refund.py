@@ -6,10 +6,10 @@ import yaml
 
 from fulfillment_api.names import GROUP
 from fulfillment_api.status import Phase, Reason
-from fulfillment_local.deliveries import Plan, Webhook, send
-from fulfillment_local.stripe_world.model import AfterSale
-from live_cluster import RELEASE, LiveCluster, eventually
-from stand_ins import StandIns
+from fulfillment_local.fake_stripe.model import AfterPayment
+from fulfillment_local.webhook_sender import Plan, Webhook, send
+from support.live_cluster import RELEASE, LiveCluster, eventually
+from support.stand_ins import StandIns
 
 
 async def test_a_refund_stops_the_job(cluster: LiveCluster, shop: StandIns) -> None:
@@ -22,7 +22,7 @@ async def test_a_refund_stops_the_job(cluster: LiveCluster, shop: StandIns) -> N
         return await cluster.kubectl("get", "pods", selector, "--output=jsonpath={.items[*].status.phase}")
 
     await eventually(pods, lambda phases: phases == "Running", within=60, what="the Job's pod runs")
-    refund = await shop.stripe.come_after(session, AfterSale.REFUNDED)
+    refund = await shop.stripe.play_after_payment(session, AfterPayment.REFUNDED)
     found = yaml.safe_load(await cluster.kubectl("get", "secret", "stripe", "--output=yaml"))
     secret = base64.b64decode(found["data"]["webhook-secrets"]).decode()
     url = f"{cluster.url}{cluster.service(f'{RELEASE}-webhook')}/webhook"

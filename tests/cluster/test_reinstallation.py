@@ -8,8 +8,8 @@ import yaml
 
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.status import Phase
-from live_cluster import CHART, RELEASE, LiveCluster
-from stand_ins import StandIns
+from support.live_cluster import CHART, RELEASE, LiveCluster
+from support.stand_ins import StandIns
 
 ITS_OBJECTS = f"--selector=app.kubernetes.io/instance={RELEASE}"
 KINDS = "deployments,cronjobs,pods,services,serviceaccounts,roles,rolebindings,configmaps,poddisruptionbudgets"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 import yaml
 
-from fulfillment_local.signing import webhook_headers
-from fulfillment_local.stripe_world.model import Order
-from live_cluster import LiveCluster, Pod, eventually
-from stand_ins import StandIns
+from fulfillment_cli.signing import webhook_headers
+from fulfillment_local.fake_stripe.model import Order
+from support.live_cluster import LiveCluster, Pod, eventually
+from support.stand_ins import StandIns
 
 NEW = "whsec_rolled_0123456789abcdef"
 WITHIN = 180.0

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from live_cluster import eventually
-from running_prometheus import RunningPrometheus
+from support.live_cluster import eventually
+from support.running_prometheus import RunningPrometheus
 
 STOPS_WITHIN = 5 * 60 + 90.0  # seconds: the level bridges five minutes, for restarts
 OF_FAILURES = {"CheckoutPaymentFailed", "CheckoutFulfillmentFailed"}

@@ -11,28 +11,28 @@ from typing import Any
 
 import msgspec
 
-import steady_load
+import support.steady_load
 from fulfillment_api.names import request_name
 from fulfillment_api.status import Phase
-from live_cluster import CHART, RELEASE, LiveCluster, eventually
-from stand_ins import StandIns
+from support.live_cluster import CHART, RELEASE, LiveCluster, eventually
+from support.stand_ins import StandIns
 
 RATE = 20
 """Events a second: more than a million a day."""
-PROGRAM = Path(steady_load.__file__).read_text(encoding="utf-8")
+PROGRAM = Path(support.steady_load.__file__).read_text(encoding="utf-8")
 
 
 @asynccontextmanager
-async def load(cluster: LiveCluster) -> AsyncIterator[Callable[[], Awaitable[steady_load.Report]]]:
+async def load(cluster: LiveCluster) -> AsyncIterator[Callable[[], Awaitable[support.steady_load.Report]]]:
     """Let events flow from inside of the cluster through the Service; give what ends that and tells what came of it."""
     told = ("python", "-c", PROGRAM, f"http://{RELEASE}-webhook/webhook", str(RATE))
     command = (*cluster.kubectl_command, "exec", "--stdin", "deploy/world-stripe", "--", *told)
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
 
-    async def end() -> steady_load.Report:
+    async def end() -> support.steady_load.Report:
         out, err = await process.communicate(b"")
         assert process.returncode == 0, err.decode()
-        return msgspec.json.decode(out, type=steady_load.Report)
+        return msgspec.json.decode(out, type=support.steady_load.Report)
 
     try:
         yield end

@@ -4,8 +4,8 @@ import pytest
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from running_operator import Shop, open_shop
-from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
+from support.running_operator import Shop, open_shop
+from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from fulfillment_api.names import ACKNOWLEDGED
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
-from running_operator import WITHIN, AtWork, Shop, at_work
+from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
+from support.running_operator import WITHIN, AtWork, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -43,14 +43,14 @@ async def becomes(operator: AtWork, expected: tuple[float, float], reason: str =
 
 
 async def test_annotating_moves_the_gauge_and_taking_it_away_moves_it_back(shop: Shop) -> None:
-    """The operator looks at nothing again, and writes nothing."""
+    """The operator reconciles nothing again, and writes nothing."""
     async with at_work(shop) as operator:
-        other, name = [await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED) for _ in range(2)]
+        other, name = [await shop.sell_in_vain(Order(outcome=Outcome.UNPAID)) for _ in range(2)]
         await shop.becomes(other, Phase.FAILED, "PaymentFailed")
         await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         await becomes(operator, (2, 0))
         before = await shop.api_server_patches()
-        looks = await operator.metric("fulfillment_reconcile_duration_seconds_count")
+        reconciles = await operator.metric("fulfillment_reconcile_duration_seconds_count")
 
         await kubectl(shop, "annotate", "fr", name, f"{ACKNOWLEDGED}=PaymentFailed: told by telephone")
         await becomes(operator, (1, 1))
@@ -63,7 +63,7 @@ async def test_annotating_moves_the_gauge_and_taking_it_away_moves_it_back(shop:
 
         by_kubectl = 4
         assert await shop.api_server_patches() - before == by_kubectl
-        assert await operator.metric("fulfillment_reconcile_duration_seconds_count") == looks
+        assert await operator.metric("fulfillment_reconcile_duration_seconds_count") == reconciles
     async with at_work(shop) as operator:  # a restart repeats nothing
         await becomes(operator, (0, 2))
 
@@ -71,9 +71,9 @@ async def test_annotating_moves_the_gauge_and_taking_it_away_moves_it_back(shop:
 async def test_the_next_failure_is_news(shop: Shop) -> None:
     """A failed payment was dealt with; the order is paid after all, and the backend cannot take it."""
     nobody = "http://localhost:9/"
-    settings = {"backend": "http", "http_url": nobody, "backend_deadline": timedelta(0)}
+    settings = {"backend": "http", "FULFILLMENT_HTTP_URL": nobody, "backend_deadline": timedelta(0)}
     async with at_work(shop, **settings) as operator:
-        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        name = await shop.sell_in_vain(Order(outcome=Outcome.UNPAID))
         request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         await kubectl(shop, "annotate", "fr", name, f"{ACKNOWLEDGED}=PaymentFailed")
         await becomes(operator, (0, 1))
@@ -85,7 +85,7 @@ async def test_the_next_failure_is_news(shop: Shop) -> None:
 
 
 async def test_who_has_just_begun_is_not_deaf(shop: Shop) -> None:
-    """Without a single request the time of the watch is that of its beginning."""
+    """Without a single request the time of the watch is that of its start."""
     async with at_work(shop) as operator:
         async with asyncio.timeout(WITHIN):
             while not await operator.metric("fulfillment_leader"):  # noqa: ASYNC110 - a gauge tells who asks

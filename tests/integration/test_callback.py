@@ -10,17 +10,24 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from standardwebhooks import Webhook
+from structlog.testing import capture_logs
 
 from fulfillment_api.names import request_name
 from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import AfterSale, Order
+from fulfillment_local.fake_stripe.model import AfterPayment, Order
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.settings import Secret
-from order_endpoint import order_endpoint
-from running_operator import Shop, at_work
-from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
+from fulfillment_service.http.callback import Callbacks
+from fulfillment_service.http.metrics import CallbackMetrics
+from fulfillment_service.request_store import RequestStore
+from support.order_endpoint import order_endpoint
+from support.running_operator import Shop, at_work
+from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -45,7 +52,7 @@ class SlowShop:
     async def call_back(
         self, name: str, body: dict[str, str] | bytes, *, secret: str = SECRET, key: str | None = None
     ) -> tuple[int, str]:
-        """Call back as the docs say; return the status, and the word of the answer."""
+        """Call back as the docs say; return the status, and the result or error in the answer."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         now = datetime.now(UTC)
         headers = {
@@ -69,20 +76,20 @@ async def slow(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Slo
         webhook = await stack.enter_async_context(running_webhook(control_plane, namespace, settings))
         slow = SlowShop(webhook, {})
         url = await stack.enter_async_context(order_endpoint(slow.take))
-        slow.operator = {"backend": "http", "http_url": url, "http_secret": Secret(SECRET)}
+        slow.operator = {"backend": "http", "FULFILLMENT_HTTP_URL": url, "FULFILLMENT_HTTP_SECRET": SECRET}
         yield slow
 
 
 async def test_the_callback_fulfills_the_order(shop: Shop, slow: SlowShop) -> None:
-    """One POST, over a restart of the operator, too; then the callback's word; a repeated one is answered 200."""
+    """One POST, over a restart of the operator, too; then the callback's result; a repeated one is answered 200."""
     async with at_work(shop, **slow.operator):
         name = await shop.sell(Order())
-        waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        waiting = await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     async with at_work(shop, **slow.operator):
         assert await slow.call_back(name, {"result": "done", "reference": "parcel-9"}) == (200, "recorded")
         request = await shop.becomes(name, Phase.FULFILLED)
     assert await slow.call_back(name, {"result": "done", "reference": "parcel-9"}) == (200, "unchanged")
-    assert await slow.call_back(name, {"result": "refused"}) == (409, "ended")
+    assert await slow.call_back(name, {"result": "rejected"}) == (409, "ended")
     assert waiting.status is not None
     assert waiting.status.message == "the endpoint took the order, and is to call back when it is done"
     assert waiting.status.fulfillment is not None
@@ -97,19 +104,19 @@ async def test_the_callback_fulfills_the_order(shop: Shop, slow: SlowShop) -> No
     assert await slow.webhook.metric("fulfillment_callback_duration_seconds_count") == 3
 
 
-async def test_a_callback_may_refuse_and_a_person_may_ask_again(shop: Shop, slow: SlowShop) -> None:
+async def test_a_callback_may_reject_and_a_person_may_ask_again(shop: Shop, slow: SlowShop) -> None:
     """Failed, with the callback's words; the next try is a POST of its own, with the same key and its own callback."""
     async with at_work(shop, **slow.operator):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
-        assert await slow.call_back(name, {"result": "refused", "message": "sold out"}) == (200, "recorded")
-        refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        assert await slow.call_back(name, {"result": "rejected", "message": "sold out"}) == (200, "recorded")
+        rejected = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
         await shop.annotate(name, retry="again")
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
         request = await shop.becomes(name, Phase.FULFILLED)
-    assert refused.status is not None
-    assert refused.status.message == "the endpoint took the order, and then refused it: sold out: a person is needed"
+    assert rejected.status is not None
+    assert rejected.status.message == "the endpoint took the order, and then rejected it: sold out: a person is needed"
     assert request.status is not None
     assert request.status.fulfillment is not None
     assert request.status.fulfillment.reference == "order-7"
@@ -139,7 +146,7 @@ async def test_what_is_not_taken(shop: Shop, slow: SlowShop) -> None:
         await slow.call_back(name, b" " * 4096),
     ]
     expected = [
-        (409, "not-handed-over"),
+        (409, "not-dispatched"),
         (401, "wrong-signature"),
         (401, "another-order"),
         (404, "unknown-order"),
@@ -152,21 +159,21 @@ async def test_what_is_not_taken(shop: Shop, slow: SlowShop) -> None:
     assert (await shop.requests.get(name)).metadata.generation == 1
 
 
-async def test_a_refused_callback_is_shown_until_one_is_believed(shop: Shop, slow: SlowShop) -> None:
+async def test_a_rejected_callback_is_shown_until_one_is_believed(shop: Shop, slow: SlowShop) -> None:
     """In status, and as an Event, once: whoever sends the wrong ones can do no more. The order waits on."""
     wrong = "the signature is not by FULFILLMENT_HTTP_SECRET: the same secret signs orders and callbacks"
     async with at_work(shop, **slow.operator):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         assert await slow.call_back(name, {"result": "done"}, secret="whsec_AAAA") == (401, "wrong-signature")
-        message = f"a callback was refused: {wrong}"
-        assert await shop.says(name, ConditionType.CALLBACK_ACCEPTED, message) == ("False", "CallbackRefused")
+        message = f"a callback was rejected: {wrong}"
+        assert await shop.says(name, ConditionType.CALLBACK_ACCEPTED, message) == ("False", "CallbackRejected")
         before = await shop.requests.get(name)
         assert await slow.call_back(name, b"[]") == (400, "malformed")
         assert (await shop.requests.get(name)).spec == before.spec
         assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
         request = await shop.becomes(name, Phase.FULFILLED)
-    assert (await shop.events(name)).count(("Warning", "CallbackRefused")) == 1
+    assert (await shop.events(name)).count(("Warning", "CallbackRejected")) == 1
     assert request.status
     found = request.status.condition(ConditionType.CALLBACK_ACCEPTED)
     assert found
@@ -179,7 +186,7 @@ async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
     """Nothing that was not recorded is acknowledged: the same callback, sent again, is taken."""
     async with at_work(shop, **slow.operator):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     with control_plane.hanging():
         assert await slow.call_back(name, {"result": "done"}) == (503, "unavailable")
         assert await slow.call_back(name, {"result": "done"}, secret="whsec_AAAA") == (401, "wrong-signature")
@@ -190,8 +197,8 @@ async def test_a_refund_of_which_no_event_came_stops_what_waits_for_a_callback(s
     """An order that waits is asked of Stripe again, at a slow pace, until its deadline."""
     async with at_work(shop, recheck_interval=timedelta(seconds=1), **slow.operator):
         name = await shop.sell(Order())
-        request = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
-        shop.stripe.world.come_after(request.spec.session.id, AfterSale.REFUNDED)
+        request = await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        shop.stripe.world.play_after_payment(request.spec.session.id, AfterPayment.REFUNDED)
         await shop.becomes(name, Phase.FAILED, "Refunded")
     assert slow.keys == [name, f"{name}.refunded"]
 
@@ -200,7 +207,7 @@ async def test_callbacks_at_once_are_recorded_once(shop: Shop, slow: SlowShop) -
     """Each is answered 200, whoever was first."""
     async with at_work(shop, **slow.operator):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     answers = await asyncio.gather(*(slow.call_back(name, {"result": "done"}) for _ in range(8)))
     assert [(200, "recorded"), *[(200, "unchanged")] * 7] == sorted(answers)
 
@@ -209,3 +216,31 @@ async def test_without_a_secret_there_is_no_such_endpoint(webhook: RunningWebhoo
     """Nobody could show that they may call back."""
     async with webhook.http.post(f"http://localhost:{webhook.port}/callback/{UNKNOWN}", data=b"{}") as response:
         assert response.status == 404
+
+
+async def test_an_unexpected_fault_is_answered_500(control_plane: ControlPlane) -> None:
+    """The backend is told that it was not recorded, and the log has the traceback."""
+
+    async def broken() -> bytes:
+        raise ZeroDivisionError
+
+    registry = CollectorRegistry()
+    async with control_plane.connect() as api:
+        callbacks = Callbacks(
+            store=RequestStore(
+                requests=FulfillmentRequestClient(LibraryRestClient(api), "default", timeout=1.0),
+                semaphore=asyncio.Semaphore(1),
+                random=lambda: 0.5,
+            ),
+            metrics=CallbackMetrics(registry),
+            secret=Secret(SECRET),
+            tolerance=timedelta(minutes=5),
+            deadline=timedelta(seconds=1),
+            clock=lambda: datetime.now(UTC),
+        )
+        with capture_logs() as logs:
+            answer = await callbacks.answer(broken, UNKNOWN, {}, Secret(SECRET))
+    assert (answer.status, answer.body["error"]) == (500, "internal")
+    (line,) = logs
+    assert (line["event"], line["log_level"], line["exc_info"]) == ("callback.failed", "error", True)
+    assert registry.get_sample_value("fulfillment_callbacks_total", {"outcome": "internal"}) == 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,12 +10,13 @@ import pytest
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
+from fulfillment_local.fake_stripe.api import POWERLESS_KEY, TEST_KEY
+from fulfillment_local.fake_stripe.traffic import Fail
 from fulfillment_local.mailbox import mailbox
-from fulfillment_local.stripe_world.api import POWERLESS_KEY, TEST_KEY
-from fulfillment_local.stripe_world.traffic import Refuse
-from running_operator import Shop, open_shop
-from running_recovery import RULES as RECOVERY_RULES
-from running_webhook import RULES as SERVICE_RULES
+from support import commands
+from support.running_operator import Shop, open_shop
+from support.running_recovery import RULES as RECOVERY_RULES
+from support.running_webhook import RULES as SERVICE_RULES
 
 RIGHT = {"STRIPE_API_KEY": TEST_KEY, "STRIPE_WEBHOOK_SECRETS": "whsec_1", "STRIPE_LIVEMODE": "false"}
 MAIL = {"FULFILLMENT_SMTP_HOST": "localhost", "FULFILLMENT_MAIL_FROM": "orders@shop.example"}
@@ -29,9 +29,7 @@ async def check(environ: dict[str, str], *arguments: str) -> tuple[int | None, l
 
 async def fulfillment(environ: dict[str, str], *arguments: str) -> tuple[int | None, list[str], str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from fulfillment_runtime.cli import main; main()",
+        commands.fulfillment(),
         *arguments,
         env={"PATH": os.environ["PATH"], **environ},
         stdout=PIPE,
@@ -112,7 +110,7 @@ WRONG = [
         "FULFILLMENT_HTTP_SECRET is no Standard Webhooks secret: ",
     ),
     ({"FULFILLMENT_JOB_TEMPLATE": "a"}, "FULFILLMENT_JOB_TEMPLATE: Expected `object`, got `str`"),
-    ({"FULFILLMENT_JOB_AFTER_SALE_TEMPLATE": "a"}, "FULFILLMENT_JOB_AFTER_SALE_TEMPLATE: Expected `object`, got `str`"),
+    ({"FULFILLMENT_JOB_REVERSAL_TEMPLATE": "a"}, "FULFILLMENT_JOB_REVERSAL_TEMPLATE: Expected `object`, got `str`"),
     (
         {"FULFILLMENT_ROUTES": "[{backend: log}, {backend: manual}]"},
         "FULFILLMENT_ROUTES: route 2 takes no order: route 1 takes each before it; put it first, or take it out",
@@ -125,7 +123,7 @@ WRONG = [
         {"FULFILLMENT_ROUTES": "[{backend: pigeon, when: {mode: payment}}]"},
         "there is no backend 'pigeon', which FULFILLMENT_BACKEND or FULFILLMENT_ROUTES names: there are http, ",
     ),
-    ({"FULFILLMENT_AFTER_SALE_INTERVAL": "0s"}, "FULFILLMENT_AFTER_SALE_INTERVAL must be more than 0s"),
+    ({"FULFILLMENT_REVERSAL_INTERVAL": "0s"}, "FULFILLMENT_REVERSAL_INTERVAL must be more than 0s"),
     ({"FULFILLMENT_MAIL_TEMPLATES": "/nowhere"}, "FULFILLMENT_MAIL_TEMPLATES names '/nowhere', which is no folder"),
     ({"FULFILLMENT_SMTP_USERNAME": "a"}, "FULFILLMENT_SMTP_USERNAME and FULFILLMENT_SMTP_PASSWORD go together: "),
     ({"STRIPE_API_KEY": "pk_test_1"}, "STRIPE_API_KEY is no secret key: it starts with sk_ or rk_"),
@@ -192,7 +190,7 @@ async def test_online_the_cluster_and_stripe_are_asked(shop: Shop) -> None:
             "ok    operator: the mail server can be reached",
             f"ok    operator: the API server allows it all in the namespace {shop.namespace}",
             "ok    operator: the backends are ready: log",
-            "ok    operator: Stripe knows the API key, in test mode, and lets it read Checkout Sessions",
+            "ok    operator: Stripe knows the API key, in test mode, and lets it read Checkout Sessions and Disputes",
             *lines[6:],
         ],
     )
@@ -233,7 +231,7 @@ async def test_online_a_recovery_is_checked(shop: Shop) -> None:
         ],
     )
     assert len(shop.stripe.traffic.at("/v1/events")) == 2
-    shop.stripe.faults.set([Refuse(status=403, account="acct_1"), Refuse(status=403, account="acct_3")])
+    shop.stripe.faults.set([Fail(status=403, account="acct_1"), Fail(status=403, account="acct_3")])
     accounts = {"STRIPE_ACCOUNTS": "acct_1,acct_2,acct_3"}
     code, lines, _ = await check(online(shop, User.SERVICE, **accounts), "--online", "--settings=recover")
     refused = "wrong recover: Stripe does not allow this API key to read Events of acct_"

@@ -9,16 +9,17 @@ import msgspec
 import pytest
 from kubernetes.aio import client
 
-from builders import CREATED, make_session
 from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_operator.backends.interface import Done
-from fulfillment_operator.transition import Retries, handed_over
-from fulfillment_runtime.kubernetes_api import KubernetesApi
-from kubectl import kubectl
-from running_operator import ADDRESS
+from fulfillment_operator.backends.outcome import Done
+from fulfillment_operator.policy.transition import Retries, dispatched
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
+from support.builders import CREATED, make_session
+from support.kubectl import kubectl
+from support.running_operator import ADDRESS
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -35,7 +36,7 @@ class Cluster:
     """One namespace, as someone who may do everything."""
 
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
-        self.requests = KubernetesApi(api, namespace, timeout=10)
+        self.requests = FulfillmentRequestClient(LibraryRestClient(api), namespace, timeout=10)
         self._objects = client.CustomObjectsApi(api)
         self._address = {**ADDRESS, "namespace": namespace}
 
@@ -181,8 +182,8 @@ async def test_what_the_operator_writes_reads_back_the_same(cluster: Cluster) ->
     await cluster.create(SPEC)
     request = await cluster.requests.get(NAME)
     retries = Retries(delay=CREATED - CREATED, deadline=CREATED - CREATED)
-    status = handed_over(request, make_session(), Done("order-7"), "http", retries, CREATED)
-    written = await cluster.requests.write_status(NAME, status)
+    status = dispatched(request, make_session(), Done("order-7"), "http", retries, CREATED)
+    written = await cluster.requests.patch_status(NAME, status)
     assert written.status == status
     assert msgspec.to_builtins(written.spec) == SPEC
 
@@ -209,8 +210,8 @@ async def test_kubectl_shows_what_an_order_costs(cluster: Cluster, control_plane
     request = await cluster.requests.get(thin)
     assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: ""}
     retries = Retries(delay=timedelta(0), deadline=timedelta(0))
-    await cluster.requests.write_status(
-        thin, handed_over(request, make_session(), Done("order-7"), "http", retries, CREATED)
+    await cluster.requests.patch_status(
+        thin, dispatched(request, make_session(), Done("order-7"), "http", retries, CREATED)
     )
     assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: "10.99"}
 
@@ -235,12 +236,12 @@ async def test_requests_are_selected_by_phase_and_payment(cluster: Cluster) -> N
 async def test_requests_are_selected_by_payment_intent_and_by_what_came_after_the_sale(cluster: Cluster) -> None:
     """So a refund finds its order among thousands, and the operator what is news of orders that it has done with."""
     await cluster.create(changed("session", "paymentIntent", to="pi_1"))
-    await cluster.patch({"spec": {"sale": {"kind": "refunded", "event": "evt_1"}}})
+    await cluster.patch({"spec": {"reversal": {"kind": "refunded", "event": "evt_1"}}})
     other = request_name("cs_test_other")
     await cluster.create({"session": {"id": "cs_test_other", "livemode": False}, "payment": {"status": "paid"}}, other)
     assert await cluster.select("spec.session.paymentIntent=pi_1") == [NAME]
-    assert await cluster.select("spec.sale.kind=refunded") == [NAME]
-    assert await cluster.select("spec.sale.kind=disputed") == []
+    assert await cluster.select("spec.reversal.kind=refunded") == [NAME]
+    assert await cluster.select("spec.reversal.kind=disputed") == []
     with pytest.raises(client.ApiException) as caught:
-        await cluster.patch({"spec": {"sale": {"kind": "returned"}}})
-    assert 'spec.sale.kind: Unsupported value: "returned"' in message(caught)
+        await cluster.patch({"spec": {"reversal": {"kind": "returned"}}})
+    assert 'spec.reversal.kind: Unsupported value: "returned"' in message(caught)

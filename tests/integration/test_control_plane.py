@@ -16,7 +16,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import Programs, find_programs
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_runtime.fatal_errors import UnavailableError
 
 CREATE_CONFIGMAPS = client.V1PolicyRule(api_groups=[""], resources=["configmaps"], verbs=["create"])
 
@@ -113,7 +113,7 @@ async def test_a_program_that_is_not_there_is_named() -> None:
 
 
 RUN_UNTIL_STOPPED = """
-import asyncio, os, pathlib
+import asyncio, os, pathlib, signal
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import find_programs
 
@@ -122,6 +122,7 @@ async def main():
         print(pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text(), flush=True)
         await asyncio.Event().wait()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 asyncio.run(main())
 """
 
@@ -146,7 +147,7 @@ async def test_nothing_is_left_running(end: signal.Signals) -> None:
 
         assert starter.returncode == -end, said
         assert len(children) == 2
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for child in children:
                 await ended(child)
 

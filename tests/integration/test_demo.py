@@ -3,12 +3,18 @@
 import asyncio
 import os
 import signal
-import sys
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-COMMAND = Path(sys.executable).with_name("fulfillment")
+from support.commands import PROGRAMS
+
+COMMAND = PROGRAMS / "fulfillment"
+LISTENING, LOOPBACK = "0A", "0100007F"
+USUAL_PORTS = {4242, 4243, 8081, 8082}
 
 
 def descendants(pid: int) -> set[int]:
@@ -17,29 +23,68 @@ def descendants(pid: int) -> set[int]:
     return children.union(*(descendants(child) for child in children))
 
 
+def addresses(pid: int) -> set[str]:
+    """Find the local addresses that a process listens on, as /proc/net/tcp writes them (proc(5))."""
+    links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    sockets = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    return {line[1].partition(":")[0] for line in lines if line[3] == LISTENING and line[9] in sockets}
+
+
 def running(pids: set[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_ctrl_c_leaves_nothing_running(number: signal.Signals) -> None:
-    """The API server, etcd, the service and the operator end with the demo, which says that it stopped."""
+@pytest.fixture
+def taken_ports() -> Iterator[None]:
+    """Let another program have the demo's usual ports, where none has them already."""
+    with ExitStack() as stack:
+        for port in USUAL_PORTS:
+            with suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        yield
+
+
+@pytest.mark.xdist_group("busy")
+@pytest.mark.usefixtures("taken_ports")
+@pytest.mark.parametrize(
+    ("number", "when", "least"),
+    [
+        pytest.param(signal.SIGTERM, "Starting etcd", 0, id="told to stop while it starts"),
+        pytest.param(signal.SIGINT, "A card order", 4, id="Ctrl-C while orders are played"),
+    ],
+)
+async def test_it_leaves_nothing_running(number: signal.Signals, when: str, least: int) -> None:
+    """The API server, etcd, the service and the operator end with the demo, which says that it stopped.
+
+    Other programs have its usual ports. No part of it can be reached from another machine.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("STRIPE_", "FULFILLMENT_"))}
     process = await asyncio.create_subprocess_exec(
         COMMAND, "demo", env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     assert process.stdout is not None
-    seen = b""
-    async with asyncio.timeout(100):
-        while b"Ctrl-C stops everything." not in seen:
-            line = await process.stdout.readline()
-            assert line, seen.decode()
-            seen += line
-        children = descendants(process.pid)
-        process.send_signal(number)
-        rest = await process.stdout.read()
-        assert await process.wait() == 0
-    assert len(children) == 4
+    seen, listening = "", set[str]()
+    try:
+        async with asyncio.timeout(100):
+            while when not in seen:
+                line = await process.stdout.readline()
+                assert line, seen
+                seen += line.decode()
+            children = descendants(process.pid)
+            if least:
+                listening = listening.union(*(addresses(pid) for pid in {process.pid, *children}))
+            process.send_signal(number)
+            rest = await process.stdout.read()
+            assert await process.wait() == 0
+    except TimeoutError as error:
+        raise AssertionError(f"it said no more than: {seen}") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert len(children) >= least
+    assert not least or listening == {LOOPBACK}
     assert running(children) == []
     assert rest.decode().endswith("Stopped.\n")
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from fulfillment_api.names import request_name
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_local.stripe_world.model import Order, Outcome, Settlement
-from running_business import Business, open_business
+from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
+from support.running_business import Business, open_business
 
-pytestmark = pytest.mark.usefixtures("crd")
+pytestmark = [pytest.mark.usefixtures("crd"), pytest.mark.xdist_group("busy")]
 
 RECHECK = timedelta(milliseconds=500)
 MAY_FOLLOW = {
@@ -37,7 +37,7 @@ class Story:
     after: tuple[int, ...]
     """Deliveries afterwards."""
     patient: bool
-    """Whether the operator has the time to look before the payment is settled."""
+    """Whether the operator has the time to reconcile before the payment is settled."""
     thin: bool
 
     @property
@@ -67,7 +67,7 @@ async def business(control_plane: ControlPlane, namespace: str) -> AsyncIterator
         yield business
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=45, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories())
 async def test_the_end_is_the_one_that_stripe_knows(business: Business, story: Story) -> None:
     """Fulfilled once or failed with one mail, as Stripe's books say, by a path that never goes back."""
@@ -87,6 +87,6 @@ async def test_the_end_is_the_one_that_stripe_knows(business: Business, story: S
     phases = await following
     assert all(after in MAY_FOLLOW[before] for before, after in zip([None, *phases], phases, strict=False))
     mails = business.shop.mailbox.to(session.buyer.email)
-    told = [mail for mail in mails if name in mail.message_id]
-    assert len(told) == (1 if story.ends is Phase.FAILED else 0)
+    sent = [mail for mail in mails if name in mail.message_id]
+    assert len(sent) == (1 if story.ends is Phase.FAILED else 0)
     assert business.fulfilled[name] == (1 if story.ends is Phase.FULFILLED else 0)

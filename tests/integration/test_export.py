@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from asyncio.subprocess import PIPE
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,8 @@ import pytest
 
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.credentials import User
-from running_operator import RULES, Shop
+from support.commands import fulfillment
+from support.running_operator import RULES, Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -27,9 +27,10 @@ async def export(
         "KUBECONFIG": str(shop.control_plane.kubeconfigs[user]),
         "FULFILLMENT_NAMESPACE": shop.namespace,
     }
-    command = (sys.executable, "-c", "from fulfillment_runtime.export import command; command()", *arguments)
     with open(to, "wb") if to else nullcontext(PIPE) as stdout:  # noqa: ASYNC230, PTH123 - opened at once
-        process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=stdout, stderr=PIPE)
+        process = await asyncio.create_subprocess_exec(
+            fulfillment(), "export", *arguments, env=environ, stdout=stdout, stderr=PIPE
+        )
         output, errors = await process.communicate()
     return process.returncode, (output or b"").decode(), errors.decode()
 
@@ -50,7 +51,7 @@ async def test_a_line_is_a_request(shop: Shop) -> None:
     status = Status(
         phase=Phase.FULFILLED, reason=Reason.FULFILLED, message="done", observed_generation=1, conditions=[]
     )
-    written = await shop.requests.write_status(name, status)
+    written = await shop.requests.patch_status(name, status)
     (line,) = await exported(shop)
     assert line == {
         "apiVersion": "checkout-fulfillment.dev/v1alpha1",
@@ -59,6 +60,7 @@ async def test_a_line_is_a_request(shop: Shop) -> None:
             "name": name,
             "namespace": shop.namespace,
             "uid": written.metadata.uid,
+            "generation": 1,
             "creationTimestamp": written.metadata.creation_timestamp.strftime("%Y-%m-%dT%H:%M:%SZ"),
         },
         "spec": {
@@ -83,7 +85,7 @@ async def test_phases_and_times_choose_requests(shop: Shop) -> None:
         ((Phase.FULFILLED, Reason.FULFILLED), (Phase.FAILED, Reason.PAYMENT_FAILED)), start=1
     ):
         name = by_phase[phase] = await shop.make(f"cs_test_export{number}")
-        await shop.requests.write_status(
+        await shop.requests.patch_status(
             name, Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[])
         )
     new = await shop.make("cs_test_export3")

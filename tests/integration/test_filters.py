@@ -10,9 +10,9 @@ import pytest
 from fulfillment_api.names import request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_runtime.kubernetes_errors import RequestGoneError
-from running_webhook import RULES, RunningWebhook, running_webhook, service_settings
-from stripe_events import snapshot, thin
+from fulfillment_runtime.kubernetes.errors import NotFoundError
+from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings
+from support.stripe_events import snapshot, thin
 
 FILTERS: dict[str, Any] = {
     "payment_links": ("plink_1", "plink_2"),
@@ -57,7 +57,7 @@ async def test_what_does_not_count_is_acknowledged_and_counted(
     assert await webhook.metric(EVENTS, type=COMPLETED, outcome=reason) == 0
     assert await webhook.send(event) == (200, {"result": "ignored", "reason": reason})
     assert await webhook.metric(EVENTS, type=COMPLETED, outcome=reason) == 1
-    with pytest.raises(RequestGoneError):
+    with pytest.raises(NotFoundError):
         await webhook.stored(request_name("cs_test_1"))
 
 
@@ -69,9 +69,9 @@ async def test_what_counts_is_recorded(webhook: RunningWebhook) -> None:
         assert (await webhook.stored(name)).spec.session.payment_link == "plink_2"
 
 
-async def test_a_thin_event_is_refused(webhook: RunningWebhook) -> None:
+async def test_a_thin_event_is_rejected(webhook: RunningWebhook) -> None:
     """Its order may be another app's or this one's: the answer, which Stripe's Dashboard shows, says what to do."""
     status, answer = await webhook.send(thin())
     assert (status, answer["error"]) == (400, "unfilterable")
     assert answer["detail"].endswith("let the event destination send snapshot events, or unset both")
-    assert await webhook.metric("fulfillment_webhook_refusals_total", reason="unfilterable") == 1
+    assert await webhook.metric("fulfillment_webhook_rejections_total", reason="unfilterable") == 1

@@ -10,11 +10,13 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from builders import SESSION_ID, make_request, make_session
 from fulfillment_api.names import request_name
-from fulfillment_operator.backends.http import HttpBackend
-from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Refused, TryAgain
-from order_endpoint import order_endpoint
+from fulfillment_operator.backends.http.backend import HttpBackend
+from fulfillment_operator.backends.http.settings import HttpSettings
+from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Rejected, TryAgain
+from fulfillment_runtime.settings import Secret
+from support.builders import SESSION_ID, make_request, make_session
+from support.order_endpoint import order_endpoint
 
 LONG_AGO = "Mon, 02 Jan 2006 15:04:05 GMT"
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -23,7 +25,7 @@ ORDER = PaidOrder(request_name(SESSION_ID), "shop", make_request().spec.session,
 
 @dataclass
 class Endpoint:
-    """A shop's own endpoint, which answers as it is told."""
+    """A shop's own endpoint, with the answer that is set."""
 
     url: str = ""
     status: int = 200
@@ -56,9 +58,8 @@ async def make_backend(endpoint: Endpoint) -> AsyncIterator[MakeBackend]:
     async with aiohttp.ClientSession() as client:
 
         def make(url: str | None = None, timeout: timedelta = timedelta(seconds=5)) -> HttpBackend:
-            return HttpBackend(
-                client, url=url or endpoint.url, secret=SECRET, timeout=timeout, clock=lambda: datetime.now(UTC)
-            )
+            settings = HttpSettings(url=url or endpoint.url, secret=Secret(SECRET), timeout=timeout)
+            return HttpBackend(client, settings, lambda: datetime.now(UTC))
 
         yield make
 
@@ -110,9 +111,9 @@ async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_
         (200, {}, b'{"more": ' + b"[" * 30_000, Done()),
         (409, {}, b'{"reference": "order-7"}', Done("order-7")),
         (200, {}, b'{"reference": ""}', Done()),
-        (400, {}, b"", Refused("the endpoint refused the order with 400")),
-        (404, {}, b"", Refused("the endpoint refused the order with 404")),
-        (422, {}, b"jenny@example.com is banned", Refused("the endpoint refused the order with 422")),
+        (400, {}, b"", Rejected("the endpoint refused the order with 400")),
+        (404, {}, b"", Rejected("the endpoint refused the order with 404")),
+        (422, {}, b"jenny@example.com is banned", Rejected("the endpoint refused the order with 422")),
         (408, {}, b"", TryAgain("the endpoint answered 408")),
         (429, {"Retry-After": "120"}, b"", TryAgain("the endpoint answered 429", timedelta(seconds=120))),
         (429, {"Retry-After": "9" * 5_000}, b"", TryAgain("the endpoint answered 429", timedelta(seconds=10**9))),
@@ -140,7 +141,7 @@ async def test_what_each_answer_means(
     body: bytes,
     expected: Outcome,
 ) -> None:
-    """2xx and 409 are done, other 4xx are refusals, the rest is tried again; what a body says is not repeated."""
+    """2xx and 409 are done, other 4xx are rejections, the rest is tried again; what a body says is not repeated."""
     endpoint.status, endpoint.headers, endpoint.body = status, headers, body
     assert await make_backend().fulfill(ORDER) == expected
 

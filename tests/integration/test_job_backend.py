@@ -17,11 +17,11 @@ from fulfillment_api import names
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User, make_credentials
-from fulfillment_local.stripe_world.model import Order
-from fulfillment_runtime.exits import AccessDeniedError, SettingsError
-from order_jobs import JOB, RULES, TEMPLATE, end, open_shop_with_jobs
-from running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
-from serving import serving
+from fulfillment_local.fake_stripe.model import Order
+from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError
+from support.order_jobs import JOB, RULES, TEMPLATE, end, open_shop_with_jobs
+from support.running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
+from support.serving import serving
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -36,7 +36,7 @@ async def test_a_job_that_completes_fulfills_the_order(shop: Shop) -> None:
     """It has the order as a file that goes with it, and belongs to the request; its name is the reference."""
     async with at_work(shop, **JOB):
         name = await shop.sell(Order())
-        waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        waiting = await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         job = await client.BatchV1Api(shop.api).read_namespaced_job(name, shop.namespace)
         secret: Any = await client.CoreV1Api(shop.api).read_namespaced_secret(name, shop.namespace)
         await end(shop, name, "Complete")
@@ -60,7 +60,7 @@ async def test_an_operator_that_is_replaced_makes_no_second_job(shop: Shop) -> N
     """Whether the first one wrote what it did or not: the name is the same."""
     async with at_work(shop, **JOB):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object_status(
         **ADDRESS,
         namespace=shop.namespace,
@@ -69,30 +69,30 @@ async def test_an_operator_that_is_replaced_makes_no_second_job(shop: Shop) -> N
         _content_type="application/json-patch+json",
     )
     async with at_work(shop, **JOB):
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         await end(shop, name, "Complete")
         await shop.becomes(name, Phase.FULFILLED)
     jobs = await client.BatchV1Api(shop.api).list_namespaced_job(shop.namespace)
     assert [each.metadata and each.metadata.name for each in jobs.items] == [name]
 
 
-async def test_a_job_that_fails_is_a_refusal_and_another_try_is_another_job(shop: Shop) -> None:
-    """With what Kubernetes says of it; a person's wish makes a Job of its own, and the first one stays for its log."""
+async def test_a_job_that_fails_is_a_rejection_and_another_try_is_another_job(shop: Shop) -> None:
+    """With what Kubernetes says of it; another try has a Job of its own, and the first one stays for its log."""
     async with at_work(shop, **JOB):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         await end(shop, name, "Failed", reason="BackoffLimitExceeded", message="Job has reached its limit")
-        refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        rejected = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
         await shop.annotate(name, retry="after the fix")
-        waiting = await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        waiting = await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         assert waiting.status is not None
         assert waiting.status.fulfillment is not None
         second = waiting.status.fulfillment.reference
         assert second is not None
         await end(shop, second, "Complete")
         request = await shop.becomes(name, Phase.FULFILLED)
-    assert refused.status is not None
-    assert refused.status.message == (
+    assert rejected.status is not None
+    assert rejected.status.message == (
         f"the Job {name} failed (BackoffLimitExceeded: Job has reached its limit): a person is needed"
     )
     assert second.startswith(f"{name}-")
@@ -104,31 +104,31 @@ async def test_the_last_lines_of_a_failed_job_stand_in_the_message(shop: Shop, k
     """What its newest pod wrote last, as it stands, and not more than status can hold."""
     async with at_work(shop, **JOB):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         await kubelet.run(shop, name)
         kubelet.log = "x" * 2000 + '\n{"error": "no such street"}\n'
         await end(shop, name, "Failed", reason="BackoffLimitExceeded", message="limit")
-        refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
-    assert refused.status is not None
-    assert refused.status.message.startswith(f"the Job {name} failed (BackoffLimitExceeded: limit): …xxxx")
-    assert refused.status.message.endswith('x | {"error": "no such street"}: a person is needed')
+        rejected = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+    assert rejected.status is not None
+    assert rejected.status.message.startswith(f"the Job {name} failed (BackoffLimitExceeded: limit): …xxxx")
+    assert rejected.status.message.endswith('x | {"error": "no such street"}: a person is needed')
     assert kubelet.asked == [(f"/containerLogs/{shop.namespace}/{name}-1/ship", {"tailLines": "20"})]
-    assert refused.status.fulfillment is not None
-    assert len(refused.status.fulfillment.last_error or "") == 1000
+    assert rejected.status.fulfillment is not None
+    assert len(rejected.status.fulfillment.last_error or "") == 1000
 
 
 async def test_a_job_that_is_deleted_while_it_runs_is_not_made_again(shop: Shop) -> None:
     """Nobody knows what it did: a person must look."""
     async with at_work(shop, **JOB):
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
         await client.BatchV1Api(shop.api).delete_namespaced_job(name, shop.namespace, propagation_policy="Background")
-        refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
-    assert refused.status is not None
-    assert refused.status.message.startswith(f"the Job {name} was deleted before its end was seen")
+        rejected = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+    assert rejected.status is not None
+    assert rejected.status.message.startswith(f"the Job {name} was deleted before its end was seen")
 
 
-async def test_another_ones_job_in_the_way_is_refused(shop: Shop) -> None:
+async def test_another_ones_job_in_the_way_is_a_rejection(shop: Shop) -> None:
     """Its end says nothing of this order."""
     name = await shop.sell(Order())
     container = client.V1Container(name="x", image="x")
@@ -136,12 +136,12 @@ async def test_another_ones_job_in_the_way_is_refused(shop: Shop) -> None:
     job = client.V1Job(metadata=client.V1ObjectMeta(name=name), spec=client.V1JobSpec(template=pod))
     await client.BatchV1Api(shop.api).create_namespaced_job(shop.namespace, job)
     async with at_work(shop, **JOB):
-        refused = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
-    assert refused.status is not None
-    assert f"there is a Job named {name} that is not this order's" in refused.status.message
+        rejected = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+    assert rejected.status is not None
+    assert f"there is a Job named {name} that is not this order's" in rejected.status.message
 
 
-@pytest.mark.parametrize("setting", ["job_template", "job_after_sale_template"])
+@pytest.mark.parametrize("setting", ["FULFILLMENT_JOB_TEMPLATE", "FULFILLMENT_JOB_REVERSAL_TEMPLATE"])
 @pytest.mark.parametrize(
     ("template", "message"),
     [
@@ -153,12 +153,10 @@ async def test_a_template_that_the_api_server_refuses_is_found_at_start(
     shop: Shop, setting: str, template: str, message: str
 ) -> None:
     """By a dry run: nothing is made, and the line names the place."""
-    with pytest.raises(
-        SettingsError, match=f"FULFILLMENT_{setting.upper()}: the API server refuses the Job: "
-    ) as refused:
+    with pytest.raises(SettingsError, match=f"{setting}: the API server refuses the Job: ") as rejected:
         async with at_work(shop, **JOB | {setting: template}):
             pass
-    assert message in str(refused.value)
+    assert message in str(rejected.value)
     assert (await client.BatchV1Api(shop.api).list_namespaced_job(shop.namespace)).items == []
 
 
@@ -178,7 +176,7 @@ async def test_rights_that_are_taken_away_are_waited_for(shop: Shop, control_pla
         waiting = await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
         for rule in RULES:
             await control_plane.grant(User.OPERATOR, shop.namespace, [rule])
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     assert waiting.status is not None
     assert waiting.status.message.startswith("RBAC forbids it: jobs.batch is forbidden: ")
 

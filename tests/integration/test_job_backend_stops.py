@@ -3,6 +3,9 @@
 Nothing runs Jobs here, and nothing collects what is deleted: the tests do both.
 """
 
+import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,35 +14,40 @@ from typing import Any
 import pytest
 from kubernetes.aio import client
 
-from after_sale_news import SOON, come_after, has, seen_to, until
-from builders import make_request, make_session
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import SaleKind
+from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.backends.interface import (
     BackendContext,
     Done,
-    HearsAfterSale,
     InProgress,
     PaidOrder,
+    ReversalListener,
+    ReversalNotice,
     Stoppable,
     TryAgain,
 )
-from fulfillment_operator.backends.job import JobBackend, job_backend
-from fulfillment_operator.backends.job_manifest import parse_template
-from fulfillment_runtime.kubernetes_errors import RequestChangedError
-from fulfillment_runtime.kubernetes_jobs import JobApi
-from order_jobs import JOB, TEMPLATE, collect, end, job_names, open_shop_with_jobs
-from running_operator import Shop, at_work
+from fulfillment_operator.backends.job.backend import JobBackend, job_backend
+from fulfillment_operator.backends.job.job_api import JobApi
+from fulfillment_operator.backends.job.template import parse_template
+from fulfillment_runtime.kubernetes.errors import ConflictError
+from support.builders import make_request, make_session
+from support.order_jobs import JOB, TEMPLATE, collect, end, job_names, open_shop_with_jobs
+from support.reversal_events import SOON, has, reconciled, reverse, until
+from support.running_operator import WITHIN, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-TELLING = {**JOB, **SOON, "job_after_sale_template": TEMPLATE.replace("ship", "restock")}
-CAME_AFTER = [(SaleKind.REFUNDED, "Refunded"), (SaleKind.DISPUTED, "Disputed")]
+WITH_REVERSALS: dict[str, Any] = {
+    **JOB,
+    **SOON,
+    "FULFILLMENT_JOB_REVERSAL_TEMPLATE": TEMPLATE.replace("ship", "restock"),
+}
+REVERSALS = [(ReversalKind.REFUNDED, "Refunded"), (ReversalKind.DISPUTED, "Disputed")]
 
 
 @pytest.fixture
@@ -50,7 +58,7 @@ async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Sho
 
 async def handed_over(shop: Shop) -> str:
     name = await shop.sell(Order())
-    await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+    await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     return name
 
 
@@ -75,7 +83,7 @@ async def test_another_try_begins_when_the_job_before_it_is_gone(shop: Shop) -> 
         assert await job_names(shop) == [f"{name} (going)"]
     await collect(shop, name)
     async with at_work(shop, **JOB):
-        second = reference(await shop.becomes(name, Phase.FULFILLING, "HandedOver"))
+        second = reference(await shop.becomes(name, Phase.FULFILLING, "Dispatched"))
         assert await job_names(shop) == [second]
         await end(shop, second, "Complete")
         await shop.becomes(name, Phase.FULFILLED)
@@ -83,7 +91,7 @@ async def test_another_try_begins_when_the_job_before_it_is_gone(shop: Shop) -> 
 
 
 async def test_a_job_that_ended_keeps_no_other_try_waiting(shop: Shop) -> None:
-    """Even one that completed before the wish was seen: who asks for another try gets one, and the first Job stays."""
+    """Even one that completed before that was seen: who asks for another try gets one, and the first Job stays."""
     async with at_work(shop, **JOB):
         name = await handed_over(shop)
     await end(shop, name, "Complete")
@@ -93,12 +101,12 @@ async def test_a_job_that_ended_keeps_no_other_try_waiting(shop: Shop) -> None:
     assert await job_names(shop) == [name, reference(request)]
 
 
-@pytest.mark.parametrize(("kind", "reason"), CAME_AFTER)
-async def test_what_comes_before_the_fulfillment_stops_the_job(shop: Shop, kind: SaleKind, reason: str) -> None:
+@pytest.mark.parametrize(("kind", "reason"), REVERSALS)
+async def test_what_comes_before_the_fulfillment_stops_the_job(shop: Shop, kind: ReversalKind, reason: str) -> None:
     """The order ends when the Job is gone, and no other Job is made of it."""
     async with at_work(shop, **JOB):
         name = await handed_over(shop)
-        await come_after(shop, name, kind)
+        await reverse(shop, name, kind)
         waiting = await message(shop, name, Phase.FULFILLING, "BackendUnavailable")
         assert waiting.endswith(f"the backend does not know: the Job {name} is being stopped; it is tried again")
         assert await job_names(shop) == [f"{name} (going)"]
@@ -110,13 +118,17 @@ async def test_what_comes_before_the_fulfillment_stops_the_job(shop: Shop, kind:
 
 
 async def test_a_job_that_completed_before_the_refund_was_seen_fulfilled_the_order(shop: Shop) -> None:
-    """That is what happened: the order is fulfilled, shows the refund, and has the Job that sees to it."""
-    async with at_work(shop, **TELLING):
+    """That is what happened: the order is fulfilled, shows and counts the refund, and has the Job that sees to it."""
+    async with at_work(shop, **WITH_REVERSALS):
         name = await handed_over(shop)
     await end(shop, name, "Complete")
-    await come_after(shop, name, SaleKind.REFUNDED)
-    async with at_work(shop, **TELLING):
+    await reverse(shop, name, ReversalKind.REFUNDED)
+    async with at_work(shop, **WITH_REVERSALS) as operator:
         request = await shop.becomes(name, Phase.FULFILLED)
+        async with asyncio.timeout(WITHIN):
+            while await operator.metric("fulfillment_reversals_total", kind="refunded") != 1:  # noqa: ASYNC110 - a level
+                await asyncio.sleep(0.05)
+    assert (await shop.events(name))[-2:] == [("Normal", "Fulfilled"), ("Normal", "Refunded")]
     assert has(request, ConditionType.REFUNDED)
     assert reference(request) == name
     assert await job_names(shop) == [name, f"{name}-refunded"]
@@ -128,7 +140,7 @@ async def test_a_job_that_failed_stays_when_the_order_is_refunded(shop: Shop) ->
         name = await handed_over(shop)
         await end(shop, name, "Failed", reason="BackoffLimitExceeded", message="limit")
         await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
-        await come_after(shop, name, SaleKind.REFUNDED)
+        await reverse(shop, name, ReversalKind.REFUNDED)
         await shop.becomes(name, Phase.FAILED, "Refunded")
     assert await job_names(shop) == [name]
 
@@ -139,23 +151,23 @@ async def test_a_fulfilled_order_has_no_other_job_without_a_template_for_it(shop
         name = await handed_over(shop)
         await end(shop, name, "Complete")
         await shop.becomes(name, Phase.FULFILLED)
-        await come_after(shop, name, SaleKind.REFUNDED)
-        await seen_to(shop, name, ConditionType.REFUNDED)
+        await reverse(shop, name, ReversalKind.REFUNDED)
+        await reconciled(shop, name, ConditionType.REFUNDED)
     assert await job_names(shop) == [name]
 
 
-@pytest.mark.parametrize(("kind", "reason"), CAME_AFTER)
-async def test_a_job_of_its_own_sees_to_what_came_after_the_sale(shop: Shop, kind: SaleKind, reason: str) -> None:
+@pytest.mark.parametrize(("kind", "reason"), REVERSALS)
+async def test_a_job_of_its_own_sees_to_what_came_after_the_sale(shop: Shop, kind: ReversalKind, reason: str) -> None:
     """It has the same order, and says what came after it; that it is made is what is waited for."""
-    async with at_work(shop, **TELLING):
+    async with at_work(shop, **WITH_REVERSALS):
         name = await handed_over(shop)
         await end(shop, name, "Complete")
         await shop.becomes(name, Phase.FULFILLED)
-        await come_after(shop, name, kind)
-        request = await seen_to(shop, name, ConditionType(reason))
+        await reverse(shop, name, kind)
+        request = await reconciled(shop, name, ConditionType(reason))
     job: Any = await client.BatchV1Api(shop.api).read_namespaced_job(f"{name}-{kind}", shop.namespace)
     first: Any = await client.BatchV1Api(shop.api).read_namespaced_job(name, shop.namespace)
-    labels = {"checkout-fulfillment.dev/request": name, "checkout-fulfillment.dev/after-sale": kind.value}
+    labels = {"checkout-fulfillment.dev/request": name, "checkout-fulfillment.dev/reversal": kind.value}
     (container,) = job.spec.template.spec.containers
     (before,) = first.spec.template.spec.containers
     assert labels.items() <= job.metadata.labels.items()
@@ -163,11 +175,16 @@ async def test_a_job_of_its_own_sees_to_what_came_after_the_sale(shop: Shop, kin
     assert job.metadata.owner_references == first.metadata.owner_references
     assert container.image == "shop/restock:7"
     assert [each for each in container.env if each not in before.env] == [
-        client.V1EnvVar(name="AFTER_SALE", value=kind.value)
+        client.V1EnvVar(name="REVERSAL", value=kind.value),
+        *([client.V1EnvVar(name="AMOUNT_REFUNDED", value="5900")] if kind is ReversalKind.REFUNDED else []),
     ]
     core = client.CoreV1Api(shop.api)
     secrets = [await core.read_namespaced_secret(each, shop.namespace) for each in (name, f"{name}-{kind}")]
-    assert secrets[0].data == secrets[1].data
+    orders = [json.loads(base64.b64decode((each.data or {})["order.json"])) for each in secrets]
+    given_back = [each.pop("amountRefunded") for each in orders]
+    assert orders[0] == orders[1]
+    assert given_back[0] is None
+    assert (given_back[1] is not None) == (kind is ReversalKind.REFUNDED)
     condition = request.status and request.status.condition(ConditionType(reason))
     assert condition
     assert "does not know" not in condition.message
@@ -175,23 +192,23 @@ async def test_a_job_of_its_own_sees_to_what_came_after_the_sale(shop: Shop, kin
 
 async def test_a_stopped_order_has_that_job_too(shop: Shop) -> None:
     """Once its own is gone, for that may have done half of it; the Job that sees to it is not at work on the order."""
-    async with at_work(shop, **TELLING):
+    async with at_work(shop, **WITH_REVERSALS):
         name = await handed_over(shop)
-        await come_after(shop, name, SaleKind.REFUNDED)
+        await reverse(shop, name, ReversalKind.REFUNDED)
         await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
         assert await job_names(shop) == [f"{name} (going)"]
         await collect(shop, name)
         await shop.becomes(name, Phase.FAILED, "Refunded")
         assert await job_names(shop) == [f"{name}-refunded"]
-        await come_after(shop, name, SaleKind.DISPUTED)
-        request = await seen_to(shop, name, ConditionType.REFUNDED, ConditionType.DISPUTED)
+        await reverse(shop, name, ReversalKind.DISPUTED)
+        request = await reconciled(shop, name, ConditionType.REFUNDED, ConditionType.DISPUTED)
     assert has(request, ConditionType.PAID)
     assert await job_names(shop) == [f"{name}-disputed", f"{name}-refunded"]
 
 
 @pytest.mark.parametrize(
     ("asked", "phase", "reason"),
-    [("complete", Phase.FULFILLED, "CompletedByHand"), ("fail", Phase.FAILED, "FailedByHand")],
+    [("complete", Phase.FULFILLED, "ManuallyCompleted"), ("fail", Phase.FAILED, "ManuallyFailed")],
 )
 async def test_what_a_person_ends_stops_the_job(shop: Shop, asked: str, phase: Phase, reason: str) -> None:
     """At once: that its pods end is not waited for."""
@@ -216,9 +233,16 @@ async def test_a_try_that_goes_elsewhere_stops_the_job(shop: Shop) -> None:
 
 
 @asynccontextmanager
-async def backend(shop: Shop, **changes: Any) -> AsyncIterator[JobBackend]:
-    settings = shop.settings(**TELLING, **changes)
-    async with job_backend(BackendContext(settings, {}, shop.http, shop.api, lambda: datetime.now(UTC))) as made:
+async def backend(shop: Shop) -> AsyncIterator[JobBackend]:
+    context = BackendContext(
+        environ={name: value for name, value in WITH_REVERSALS.items() if name.isupper()},
+        namespace=shop.namespace,
+        deadline=timedelta(hours=72),
+        http=shop.http,
+        kubernetes=shop.api,
+        clock=lambda: datetime.now(UTC),
+    )
+    async with job_backend(context) as made:
         assert isinstance(made, JobBackend)
         yield made
 
@@ -230,13 +254,17 @@ async def paid_order(shop: Shop, session_id: str = "cs_test_1", retry: str = "")
     return PaidOrder(name, shop.namespace, request.spec.session, make_session(), uid=uid, retry=retry)
 
 
+def refunded(order: PaidOrder) -> ReversalNotice:
+    return ReversalNotice(ReversalKind.REFUNDED, f"{order.key}.refunded")
+
+
 async def test_being_told_twice_makes_one_job(shop: Shop) -> None:
     """As an operator is that is killed before it wrote the status."""
     await shop.make("cs_test_1")
     order = await paid_order(shop)
     async with backend(shop) as job:
-        assert isinstance(job, HearsAfterSale)
-        outcomes = [await job.after_sale(order, SaleKind.REFUNDED) for _ in range(2)]
+        assert isinstance(job, ReversalListener)
+        outcomes = [await job.handle_reversal(order, refunded(order)) for _ in range(2)]
     assert outcomes == [Done(f"{order.key}-refunded")] * 2
     assert await job_names(shop) == [f"{order.key}-refunded"]
 
@@ -270,7 +298,7 @@ async def test_a_job_that_ends_just_then_is_not_deleted(shop: Shop) -> None:
         seen = await jobs.read(order.key)
         assert seen
         await end(shop, order.key, "Complete")
-        with pytest.raises(RequestChangedError, match=f"^the Job {order.key} changed while it was to be stopped$"):
+        with pytest.raises(ConflictError, match=f"^the Job {order.key} changed while it was to be stopped$"):
             await jobs.stop(seen)
         assert await job_names(shop) == [order.key]
         await client.BatchV1Api(shop.api).delete_namespaced_job(
@@ -292,7 +320,7 @@ async def test_what_rbac_forbids_is_tried_again(shop: Shop) -> None:
             deadline=timedelta(hours=1),
             clock=lambda: datetime.now(UTC),
         )
-        outcomes = [await job.stop(order.key, order.uid), await job.after_sale(order, SaleKind.REFUNDED)]
+        outcomes = [await job.stop(order.key, order.uid), await job.handle_reversal(order, refunded(order))]
     for each in outcomes:
         assert isinstance(each, TryAgain)
         assert each.error.startswith("RBAC forbids it: jobs.batch is forbidden: ")

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from kubernetes.aio import client
 
-from builders import make_session
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.backends.interface import InProgress, Outcome, PaidOrder, TryAgain
-from fulfillment_operator.backends.job import JobBackend
-from fulfillment_operator.backends.job_manifest import parse_template
-from fulfillment_runtime.kubernetes_jobs import JobApi
-from order_jobs import JOB, TEMPLATE, open_shop_with_jobs
-from running_operator import Shop, at_work
+from fulfillment_operator.backends.job.backend import JobBackend
+from fulfillment_operator.backends.job.job_api import JobApi
+from fulfillment_operator.backends.job.template import parse_template
+from support.builders import make_session
+from support.order_jobs import JOB, TEMPLATE, open_shop_with_jobs
+from support.running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -36,11 +36,11 @@ async def order(shop: Shop) -> PaidOrder:
     name = await shop.make("cs_test_1")
     request = await shop.requests.get(name)
     order = PaidOrder(name, shop.namespace, request.spec.session, make_session(), uid=request.metadata.uid)
-    assert isinstance(await look(shop, order, timedelta()), InProgress)
+    assert isinstance(await fulfill(shop, order, timedelta()), InProgress)
     return replace(order, in_progress=True)
 
 
-async def look(shop: Shop, order: PaidOrder, after: timedelta) -> Outcome:
+async def fulfill(shop: Shop, order: PaidOrder, after: timedelta) -> Outcome:
     """Ask for an order at a time from now."""
     backend = JobBackend(
         JobApi(shop.api, shop.namespace, timeout=5),
@@ -84,8 +84,8 @@ async def set_status(shop: Shop, job: str, **status: Any) -> None:
 
 async def test_a_job_without_a_pod_does_not_start(shop: Shop, order: PaidOrder) -> None:
     """As when Pod Security admits none: it may still come; after two minutes a passing fault says what to look at."""
-    assert isinstance(await look(shop, order, SOON), InProgress)
-    late = await look(shop, order, LATE)
+    assert isinstance(await fulfill(shop, order, SOON), InProgress)
+    late = await fulfill(shop, order, LATE)
     assert isinstance(late, TryAgain)
     why = "no pod of it could be made: kubectl describe job says why"
     assert late.error == f"the Job {order.key} does not start: {why}"
@@ -98,7 +98,7 @@ async def test_a_job_without_a_pod_does_not_start(shop: Shop, order: PaidOrder) 
 async def test_a_pod_that_waits(shop: Shop, order: PaidOrder, waiting_for: str, expected: type[Outcome]) -> None:
     """For an image that cannot be pulled is hindered; one that is on its way is not."""
     await make_pod(shop, order.key, waiting_for)
-    late = await look(shop, order, LATE)
+    late = await fulfill(shop, order, LATE)
     assert isinstance(late, expected)
     if isinstance(late, TryAgain):
         assert late.error == f"the Job {order.key} does not start: ImagePullBackOff"
@@ -107,7 +107,7 @@ async def test_a_pod_that_waits(shop: Shop, order: PaidOrder, waiting_for: str, 
 async def test_a_pod_that_is_on_its_way_for_long(shop: Shop, order: PaidOrder) -> None:
     """As when it waits for a volume that the template names, and that is not there: the order tells where to look."""
     await make_pod(shop, order.key, "ContainerCreating")
-    assert await look(shop, order, timedelta(minutes=11)) == TryAgain(
+    assert await fulfill(shop, order, timedelta(minutes=11)) == TryAgain(
         f"the Job {order.key} does not start: its pod is still on its way: kubectl describe pod says why",
         timedelta(minutes=1),
     )
@@ -120,7 +120,7 @@ async def test_a_quota_that_is_used_up_is_waited_for(shop: Shop) -> None:
         name = await shop.sell(Order())
         waiting = await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
         await client.CoreV1Api(shop.api).delete_namespaced_resource_quota("used-up", shop.namespace)
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     assert waiting.status is not None
     assert waiting.status.message == (
         f'jobs.batch "{name}" is forbidden: exceeded quota: used-up, requested: count/jobs.batch=1, '
@@ -142,8 +142,8 @@ async def test_a_job_at_work_takes_its_time(shop: Shop, order: PaidOrder) -> Non
     """And one that is suspended, such as in a queue, waits as it is told to."""
     now = datetime.now(UTC)
     await set_status(shop, order.key, start_time=now, active=1, ready=1)
-    at_work = await look(shop, order, LATE)
+    at_work = await fulfill(shop, order, LATE)
     condition = client.V1JobCondition(type="Suspended", status="True")
     await set_status(shop, order.key, active=0, ready=0, conditions=[condition])
-    suspended = await look(shop, order, LATE)
+    suspended = await fulfill(shop, order, LATE)
     assert [type(each) for each in (at_work, suspended)] == [InProgress, InProgress]

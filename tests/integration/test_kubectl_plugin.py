@@ -13,9 +13,9 @@ from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import Order, Outcome
-from running_operator import Shop, at_work
-from running_plugin import Plugin, Said
+from fulfillment_local.fake_stripe.model import Order, Outcome
+from support.running_operator import Shop, at_work
+from support.running_plugin import Plugin, Said
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -23,7 +23,7 @@ RULES = (
     client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch", "patch"]),
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create", "list"]),
 )
-NOBODY_LISTENS = {"backend": "http", "http_url": "http://localhost:9/", "backend_deadline": timedelta(0)}
+NOBODY_LISTENS = {"backend": "http", "FULFILLMENT_HTTP_URL": "http://localhost:9/", "backend_deadline": timedelta(0)}
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ async def test_a_failed_order_is_tried_again(shop: Shop, alice: Plugin) -> None:
     request = await shop.requests.get(name)
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ by alice", request.annotations.retry)
     assert not request.annotations.acknowledged
-    asked = [each for each in await shop.events(name) if each[1] in {"Acknowledged", "RetryAsked"}]
-    assert asked == [("Normal", "Acknowledged"), ("Normal", "RetryAsked")]
+    asked = [each for each in await shop.events(name) if each[1] in {"Acknowledged", "RetryRequested"}]
+    assert asked == [("Normal", "Acknowledged"), ("Normal", "RetryRequested")]
     assert "retried by alice" in (await alice("show", name)).output
 
 
@@ -115,10 +115,10 @@ async def test_an_order_is_completed_by_hand(shop: Shop, alice: Plugin) -> None:
         assert said.errors.startswith(question)
         assert await alice("complete", name, "--reference=parcel 7", stdin="y\n") == Said(
             0,
-            f"{name} completed: fulfilled (CompletedByHand): a person says that the order is fulfilled: parcel 7\n",
+            f"{name} completed: fulfilled (ManuallyCompleted): a person says that the order is fulfilled: parcel 7\n",
             question,
         )
-    done = "is fulfilled (CompletedByHand): nothing changes it any more"
+    done = "is fulfilled (ManuallyCompleted): nothing changes it any more"
     for command in ("retry", "pause", "complete", "acknowledge", "fail"):
         why = ["--reason=late"] if command == "fail" else []
         assert await alice(command, name, *why) == Said(1, "", f"{name} {done}\n")
@@ -130,7 +130,7 @@ async def test_an_order_is_failed_by_hand_and_yet_tried_again(shop: Shop, alice:
     assert (await alice("fail", name)).code == 2
     async with at_work(shop):
         said = await alice("fail", name, "--reason", "sold out")
-        assert said.output.startswith(f"{name} failed: failed (FailedByHand): a person says that ")
+        assert said.output.startswith(f"{name} failed: failed (ManuallyFailed): a person says that ")
         value = (await shop.requests.get(name)).annotations.fail
         assert re.fullmatch(r"sold out \(20\S+Z by alice\)", value)
         assert "fulfilled (Fulfilled)" in (await alice("retry", name)).output
@@ -141,9 +141,9 @@ async def test_when_nobody_obeys_it_says_what_to_check(shop: Shop, alice: Plugin
     """The wish stands, and is followed once an operator runs; who does not wait is told nothing of it."""
     (name,) = await failed(shop)
     said = await alice("retry", name, "--wait=0.5")
-    assert (said.code, said.output) == (1, f"{name} asked to retry, and not obeyed yet\n")
-    assert said.errors.startswith("nobody obeyed within 0.5 s: is the operator running, and for this namespace? ")
-    assert await alice("retry", name, "--wait=0") == Said(0, f"{name} asked to retry\n", "")
+    assert (said.code, said.output) == (1, f"{name} retry requested, and not handled yet\n")
+    assert said.errors.startswith("nobody handled it within 0.5 s: is the operator running, and for this namespace? ")
+    assert await alice("retry", name, "--wait=0") == Said(0, f"{name} retry requested\n", "")
     async with at_work(shop):
         await shop.becomes(name, Phase.FULFILLED)
 
@@ -152,7 +152,7 @@ async def test_one_that_is_missing_stops_none_of_the_others(shop: Shop, alice: P
     """Each is told of by itself, and the exit code says that it was not all."""
     (name,) = await failed(shop)
     said = await alice("retry", "cs-nobody", name, "--wait=0")
-    assert (said.code, said.output) == (1, f"{name} asked to retry\n")
+    assert (said.code, said.output) == (1, f"{name} retry requested\n")
     assert said.errors == f'{PLURAL}.{GROUP} "cs-nobody" not found\n'
 
 
@@ -161,7 +161,7 @@ async def test_without_the_right_to_post_events_it_goes_on(shop: Shop) -> None:
     await shop.control_plane.grant(User.ALICE, shop.namespace, RULES[:1])
     (name,) = await failed(shop)
     said = await Plugin(shop)("retry", name, "--wait=0")
-    assert (said.code, said.output) == (0, f"{name} asked to retry\n")
+    assert (said.code, said.output) == (0, f"{name} retry requested\n")
     assert said.errors.startswith('without an Event about it: RBAC forbids it: events is forbidden: User "alice"')
     assert len(said.errors.splitlines()) == 1
     shown = await Plugin(shop)("show", name)
@@ -181,7 +181,7 @@ async def test_show_tells_the_whole_story(shop: Shop, alice: Plugin) -> None:
     request = await shop.requests.get(name)
     page = (await alice("show", request.spec.session.id)).output
     assert page.startswith(f"Name:         {name}\n")
-    assert re.search(r"\n20\S+Z   \d+s +HandedOver +first handed to the backend http; once\n", page)
+    assert re.search(r"\n20\S+Z   \d+s +Dispatched +first dispatched to the backend http; once\n", page)
     assert re.search(r"\n20\S+Z   \d+s +Fulfilled=False +FulfillmentFailed: ", page)
     found = json.loads((await alice("show", name, "-o", "json")).output)
     assert found["request"]["metadata"]["name"] == name
@@ -225,7 +225,7 @@ async def test_open_prints_the_dashboards_address(shop: Shop, alice: Plugin) -> 
     [
         (("retry",), "Error: Name the requests, or give --all."),
         (("retry", "cs-1", "--all"), "Error: Name the requests, or give --all."),
-        (("retry", "cs-1", "--reason=X"), "Error: --reason goes with --all."),
+        (("retry", "cs-1", "--reason=X"), "Error: --reason and --field-selector go with --all."),
         (("fail", "cs-1", "--reason= "), "Error: Invalid value for '--reason': say something"),
         (("fail", "cs-1", f"--reason={'x' * 501}"), "Error: Invalid value for '--reason': 501 characters are too many"),
         (("list", "--context=nowhere"), "Error: no Kubernetes API to talk to: the kubeconfig is wrong: "),

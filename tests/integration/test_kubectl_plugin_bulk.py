@@ -2,26 +2,38 @@
 
 import asyncio
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
+import msgspec
 import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from fulfillment_api.names import GROUP, PAUSED, PLURAL, request_name
-from fulfillment_api.status import Phase
+from fulfillment_api.names import GROUP, PLURAL, request_name
+from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
+from fulfillment_api.status import LastHandled, Phase, Reason, Status
+from fulfillment_cli.act_commands import print_outcomes
+from fulfillment_cli.action_client import ActionClient
+from fulfillment_cli.actions import Action, Actor, Verb
+from fulfillment_cli.cluster import CONCURRENCY
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import Order
-from order_endpoint import order_endpoint
-from running_operator import Shop, at_work
-from running_plugin import Plugin
+from fulfillment_local.fake_stripe.model import Order, Outcome
+from fulfillment_runtime.kubernetes.event_sink import EventSink
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
+from support.order_endpoint import order_endpoint
+from support.running_operator import Shop, at_work
+from support.running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 RULES = (
     client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "list", "watch", "patch"]),
     client.V1PolicyRule(api_groups=[""], resources=["events"], verbs=["create", "list"]),
+)
+
+FAILED = Status(
+    phase=Phase.FAILED, reason=Reason.FULFILLMENT_FAILED, message="it failed", observed_generation=1, conditions=[]
 )
 
 
@@ -45,13 +57,13 @@ async def test_a_retry_of_many_tells_of_each_by_itself(shop: Shop, alice: Plugin
 
     async with (
         order_endpoint(answer) as url,
-        at_work(shop, backend="http", http_url=url, http_timeout=timedelta(seconds=50)),
+        at_work(shop, backend="http", FULFILLMENT_HTTP_URL=url, FULFILLMENT_HTTP_TIMEOUT="50s"),
     ):
         sold = [await shop.sell(Order()) for _ in range(5)]
         for each in sold:
             await shop.becomes(each, Phase.FAILED, "FulfillmentFailed")
         good, bad, slow, held, done = sold
-        await shop.requests.annotate(await shop.requests.get(held), {PAUSED: "a call"})
+        await shop.annotate(held, paused="a call")
         await shop.annotate(done, complete="parcel 1")
         await shop.becomes(done, Phase.FULFILLED)
         answers |= {good: HTTPStatus.OK, slow: HTTPStatus.REQUEST_TIMEOUT}
@@ -63,28 +75,106 @@ async def test_a_retry_of_many_tells_of_each_by_itself(shop: Shop, alice: Plugin
     assert said.output.splitlines() == [
         f"{good} retried: fulfilled (Fulfilled): the backend http fulfilled the order as parcel 7",
         f"{bad} retried: failed (FulfillmentFailed): {await message(shop, bad)}",
-        f"{slow} asked to retry, and not obeyed yet",
+        f"{slow} retry requested, and not handled yet",
     ]
     assert said.errors.splitlines()[:3] == [
         f"{held} is paused (a call): resume it first",
-        f"{done} is fulfilled (CompletedByHand): nothing changes it any more",
+        f"{done} is fulfilled (ManuallyCompleted): nothing changes it any more",
         f'{PLURAL}.{GROUP} "cs-nobody" not found',
     ]
-    assert re.fullmatch(r"1 were not obeyed within 5 s: is the operator running, .*", said.errors.splitlines()[3])
+    assert re.fullmatch(r"1 were not handled within 5 s: is the operator running, .*", said.errors.splitlines()[3])
     assert len(said.errors.splitlines()) == 4
+
+
+async def test_of_very_many_it_tells_of_each_as_a_list_shows_it(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once nobody handled the first ones, none is waited for: each is told of as it is, also one that is gone."""
+    sold = [await shop.make(f"cs_test_{number:02}") for number in range(CONCURRENCY + 3)]
+    for each in sold:
+        await shop.requests.patch_status(each, FAILED)
+    events = EventSink(LibraryRestClient(shop.api), shop.namespace, reporter="here", timeout=5)
+    actions = ActionClient(shop.requests, events, Actor(datetime(2026, 11, 24, 16, tzinfo=UTC), "alice"))
+    requested = [await actions.request_action(Action(Verb.RETRY), await shop.requests.get(each)) for each in sold]
+    *first, handled, gone, unhandled = sold
+    retry = LastHandled(retry="2026-11-24T16:00:00Z by alice")
+    await shop.requests.patch_status(handled, msgspec.structs.replace(FAILED, last_handled=retry))
+    await shop.requests.delete(gone)
+
+    assert await print_outcomes(actions, requested, shop.namespace, 0.5, many=2) == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        *(f"{each} retry requested, and not handled yet" for each in first),
+        f"{handled} retried: failed (FulfillmentFailed): it failed",
+        f"{unhandled} retry requested, and not handled yet",
+    ]
+    (lost, hint) = said.err.splitlines()
+    assert lost == f'{PLURAL}.{GROUP} "{gone}" not found'
+    assert hint.startswith(f"{CONCURRENCY + 1} were not handled within 0.5 s: ")
 
 
 async def test_a_retry_of_all_passes_over_what_cannot_be_tried(shop: Shop, alice: Plugin) -> None:
     """A held one is not counted; one that fails anew was tried, and so all that was asked was done."""
-    async with at_work(shop, backend="http", http_url="http://localhost:9/", backend_deadline=timedelta(0)):
+    async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL="http://localhost:9/", backend_deadline=timedelta(0)):
         sold = [await shop.sell(Order()) for _ in range(3)]
         for each in sold:
             await shop.becomes(each, Phase.FAILED, "FulfillmentFailed")
-        await shop.requests.annotate(await shop.requests.get(sold[0]), {PAUSED: "a call"})
+        await shop.annotate(sold[0], paused="a call")
         said = await alice("retry", "--all", stdin="y\n")
     question = f"retry 2 in the namespace {shop.namespace} (FulfillmentFailed: 2)? [y/N]: "
     assert (said.code, said.errors) == (0, question)
     assert [line.split(":")[0] for line in said.output.splitlines()] == [f"{each} retried" for each in sorted(sold[1:])]
+
+
+async def test_restored_orders_are_said_to_be_done_at_once(shop: Shop, alice: Plugin) -> None:
+    """A dry run shows them, and a confirmation counts what is odd; a new order beside them is none of them."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    hints = [*(PaymentStatus.PAID for _ in range(20)), PaymentStatus.FAILED, PaymentStatus.UNPAID]
+    names = [request_name(f"cs_test_{number}") for number in range(len(hints))]
+    for number, (name, hint) in enumerate(zip(names, hints, strict=True)):
+        session = Session(id=f"cs_test_{number}", livemode=False)
+        await shop.requests.create(name, Spec(session=session, payment=Payment(status=hint, observed_at=yesterday)))
+    paid, failed, unpaid = names[:20], names[20], names[21]
+    which = "status.reason=Restored,spec.payment.status=paid"
+    async with at_work(shop):
+        for name, hint in zip(names, hints, strict=True):
+            phase = Phase.FULFILLING if hint is PaymentStatus.PAID else Phase.AWAITING_PAYMENT
+            await shop.becomes(name, phase, "Restored")
+        new = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+        await shop.becomes(new, Phase.AWAITING_PAYMENT)
+
+        preview = await alice("complete", "--all", "--reason", "Restored", "--dry-run")
+        asked = await alice("complete", "--all", "--reason", "Restored", stdin="n\n")
+        done = await alice("complete", "--all", "--field-selector", which, "--reference", "parcels", "--yes")
+        ended = await alice(
+            "fail", "--all", "--field-selector", "spec.payment.status=failed", "--reason", "told", "--yes"
+        )
+        refused = await alice("pause", unpaid)
+
+    assert preview.code == 0
+    assert sorted(preview.output.splitlines()) == sorted(
+        [
+            *(f"{each} would be completed: fulfilling (Restored)" for each in paid),
+            *(
+                f"{each} would be completed: awaiting-payment (Restored); it has a payment that is {payment}, as its "
+                "event said"
+                for each, payment in ((failed, "failed"), (unpaid, "unpaid"))
+            ),
+        ]
+    )
+    assert asked.errors.startswith(f"complete 22 in the namespace {shop.namespace} (Restored: 22; 1 has a payment")
+    assert (done.code, done.errors) == (0, "")
+    assert {line.split(":")[0] for line in done.output.splitlines()} == {f"{each} completed" for each in paid}
+    assert (ended.code, ended.output.split(":")[0]) == (0, f"{failed} failed")
+    assert refused.errors.strip().endswith("it is held until it is completed, failed or retried")
+    assert shop.mailbox.mails == ()
+
+
+async def test_all_that_is_to_be_completed_or_failed_is_narrowed_down(alice: Plugin) -> None:
+    """Nobody completes every failed order by leaving something out."""
+    for words in (["complete", "--all"], ["fail", "--all", "--reason", "sold out"]):
+        said = await alice(*words)
+        assert (said.code, "Say which of all to" in said.errors) == (2, True)
+    said = await alice("retry", "cs-1", "--field-selector", "status.reason=Restored")
+    assert (said.code, "--reason and --field-selector go with --all" in said.errors) == (2, True)
 
 
 async def message(shop: Shop, name: str) -> str:

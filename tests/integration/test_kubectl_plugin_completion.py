@@ -9,8 +9,8 @@ from kubernetes.aio import client
 from fulfillment_api.names import GROUP, PAUSED, PLURAL
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.credentials import User
-from running_operator import Shop
-from running_plugin import Plugin
+from support.running_operator import Shop
+from support.running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -35,7 +35,7 @@ async def lines(plugin: Plugin, *words: str) -> list[str]:
 async def order(shop: Shop, session: str, phase: Phase, reason: Reason) -> str:
     name = await shop.make(session)
     status = Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[])
-    await shop.requests.write_status(name, status)
+    await shop.requests.patch_status(name, status)
     return name
 
 

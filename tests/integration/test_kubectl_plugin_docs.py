@@ -3,26 +3,30 @@
 import re
 import shlex
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from kubernetes.aio import client
 
-from builders import CREATED
 from fulfillment_api.names import PAUSED
+from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_cli.main import group
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from running_operator import Shop, open_shop
-from running_plugin import Plugin
+from support.builders import CREATED
+from support.repository import ROOT
+from support.running_operator import Shop, open_shop
+from support.running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-PAGE = (Path(__file__).parents[2] / "docs/kubectl-plugin.md").read_text()
+PAGE = (ROOT / "docs/kubectl-plugin.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) for line in block.splitlines()]
+BACKUP_PAGE = (ROOT / "docs/backup.md").read_text()
+RESTORED = re.findall(r"^kubectl fulfillment .*--dry-run$", BACKUP_PAGE, re.MULTILINE)
 (ROLE,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)\n```", PAGE, re.DOTALL))
 PAID = Condition(
     type=ConditionType.PAID, status=ConditionStatus.TRUE, reason="Paid", message="", last_transition_time=CREATED
@@ -31,6 +35,7 @@ STATES = {
     "pause": (Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING),
     "resume": (Phase.AWAITING_PAYMENT, Reason.PAUSED),
     "acknowledge": (Phase.FAILED, Reason.PAYMENT_FAILED),
+    "wait": (Phase.FULFILLED, Reason.FULFILLED),
 }
 
 
@@ -55,18 +60,32 @@ async def test_every_command_works_with_the_least_rights(shop: Shop, command: st
     state = "pause" if Phase.AWAITING_PAYMENT in words else words[2]
     phase, reason = STATES.get(state, (Phase.FAILED, Reason.FULFILLMENT_FAILED))
     status = Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[PAID])
-    request = await shop.requests.write_status(name, status)
+    request = await shop.requests.patch_status(name, status)
     if words[2] == "resume":
         await shop.requests.annotate(request, {PAUSED: "a call"})
-    asks = ["--wait=0", "--yes"] if words[2] not in {"list", "show", "open"} else []
+    asks = ["--wait=0", "--yes"] if words[2] not in {"list", "show", "open", "wait"} else []
     said = await Plugin(shop)(*(name if word == "NAME" else word for word in words[2:]), *asks)
     assert (said.code, said.errors) == (0, "")
     assert said.output
 
 
+@pytest.mark.parametrize("command", RESTORED, ids=lambda command: command.split()[2])
+async def test_what_the_page_on_backups_says_works_with_these_rights_too(shop: Shop, command: str) -> None:
+    """Each is shown as a dry run, and finds what it is about."""
+    for payment in PaymentStatus:
+        name = await shop.make(f"cs_test_{payment}", payment)
+        status = Status(
+            phase=Phase.FULFILLING, reason=Reason.RESTORED, message="m", observed_generation=1, conditions=[]
+        )
+        await shop.requests.patch_status(name, status)
+    said = await Plugin(shop)(*shlex.split(command)[2:])
+    assert (said.code, said.errors) == (0, "")
+    assert "would be" in said.output
+
+
 def test_every_command_is_on_the_page() -> None:
     """And each line of the page is one of the plugin's."""
-    assert {line.split()[2] for line in COMMANDS} == set(group.commands)
+    assert {line.split()[2] for line in COMMANDS} == set(group.list_commands(click.Context(group)))
     assert {tuple(line.split()[:2]) for line in COMMANDS} == {("kubectl", "fulfillment")}
 
 

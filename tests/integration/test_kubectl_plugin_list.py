@@ -8,9 +8,9 @@ from kubernetes.aio import client
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.credentials import User
-from kubectl import kubectl
-from running_operator import Shop
-from running_plugin import Plugin
+from support.kubectl import kubectl
+from support.running_operator import Shop
+from support.running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -45,9 +45,21 @@ async def test_a_wide_table_tells_more(shop: Shop, alice: Plugin) -> None:
         observed_generation=1,
         conditions=[],
     )
-    await shop.requests.write_status(name, status)
+    await shop.requests.patch_status(name, status)
     wide = (await alice("list", "-o", "wide")).output.splitlines()
     assert [line.split() for line in wide] == [
-        ["NAME", "PHASE", "REASON", "AMOUNT", "ATTEMPTS", "AGE", "HAND", "BACKEND", "REFERENCE", "SESSION", "MESSAGE"],
+        [
+            "NAME",
+            "PHASE",
+            "REASON",
+            "AMOUNT",
+            "ATTEMPTS",
+            "AGE",
+            "MANUAL",
+            "BACKEND",
+            "REFERENCE",
+            "SESSION",
+            "MESSAGE",
+        ],
         [name, "failed", "SessionNotFound", wide[1].split()[3], "cs_test_1", "no", "such", "Session"],
     ]

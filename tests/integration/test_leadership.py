@@ -4,23 +4,27 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiohttp import web
 
 from fulfillment_api.status import Phase
-from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.main import RunningOperator, running_operator
-from fulfillment_runtime.exits import UnavailableError
-from fulfillment_runtime.kubernetes_leases import LeaseApi
-from fulfillment_runtime.leadership import Leadership, Terms
-from running_operator import Shop
+from fulfillment_runtime.fatal_errors import UnavailableError
+from fulfillment_runtime.kubernetes.leader_election import LeaderElectionConfig, LeaderElector
+from fulfillment_runtime.kubernetes.leases import LeaseApi
+from support.order_endpoint import order_endpoint
+from support.running_operator import Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-QUICK = Terms(duration=timedelta(seconds=2), give_up=timedelta(seconds=1), every=timedelta(seconds=0.1))
+QUICK = LeaderElectionConfig(
+    lease_duration=timedelta(seconds=2), renew_deadline=timedelta(seconds=1), retry_period=timedelta(seconds=0.1)
+)
 
 
-def candidate(shop: Shop, identity: str, *, patience: float = 1) -> Leadership:
-    leases = LeaseApi(shop.api, shop.namespace, "operators", timeout=patience)
-    return Leadership(leases, identity, terms=QUICK, clock=lambda: datetime.now(UTC))
+def candidate(shop: Shop, identity: str, *, timeout: float = 1) -> LeaderElector:
+    leases = LeaseApi(shop.api, shop.namespace, "operators", timeout=timeout)
+    return LeaderElector(leases, identity, config=QUICK, clock=lambda: datetime.now(UTC))
 
 
 async def leads(shop: Shop, operator: RunningOperator) -> bool:
@@ -37,8 +41,8 @@ async def test_one_leads_and_the_next_follows_at_once(shop: Shop) -> None:
     first, second = candidate(shop, "first"), candidate(shop, "second")
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
-    async with first.kept(must_not_happen):
-        await asyncio.wait({waiting}, timeout=3 * QUICK.duration.total_seconds())
+    async with first.held(must_not_happen):
+        await asyncio.wait({waiting}, timeout=3 * QUICK.lease_duration.total_seconds())
         assert not waiting.done()
     async with asyncio.timeout(1):
         await waiting
@@ -51,7 +55,7 @@ async def test_who_dies_is_followed_after_the_duration(shop: Shop) -> None:
     started = time()
     async with asyncio.timeout(10):
         await candidate(shop, "next").acquire()
-    assert time() - started >= QUICK.duration.total_seconds()
+    assert time() - started >= QUICK.lease_duration.total_seconds()
     lease = await LeaseApi(shop.api, shop.namespace, "operators", timeout=1).read()
     assert lease is not None
     assert (lease.holder, lease.transitions) == ("next", 1)
@@ -59,24 +63,51 @@ async def test_who_dies_is_followed_after_the_duration(shop: Shop) -> None:
 
 async def test_who_cannot_renew_leads_no_more(shop: Shop) -> None:
     """It is told before anyone else may lead, however long one try to renew may take."""
-    leader = candidate(shop, "leader", patience=10)
+    leader = candidate(shop, "leader", timeout=10)
     await leader.acquire()
     lost = asyncio.get_running_loop().create_future()
-    async with leader.kept(lost.set_result):
+    async with leader.held(lost.set_result):
         with shop.control_plane.hanging():
-            async with asyncio.timeout(QUICK.duration.total_seconds()):
+            async with asyncio.timeout(QUICK.lease_duration.total_seconds()):
                 error = await lost
     assert str(error) == "the Lease could not be renewed in time: another may lead now"
+
+
+async def test_who_lost_the_lease_ends_at_once(shop: Shop) -> None:
+    """An order that is worked on has no grace, for its next leader may begin; and the metric tells of no leader."""
+    handed_over, answered, ended = asyncio.Event(), asyncio.Event(), 0.0
+
+    async def answer(_request: web.Request) -> web.Response:
+        handed_over.set()
+        await answered.wait()
+        return web.Response()
+
+    time = asyncio.get_running_loop().time
+    async with order_endpoint(answer) as url:
+        settings, environ = (
+            shop.settings(backend="http"),
+            {"FULFILLMENT_HTTP_URL": url, "FULFILLMENT_HTTP_TIMEOUT": "60s"},
+        )
+        async with running_operator(settings, environ, QUICK) as operator:
+            await shop.sell(Order())
+            await handed_over.wait()
+            with shop.control_plane.hanging():
+                with pytest.raises(UnavailableError, match="another may lead now"):
+                    await operator.ended
+                assert not await leads(shop, operator)
+            ended = time()
+        assert time() - ended < 10
+        answered.set()
 
 
 async def test_a_bug_while_renewing_ends_the_work(shop: Shop) -> None:
     """Who does not renew must not go on as if it led; the Lease is freed all the same."""
     ticks = iter([datetime.now(UTC)])
     leases = LeaseApi(shop.api, shop.namespace, "operators", timeout=1)
-    leader = Leadership(leases, "leader", terms=QUICK, clock=lambda: next(ticks))
+    leader = LeaderElector(leases, "leader", config=QUICK, clock=lambda: next(ticks))
     await leader.acquire()
     with pytest.raises(ExceptionGroup, match="unhandled errors"):
-        async with asyncio.timeout(5), leader.kept(must_not_happen):
+        async with asyncio.timeout(5), leader.held(must_not_happen):
             await asyncio.Event().wait()
     lease = await leases.read()
     assert lease is not None
@@ -86,7 +117,7 @@ async def test_a_bug_while_renewing_ends_the_work(shop: Shop) -> None:
 async def test_many_that_start_at_once_have_one_leader(shop: Shop) -> None:
     """Whoever loses the race for the Lease waits."""
     racers = [asyncio.create_task(candidate(shop, f"racer-{n}").acquire()) for n in range(8)]
-    done, pending = await asyncio.wait(racers, timeout=QUICK.duration.total_seconds() / 2)
+    done, pending = await asyncio.wait(racers, timeout=QUICK.lease_duration.total_seconds() / 2)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
@@ -95,15 +126,15 @@ async def test_many_that_start_at_once_have_one_leader(shop: Shop) -> None:
 
 async def test_a_standby_takes_over_the_orders(shop: Shop) -> None:
     """Two operators: one works; when it ends the other goes on, and no order is fulfilled by both."""
-    async with running_operator(shop.settings(), QUICK) as first:
+    async with running_operator(shop.settings(), {}, QUICK) as first:
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FULFILLED)
-        async with running_operator(shop.settings(), QUICK) as second:
+        async with running_operator(shop.settings(), {}, QUICK) as second:
             assert await leads(shop, first)
             assert not await leads(shop, second)
             waiting = await shop.sell(Order())
             await shop.becomes(waiting, Phase.FULFILLED)
             assert len(shop.stripe.traffic.requests) == 2
-    async with running_operator(shop.settings(), QUICK) as third:
+    async with running_operator(shop.settings(), {}, QUICK) as third:
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
         assert await leads(shop, third)

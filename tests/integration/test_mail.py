@@ -11,18 +11,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from builders import make_session
+from fulfillment_api.spec import Amount
 from fulfillment_api.status import Reason
 from fulfillment_local.credentials import make_credentials
 from fulfillment_local.mailbox import Mailbox, Tls, mailbox
-from fulfillment_operator.checkout import Customer, SessionPayment
-from fulfillment_operator.mail import Composer, Mailer, Shop, SmtpServer
+from fulfillment_operator.checkout.collected import Collected, Customer, CustomField, ShippingCost, TotalDetails
+from fulfillment_operator.checkout.session import PaymentIntentStatus, SessionPayment
+from fulfillment_operator.mail.composer import Composer, Shop
+from fulfillment_operator.mail.interface import MailOutcome
+from fulfillment_operator.mail.smtp import Mailer, SmtpServer
 from fulfillment_operator.settings import SmtpTls
-from fulfillment_operator.transition import MailOutcome
-from fulfillment_runtime.exits import SettingsError
+from fulfillment_runtime.fatal_errors import SettingsError
+from support.builders import make_intent, make_session
 
 SHOP = Shop(name="Harbour Goods", url="https://shop.example", sender="Harbour Goods <orders@shop.example>")
-FAILED = make_session(SessionPayment.FAILED)
+FAILED = make_session(SessionPayment.UNPAID)
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
 KEY = "cs-aaaaaaaaaaaaaaaaaaaaaaaaaa"
 
@@ -43,10 +46,24 @@ def mailer(
     return Mailer(Composer(SHOP, templates), smtp, lambda: NOW, receipts=receipts)
 
 
+@pytest.mark.parametrize(
+    ("received", "is_said"), [(None, True), (Amount(total=400, currency="usd", display="4.00 USD"), False)]
+)
+async def test_that_nothing_was_charged_is_said_when_it_is_true(received: Amount | None, is_said: bool) -> None:
+    """A part of a bank transfer may have come before the payment failed."""
+    intent = make_intent(PaymentIntentStatus.REQUIRES_PAYMENT_METHOD, has_error=True, received=received)
+    async with mailbox() as box:
+        await mailer(box).send_payment_failed(KEY, replace(FAILED, payment_intent=intent))
+        (mail,) = box.mails
+    for part in (mail.text, mail.html):
+        assert part is not None
+        assert ("Nothing was charged." in part) is is_said
+
+
 async def test_the_mail_asks_for_a_new_order() -> None:
     """Text and HTML, from the shop to the customer, with what was ordered and where to order anew."""
     async with mailbox() as box:
-        outcome = await mailer(box).tell_payment_failed(KEY, FAILED)
+        outcome = await mailer(box).send_payment_failed(KEY, FAILED)
         (mail,) = box.mails
     assert outcome == MailOutcome(Reason.MAIL_SENT, "the customer was asked to place a new order")
     assert mail.subject == "Your payment to Harbour Goods did not go through"
@@ -95,7 +112,7 @@ async def test_what_the_customer_entered_is_text_in_html() -> None:
     """A name with markup in it does not become markup, and a line break in it no header."""
     customer = Customer(email="jenny@example.com", name="<b>Jenny</b>\r\nBcc: all@example.com")
     async with mailbox() as box:
-        await mailer(box).tell_payment_failed(KEY, replace(FAILED, customer=customer))
+        await mailer(box).send_payment_failed(KEY, replace(FAILED, customer=customer))
         (mail,) = box.mails
     assert mail.html is not None
     assert "&lt;b&gt;Jenny&lt;/b&gt;" in mail.html
@@ -118,7 +135,7 @@ def hang(box: Mailbox) -> None:
 @pytest.mark.parametrize(
     ("trouble", "expected"),
     [
-        (refuse, MailOutcome(Reason.MAIL_REFUSED, "the mail server refused the customer's address with 550")),
+        (refuse, MailOutcome(Reason.MAIL_REJECTED, "the mail server refused the customer's address with 550")),
         (defer, MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server put the mail off with 451; tried again")),
         (
             hang,
@@ -132,7 +149,7 @@ async def test_what_the_mail_server_says_is_told_without_the_address(
     """A refusal is for good, a deferral and silence pass; the server's words, which quote the address, are not told."""
     async with mailbox() as box:
         trouble(box)
-        assert await mailer(box, timeout=0.3).tell_payment_failed(KEY, FAILED) == expected
+        assert await mailer(box, timeout=0.3).send_payment_failed(KEY, FAILED) == expected
         assert box.mails == ()
 
 
@@ -144,6 +161,9 @@ async def test_what_the_mail_server_says_is_told_without_the_address(
         (Customer(email="not an address"), "what Stripe has as the customer's e-mail address is none"),
         (Customer(email="@example.com"), "what Stripe has as the customer's e-mail address is none"),
         (Customer(email="jenny@example.com."), "what Stripe has as the customer's e-mail address is none"),
+        (Customer(email="jé nny@example.com"), "what Stripe has as the customer's e-mail address is none"),
+        (Customer(email="je\x85nny@example.com"), "what Stripe has as the customer's e-mail address is none"),
+        (Customer(email="jenny@exämple..com"), "what Stripe has as the customer's e-mail address is none"),
         (Customer(email="jenny@[\x06"), "what Stripe has as the customer's e-mail address is none"),
         (
             Customer(email="jenny@example.com", name="\ud800"),
@@ -155,19 +175,53 @@ async def test_what_the_mail_server_says_is_told_without_the_address(
 async def test_nobody_to_mail(customer: Customer | None, expected: str) -> None:
     """Without an address the order still ends, and says so."""
     async with mailbox() as box:
-        outcome = await mailer(box).tell_payment_failed(KEY, replace(FAILED, customer=customer))
+        outcome = await mailer(box).send_payment_failed(KEY, replace(FAILED, customer=customer))
         assert outcome == MailOutcome(Reason.NO_EMAIL_ADDRESS, expected)
         assert box.mails == ()
 
 
-async def test_an_address_that_the_mail_server_does_not_take_is_not_tried_for_ever() -> None:
-    """One with letters beyond ASCII needs an extension of SMTP that not every server has."""
+@pytest.mark.parametrize(
+    ("email", "expected"),
+    [
+        ("jenny@exämple.com", "jenny@xn--exmple-cua.com"),
+        ("jenny@STRASSE.straße.de", "jenny@strasse.xn--strae-oqa.de"),
+        ("jenny@例え。テスト", "jenny@xn--r8jz45g.xn--zckzah"),
+        ("jenny@xn--exmple-cua.com", "jenny@xn--exmple-cua.com"),
+    ],
+)
+async def test_a_customer_at_an_internationalised_domain_is_told(email: str, expected: str) -> None:
+    """By the domain's ASCII form, of IDNA 2008: the mail server needs no extension, and ß is not another's domain."""
     async with mailbox() as box:
-        customer = Customer(email="jenny@exämple.com", name="Jenny Rosen")
-        assert await mailer(box).tell_payment_failed(KEY, replace(FAILED, customer=customer)) == MailOutcome(
-            Reason.MAIL_REFUSED, "the mail server takes no address with letters beyond ASCII"
+        customer = Customer(email=email, name="Jenny Rosen")
+        outcome = await mailer(box).send_payment_failed(KEY, replace(FAILED, customer=customer))
+        (mail,) = box.mails
+    assert outcome.reason is Reason.MAIL_SENT
+    assert mail.recipients == (expected,)
+    assert dict(mail.headers)["To"] == f"Jenny Rosen <{expected}>"
+
+
+async def test_an_address_that_the_mail_server_does_not_take_is_not_tried_for_ever() -> None:
+    """Letters beyond ASCII before the @ need an extension of SMTP that not every server has."""
+    async with mailbox() as box:
+        customer = Customer(email="jénny@exämple.com", name="Jenny Rosen")
+        assert await mailer(box).send_payment_failed(KEY, replace(FAILED, customer=customer)) == MailOutcome(
+            Reason.MAIL_REJECTED,
+            "the customer's address has letters beyond ASCII before its @, which the mail server does not take "
+            "(no SMTPUTF8)",
         )
         assert box.mails == ()
+
+
+async def test_letters_beyond_ascii_before_the_at_need_smtputf8() -> None:
+    """A mail server that has it is handed the mail."""
+
+    async def modern(said: str) -> str:
+        return "250-shop\r\n250 SMTPUTF8" if said == "EHLO" else SMTP.get(said, "250 ok")
+
+    customer = Customer(email="jénny@exämple.com", name="Jenny Rosen")
+    async with smtp_server(modern) as box:
+        outcome = await mailer(box).send_payment_failed(KEY, replace(FAILED, customer=customer))
+    assert outcome.reason is Reason.MAIL_SENT
 
 
 @asynccontextmanager
@@ -205,7 +259,7 @@ async def test_one_mail_takes_no_longer_than_it_may() -> None:
         return SMTP.get(said, "250 ok")
 
     async with smtp_server(late) as box:
-        assert await mailer(box, timeout=0.5).tell_payment_failed(KEY, FAILED) == MailOutcome(
+        assert await mailer(box, timeout=0.5).send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE, "the mail server did not answer in time; tried again"
         )
 
@@ -217,13 +271,13 @@ async def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave() ->
         return "" if said == "QUIT" else SMTP.get(said, "250 ok")
 
     async with smtp_server(rude) as box:
-        outcome = await mailer(box, timeout=5).tell_payment_failed(KEY, FAILED)
+        outcome = await mailer(box, timeout=5).send_payment_failed(KEY, FAILED)
     assert outcome.reason is Reason.MAIL_SENT
 
 
 async def test_no_mail_server(unused_tcp_port: int) -> None:
     """A refused connection passes."""
-    outcome = await mailer(Mailbox("127.0.0.1", unused_tcp_port)).tell_payment_failed(KEY, FAILED)
+    outcome = await mailer(Mailbox("127.0.0.1", unused_tcp_port)).send_payment_failed(KEY, FAILED)
     assert outcome == MailOutcome(
         Reason.MAIL_UNAVAILABLE, "the mail server cannot be reached (SMTPConnectError); tried again"
     )
@@ -247,7 +301,7 @@ async def test_mail_is_encrypted(certificates: Contexts, ours: SmtpTls, theirs: 
     """By STARTTLS or from the first byte."""
     server, trust = certificates
     async with mailbox(tls=theirs, certificate=server) as box:
-        await mailer(box, tls=ours, trust=trust).tell_payment_failed(KEY, FAILED)
+        await mailer(box, tls=ours, trust=trust).send_payment_failed(KEY, FAILED)
         assert [mail.encrypted for mail in box.mails] == [True]
 
 
@@ -256,7 +310,7 @@ async def test_a_server_that_is_not_believed_gets_no_mail(certificates: Contexts
     """The certificate is checked: a buyer's address goes to no stranger."""
     server, _ = certificates
     async with mailbox(tls=theirs, certificate=server) as box:
-        assert await mailer(box, tls=ours).tell_payment_failed(KEY, FAILED) == MailOutcome(
+        assert await mailer(box, tls=ours).send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE,
             "the mail server's certificate is not trusted: it is expired, of another host, or self-signed; tried again",
         )
@@ -266,7 +320,7 @@ async def test_a_server_that_is_not_believed_gets_no_mail(certificates: Contexts
 async def test_a_server_without_starttls_gets_no_mail() -> None:
     """The message names the setting to mend, for that is our default."""
     async with mailbox() as box:
-        assert await mailer(box, tls=SmtpTls.STARTTLS).tell_payment_failed(KEY, FAILED) == MailOutcome(
+        assert await mailer(box, tls=SmtpTls.STARTTLS).send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE,
             "the mail server offers no STARTTLS: set FULFILLMENT_SMTP_TLS to what it does offer; tried again",
         )
@@ -278,21 +332,46 @@ async def test_a_wrong_login_waits_for_a_person(certificates: Contexts) -> None:
     server, trust = certificates
     async with mailbox(login=("shop", "right"), tls=Tls.STARTTLS, certificate=server) as box:
         login: dict[str, Any] = {"tls": SmtpTls.STARTTLS, "trust": trust, "username": "shop"}
-        assert await mailer(box, **login, password="wrong").tell_payment_failed(KEY, FAILED) == MailOutcome(
+        assert await mailer(box, **login, password="wrong").send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE,
             "the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
         )
         assert (
-            await mailer(box, **login, password="right").tell_payment_failed(KEY, FAILED)
+            await mailer(box, **login, password="right").send_payment_failed(KEY, FAILED)
         ).reason is Reason.MAIL_SENT
         assert box.mails[0].login == "shop"
+
+
+async def test_own_templates_may_name_every_amount(tmp_path: Path) -> None:
+    """Each is there at the start, too, when templates are tried."""
+    names = ("amount", "merchant_amount", "subtotal", "discount", "tax", "shipping", "locale")
+    asked = "".join(f"{name}={{{{ {name} }}}};" for name in names)
+    fields = "{% for field in custom_fields %}{{ field.label }}: {{ field.value }}{% endfor %}"
+    (tmp_path / "fulfilled.txt").write_text(f"{asked}{fields}")
+    session = make_session(
+        presentment=Amount(total=1634, currency="jpy", display="1634 JPY"),
+        locale="de",
+        collected=Collected(
+            shipping_cost=ShippingCost(amount_total=500),
+            total_details=TotalDetails(amount_subtotal=599, amount_discount=100, amount_tax=100),
+            custom_fields=(CustomField(key="engraving", type="text", label="Engraving", value="For Ada"),),
+        ),
+    )
+    async with mailbox() as box:
+        await mailer(box, templates=str(tmp_path), receipts=True).send_receipt(KEY, session)
+        (mail,) = box.mails
+    assert mail.text is not None
+    assert mail.text.strip() == (
+        "amount=1.634 JPY;merchant_amount=10,99 USD;subtotal=5,99 USD;discount=1,00 USD;tax=1,00 USD;"
+        "shipping=5,00 USD;locale=de;Engraving: For Ada"
+    )
 
 
 async def test_own_templates_take_the_place_of_ours(tmp_path: Path) -> None:
     """A template of the same name replaces ours; the others stay."""
     (tmp_path / "payment_failed.subject.txt").write_text("Betalingen mislyktes: {{ amount }}\n")
     async with mailbox() as box:
-        await mailer(box, templates=str(tmp_path)).tell_payment_failed(KEY, FAILED)
+        await mailer(box, templates=str(tmp_path)).send_payment_failed(KEY, FAILED)
         (mail,) = box.mails
     assert mail.subject == "Betalingen mislyktes: 10.99 USD"
     assert mail.text is not None
@@ -329,7 +408,7 @@ async def test_a_template_that_fails_for_one_order_waits_for_a_person(tmp_path: 
     (tmp_path / "payment_failed.txt").write_text("{{ line_items[0].description.upper() }}")
     async with mailbox() as box:
         nameless = replace(FAILED, line_items=())
-        outcome = await mailer(box, templates=str(tmp_path)).tell_payment_failed(KEY, nameless)
+        outcome = await mailer(box, templates=str(tmp_path)).send_payment_failed(KEY, nameless)
         assert outcome.reason is Reason.MAIL_UNAVAILABLE
         assert outcome.message.startswith("a mail template does not render for this order: ")
         assert box.mails == ()

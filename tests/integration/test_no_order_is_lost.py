@@ -1,4 +1,4 @@
-"""Five hundred orders whose events are lost, duplicated and shuffled: a recovery and the slow look find every one."""
+"""Orders whose events are lost, duplicated and shuffled: a recovery and the slow look find every one."""
 
 import asyncio
 import random
@@ -18,36 +18,44 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import ConditionType, Phase, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.deliveries import Delivery, delivery_of
-from fulfillment_local.stripe_world.control import sent_event
-from fulfillment_local.stripe_world.model import (
-    AfterSale,
+from fulfillment_local.fake_stripe.control import sent_event
+from fulfillment_local.fake_stripe.model import (
+    AfterPayment,
     DeliveryState,
     Event,
     EventType,
     Mode,
     Order,
     Outcome,
+    PaymentIntent,
     PaymentIntentStatus,
     PaymentStatus,
     Session,
     SessionStatus,
     Settlement,
 )
-from fulfillment_local.stripe_world.world import StripeWorld
-from fulfillment_service.recover import recover
-from fulfillment_service.recovery_run import Wish
-from fulfillment_service.translate import Filters
-from running_business import Business, open_business
-from running_operator import ADDRESS
-from running_recovery import RULES, recover_settings
+from fulfillment_local.fake_stripe.world import StripeWorld
+from fulfillment_local.webhook_sender import Delivery, delivery_of
+from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.recovery.main import recover
+from fulfillment_service.recovery.run import RecoveryOptions
+from support.running_business import Business, open_business
+from support.running_operator import ADDRESS
+from support.running_recovery import RULES, recover_settings
 
-pytestmark = pytest.mark.usefixtures("crd")
+pytestmark = [pytest.mark.usefixtures("crd"), pytest.mark.xdist_group("busy")]
 
-ORDERS = 500
+ORDERS = 250
 RECHECK = timedelta(seconds=3)
 WITHIN = 60.0  # seconds
+TRIES = 5
 TOLD = {EventType.REFUNDED: "refunded", EventType.DISPUTED: "disputed"}
+SETTLEMENTS = {
+    Outcome.UNPAID: (Settlement.SUCCEEDED, Settlement.FAILED, Settlement.RETRIED, Settlement.CANCELED),
+    Outcome.AUTHORIZED: (Settlement.CAPTURED, Settlement.PARTLY_CAPTURED, Settlement.CANCELED, Settlement.LAPSED),
+}
+WAITING = {PaymentIntentStatus.PROCESSING, PaymentIntentStatus.REQUIRES_CAPTURE}
 STATES = {Phase.AWAITING_PAYMENT: "waiting", Phase.FULFILLED: "fulfilled", Phase.FAILED: "failed"}
 
 
@@ -70,10 +78,13 @@ class Fate:
             Outcome.PAID: 10,
             Outcome.FREE: 2,
             Outcome.UNPAID: 10,
+            Outcome.AUTHORIZED: 3,
             Outcome.EXPIRED: 1,
         }
         outcome = self.chance.choices([*kinds], [*kinds.values()])[0]
-        modes = [Mode.PAYMENT, Mode.SUBSCRIPTION, *([Mode.SETUP] if outcome is Outcome.PAID else [])]
+        modes = [Mode.PAYMENT]
+        if outcome is not Outcome.AUTHORIZED:
+            modes += [Mode.SUBSCRIPTION, *([Mode.SETUP] if outcome is Outcome.PAID else [])]
         return Order(outcome=outcome, mode=self.chance.choices(modes, [8, 2, 1][: len(modes)])[0])
 
     def deliveries(self, event: Event, *, swallow: bool = False) -> list[Delivery]:
@@ -96,7 +107,7 @@ class Fate:
             return []
         self.world.mark(event.id, DeliveryState.SUCCEEDED)
         sent = sent_event(event)
-        # A thin event does not say that a Session was in setup mode: it makes a request, which then fails. One of a
+        # A thin event does not say that a Session was in setup mode: it makes a request, which sells nothing. One of a
         # charge does not say what it paid.
         can_be_thin = event.payment is None and event.order.mode is not Mode.SETUP
         thin = can_be_thin and self.chance.random() < 0.2
@@ -107,7 +118,9 @@ class Fate:
 
     def undo(self, session: Session) -> Event:
         """Let a payment be given back, or disputed."""
-        return self.world.come_after(session.id, self.chance.choice([AfterSale.REFUNDED, AfterSale.DISPUTED]))
+        return self.world.play_after_payment(
+            session.id, self.chance.choice([AfterPayment.REFUNDED, AfterPayment.DISPUTED])
+        )
 
     def shuffled(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
         mixed = [*deliveries]
@@ -120,11 +133,11 @@ def end_by_the_books(world: StripeWorld, session: Session) -> str | None:
     if session.status is not SessionStatus.COMPLETE or session.order.mode is Mode.SETUP:
         return None  # nothing was sold
     intent = world.payment_of(session.id)
-    if intent and (intent.refunded or intent.dispute):
+    if intent and (intent.refunded or intent.disputes):
         return "undone"
     if session.payment_status is not PaymentStatus.UNPAID:
         return "fulfilled"
-    return "waiting" if intent and intent.status is PaymentIntentStatus.PROCESSING else "failed"
+    return "waiting" if intent and intent.status in WAITING else "failed"
 
 
 async def ends(business: Business) -> dict[str, str]:
@@ -145,11 +158,17 @@ def end_of(status: Status | None) -> str:
 
 
 async def send(business: Business, deliveries: list[Delivery]) -> None:
-    answers = await business.webhook.post(deliveries, concurrency=16)
-    assert {answer.status for answer in answers} == {200}
+    """Deliver events, and those again that came too soon for a slow machine: as Stripe does, to the end."""
+    for _ in range(TRIES):
+        answers = await business.webhook.post(deliveries, concurrency=16)
+        assert {answer.status for answer in answers} <= {200, 503, None}
+        deliveries = [answer.delivery for answer in answers if not answer.acknowledged]
+        if not deliveries:
+            return
+    raise AssertionError(f"{len(deliveries)} events were never acknowledged")
 
 
-@pytest.mark.parametrize("seed", [5])
+@pytest.mark.parametrize("seed", [5, 7])
 async def test_no_order_is_lost(control_plane: ControlPlane, namespace: str, seed: int) -> None:
     """Every order is in the state that Stripe's books say it has, and each that is paid was fulfilled exactly once."""
     await control_plane.grant(User.SERVICE, namespace, RULES)
@@ -166,8 +185,9 @@ async def test_no_order_is_lost(control_plane: ControlPlane, namespace: str, see
 
         second = []
         for session in [*world.sessions.values()]:
-            if session.order.outcome is Outcome.UNPAID and fate.chance.random() < 0.8:
-                event = world.settle(session.id, fate.chance.choice([*Settlement]))
+            settlements = SETTLEMENTS.get(session.order.outcome)
+            if settlements and fate.chance.random() < 0.8:
+                event = world.settle(session.id, fate.chance.choice(settlements))
                 second += fate.deliveries(event, swallow=True) if event else []
         paid = [each for each in world.sessions.values() if each.payment_status is PaymentStatus.PAID]
         for session in paid:
@@ -175,14 +195,14 @@ async def test_no_order_is_lost(control_plane: ControlPlane, namespace: str, see
                 second += fate.deliveries(fate.undo(session))
         await send(business, fate.shuffled([*second, *fate.late]))
 
-        assert await recovered(business, fate) > 100
+        assert await recovered(business, fate) > 50
         books = the_books(world)
         await settled(business, books)
         fulfilled = Counter(name for name, end in books.items() if end == "fulfilled")
         assert business.fulfilled == fulfilled
-        assert len(business.shop.mailbox.mails) == sum(end == "failed" for end in books.values())
-        assert min(Counter(books.values()).values()) > 15
-        assert fate.swallowed > 10
+        assert len(business.shop.mailbox.mails) == sum(map(is_declined, world.payment_intents.values()))
+        assert min(Counter(books.values()).values()) > 7
+        assert fate.swallowed > 5
 
         fate.late.clear()
         third = []
@@ -192,9 +212,14 @@ async def test_no_order_is_lost(control_plane: ControlPlane, namespace: str, see
                 fulfilled[f"{request_name(session.id)}.{TOLD[event.type]}"] = 1  # the backend is told, once
                 third += fate.deliveries(event)
         await send(business, fate.shuffled([*third, *fate.late]))
-        assert await recovered(business, fate) > 5
+        assert await recovered(business, fate) > 2
         await settled(business, the_books(world))
         assert business.fulfilled == fulfilled
+
+
+def is_declined(intent: PaymentIntent) -> bool:
+    """Tell whether the buyer's payment failed, of which they are told; one that the seller canceled is none of it."""
+    return intent.status is PaymentIntentStatus.REQUIRES_PAYMENT_METHOD
 
 
 def the_books(world: StripeWorld) -> dict[str, str]:
@@ -209,13 +234,14 @@ async def recovered(business: Business, fate: Fate) -> int:
     newest = max(event.created for event in fate.world.events.values())
     while time.time() < int(newest) + 1:  # noqa: ASYNC110 - a recovery sees to whole seconds that are over
         await asyncio.sleep(0.01)
-    tally = await recover(recover_settings(shop.control_plane, shop.namespace, shop.stripe), Filters(), Wish())
-    assert tally is not None
-    assert (tally.found, tally.failed) == (fate.lost, 0)
+    settings = recover_settings(shop.control_plane, shop.namespace, shop.stripe)
+    summary = await recover(settings, Filters(), StoredFields(), RecoveryOptions())
+    assert summary is not None
+    assert (summary.found, summary.failed) == (fate.lost, 0)
     for event in fate.world.events.values():  # as in the Dashboard, where a recovered one can be marked so
         fate.world.mark(event.id, DeliveryState.SUCCEEDED)
     fate.lost = 0
-    return tally.found
+    return summary.found
 
 
 async def settled(business: Business, books: dict[str, str]) -> None:

@@ -9,12 +9,12 @@ from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
-from fulfillment_local.stripe_world.model import Mode, Order, Outcome, Settlement
-from fulfillment_local.stripe_world.server import stripe_server
-from fulfillment_local.stripe_world.traffic import Refuse
-from fulfillment_local.stripe_world.world import new_world
+from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
+from fulfillment_local.fake_stripe.server import stripe_server
+from fulfillment_local.fake_stripe.traffic import Fail
+from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_runtime.settings import Secret
-from running_operator import ADDRESS, Shop, at_work
+from support.running_operator import ADDRESS, LEASE_THAT_IS_KEPT, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -103,7 +103,7 @@ async def test_a_delayed_payment_that_fails(shop: Shop) -> None:
 async def test_a_failed_payment_that_is_paid_after_all(shop: Shop) -> None:
     """Failed yields to paid, and to nothing else."""
     async with at_work(shop):
-        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        name = await shop.sell_in_vain(Order(outcome=Outcome.UNPAID))
         failed = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         shop.stripe.world.settle(failed.spec.session.id, Settlement.SUCCEEDED)
         await shop.hint(name, PaymentStatus.PAID)
@@ -127,7 +127,7 @@ async def test_a_lost_event_strands_no_order(shop: Shop) -> None:
 async def test_a_buyer_without_an_address_is_not_mailed(shop: Shop) -> None:
     """The request ends failed all the same, and says that nobody was told."""
     async with at_work(shop):
-        name = await shop.sell(Order(outcome=Outcome.UNPAID, email=""), PaymentStatus.FAILED)
+        name = await shop.sell_in_vain(Order(outcome=Outcome.UNPAID, email=""))
         request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
     assert request.status is not None
     assert request.status.message == "the payment failed; Stripe has no e-mail address of the customer"
@@ -137,7 +137,7 @@ async def test_a_mail_that_is_put_off_is_sent_later(shop: Shop) -> None:
     """The order is failed at once, so that alerts fire; the mail follows, once."""
     shop.mailbox.trouble.deferrals = 1
     async with at_work(shop):
-        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        name = await shop.sell_in_vain(Order(outcome=Outcome.UNPAID))
         first = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         assert conditions(first)["CustomerNotified"] == "False"
         await shop.mailbox.wait_for(1)
@@ -151,16 +151,15 @@ async def test_a_mail_that_is_put_off_is_sent_later(shop: Shop) -> None:
 async def test_without_a_mail_server_the_request_says_so(shop: Shop) -> None:
     """MailNotConfigured, and nothing is tried again."""
     async with at_work(shop, smtp_host=None):
-        name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED)
+        name = await shop.sell_in_vain(Order(outcome=Outcome.UNPAID))
         request = await shop.becomes(name, Phase.FAILED)
     assert request.status is not None
     assert request.status.message.endswith("the customer was not told: FULFILLMENT_SMTP_HOST is not set")
 
 
 async def test_what_no_one_can_fulfill_ends_failed_while_others_are_served(shop: Shop) -> None:
-    """Unknown Sessions, names that are not the Session's, live orders under a test key, expired and setup Sessions."""
+    """Unknown Sessions, names that are not the Session's, live orders under a test key, and expired Sessions."""
     expired, _ = shop.stripe.world.play(Order(outcome=Outcome.EXPIRED))
-    setup, _ = shop.stripe.world.play(Order(mode=Mode.SETUP))
     paid, _ = shop.stripe.world.play(Order())
     made = {
         await shop.make("cs_test_nonsense"): "SessionNotFound",
@@ -168,12 +167,25 @@ async def test_what_no_one_can_fulfill_ends_failed_while_others_are_served(shop:
         await shop.make(paid.id, name="cs-" + "a" * 26): "NameMismatch",
         await shop.make("cs_live_1", livemode=True): "LivemodeMismatch",
         await shop.make(expired.id): "SessionExpired",
-        await shop.make(setup.id): "NothingToFulfill",
     }
     async with at_work(shop):
         await shop.becomes(await shop.make(paid.id), Phase.FULFILLED)
         for name, reason in made.items():
             await shop.becomes(name, Phase.FAILED, reason)
+    assert shop.mailbox.mails == ()
+
+
+async def test_a_saved_card_is_no_failed_order(shop: Shop) -> None:
+    """A thin event does not say that its Session is in setup mode: its request ends quietly, and nobody is called."""
+    session, _ = shop.stripe.world.play(Order(mode=Mode.SETUP))
+    async with at_work(shop, receipts=True) as operator:
+        name = await shop.make(session.id, PaymentStatus.UNPAID)
+        request = await shop.becomes(name, Phase.FULFILLED, "NothingToFulfill")
+        assert await operator.metric("fulfillment_time_to_fulfill_seconds_count") == 0
+    assert conditions(request) == {"Paid": "True", "Fulfilled": "True", "Ready": "True", "Stalled": "False"}
+    assert request.status is not None
+    assert request.status.fulfillment is None
+    assert await shop.events(name) == [("Normal", "NothingToFulfill")]
     assert shop.mailbox.mails == ()
 
 
@@ -195,7 +207,7 @@ async def test_an_object_that_cannot_be_read_stops_nobody(shop: Shop) -> None:
 
 async def test_an_outage_of_stripe_is_shown_and_passes(shop: Shop) -> None:
     """What lasts is shown on the order, which neither fails nor is forgotten; when Stripe is back it is fulfilled."""
-    shop.stripe.faults.set([Refuse(status=503)])
+    shop.stripe.faults.set([Fail(status=503)])
     async with at_work(shop) as operator:
         name = await shop.sell(Order())
         request = await shop.becomes(name, Phase.FULFILLING, "StripeUnavailable")
@@ -239,7 +251,7 @@ async def test_news_that_stripe_cannot_confirm_show_why(shop: Shop) -> None:
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
         shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
-        shop.stripe.faults.set([Refuse(status=503)])
+        shop.stripe.faults.set([Fail(status=503)])
         await shop.hint(name, PaymentStatus.PAID)
         away = await shop.becomes(name, Phase.FULFILLING, "StripeUnavailable")
         assert conditions(away)["Paid"] == "Unknown"
@@ -251,7 +263,7 @@ async def test_a_restart_does_nothing_twice(shop: Shop) -> None:
     """What is done is not looked at again: no request to Stripe, no PATCH, no mail."""
     names = [
         await shop.sell(Order()),
-        await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.FAILED),
+        await shop.sell_in_vain(Order(outcome=Outcome.UNPAID)),
         await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID),
     ]
     phases = (Phase.FULFILLED, Phase.FAILED, Phase.AWAITING_PAYMENT)
@@ -266,15 +278,15 @@ async def test_a_restart_does_nothing_twice(shop: Shop) -> None:
 
 
 async def test_an_outage_of_the_api_server_loses_nothing(shop: Shop) -> None:
-    """An order that is being worked on when the API server goes down is written when it is back, and mailed once."""
-    async with at_work(shop):
+    """A payment that fails about then is mailed once, before the outage or after it, and written when it is over."""
+    async with at_work(shop, LEASE_THAT_IS_KEPT):
         name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
         shop.stripe.world.settle(waiting.spec.session.id, Settlement.FAILED)
-        shop.stripe.faults.set([Refuse(status=503, times=1)])  # so that the next look falls into the outage
+        shop.stripe.faults.set([Fail(status=503, times=1)])  # so that the next look falls into the outage, mostly
         await shop.hint(name, PaymentStatus.FAILED)
         async with shop.control_plane.down():
-            await shop.mailbox.wait_for(1)
+            pass
         await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
     assert len(shop.mailbox.mails) == 1

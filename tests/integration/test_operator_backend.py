@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,11 +15,12 @@ from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
+from fulfillment_local.fake_stripe.api import TEST_KEY
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.programs import find_programs
-from fulfillment_local.stripe_world.api import TEST_KEY
-from fulfillment_local.stripe_world.model import Order
-from order_endpoint import order_endpoint
-from running_operator import Shop, at_work
+from support.commands import fulfillment
+from support.order_endpoint import order_endpoint
+from support.running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -44,7 +44,7 @@ class Endpoint:
         return web.json_response({"reference": "order-7"}, status=status, headers=self.headers)
 
     def backend(self) -> dict[str, Any]:
-        return {"backend": "http", "http_url": self.url}
+        return {"backend": "http", "FULFILLMENT_HTTP_URL": self.url}
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def test_after_the_deadline_a_person_is_asked(shop: Shop, endpoint: Endpoi
     async with at_work(shop, backend_deadline=timedelta(seconds=2), **endpoint.backend()):
         request = await shop.becomes(await shop.sell(Order()), Phase.FAILED, "FulfillmentFailed")
     assert request.status is not None
-    assert "tries failed until the deadline, so a person is needed" in request.status.message
+    assert "attempts failed until the deadline, so a person is needed" in request.status.message
     assert len(endpoint.keys) >= 2
 
 
@@ -156,13 +156,13 @@ async def test_kubectl_can_wait_for_an_order(shop: Shop) -> None:
 async def run_operator(environ: dict[str, str]) -> tuple[int | None, str]:
     """Run the real command, and return its exit code and what it wrote."""
     process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("fulfillment"),
+        fulfillment(),
         "operator",
         env={"PATH": os.environ["PATH"], "FULFILLMENT_MANAGEMENT_PORT": "0", **environ},
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             _, errors = await process.communicate()
     finally:
         if process.returncode is None:
@@ -176,7 +176,7 @@ async def test_a_new_api_key_is_taken_without_a_restart(shop: Shop, tmp_path: Pa
     key.write_text("sk_test_revoked")
     name = await shop.sell(Order())
     process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("fulfillment"),
+        fulfillment(),
         "operator",
         env={
             "PATH": os.environ["PATH"],

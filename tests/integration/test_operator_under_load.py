@@ -8,9 +8,9 @@ import pytest
 
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
-from fulfillment_local.stripe_world.model import Order, Outcome
-from fulfillment_local.stripe_world.traffic import Refuse
-from running_operator import WITHIN, AtWork, Shop, at_work
+from fulfillment_local.fake_stripe.model import Order, Outcome
+from fulfillment_local.fake_stripe.traffic import Fail
+from support.running_operator import WITHIN, AtWork, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -30,12 +30,12 @@ async def test_a_new_order_goes_before_those_that_are_looked_at_again(shop: Shop
     for _ in range(5 * RATE):
         await shop.sell(Order())
     async with at_work(shop, backend="manual") as operator:
-        await hold(operator, 5 * RATE, Phase.FULFILLING, "HandedOver")
+        await hold(operator, 5 * RATE, Phase.FULFILLING, "Dispatched")
     shop.stripe.traffic.clear()
     async with at_work(shop, backend="manual", stripe_requests_per_second=float(RATE), workers=4) as operator:
-        await hold(operator, 5 * RATE, Phase.FULFILLING, "HandedOver")
+        await hold(operator, 5 * RATE, Phase.FULFILLING, "Dispatched")
         name = await shop.sell(Order())
-        await shop.becomes(name, Phase.FULFILLING, "HandedOver")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
     session = (await shop.requests.get(name)).spec.session.id
     asked = [request.path.rsplit("/", 1)[-1] for request in shop.stripe.traffic.requests]
     assert asked.index(session) < 4 * RATE
@@ -47,7 +47,7 @@ async def test_orders_that_a_backend_has_are_looked_at_one_by_one(shop: Shop) ->
     for _ in range(count):
         await shop.sell(Order())
     async with at_work(shop, backend="manual") as operator:
-        await hold(operator, count, Phase.FULFILLING, "HandedOver")
+        await hold(operator, count, Phase.FULFILLING, "Dispatched")
     shop.stripe.traffic.clear()
     async with at_work(shop, backend="manual", recheck_interval=timedelta(seconds=8)), asyncio.timeout(WITHIN):
         while len(shop.stripe.traffic.requests) < 2 * count:  # noqa: ASYNC110 - a count is no event
@@ -59,7 +59,7 @@ async def test_orders_that_a_backend_has_are_looked_at_one_by_one(shop: Shop) ->
 
 async def test_when_stripe_is_back_it_is_asked_in_its_rate(shop: Shop) -> None:
     """Every order that came meanwhile is fulfilled, the rate of the settings kept."""
-    shop.stripe.faults.set([Refuse(status=429, retry_after="1")])
+    shop.stripe.faults.set([Fail(status=503, retry_after="1")])
     async with at_work(shop, stripe_requests_per_second=float(RATE)) as operator:
         names = [await shop.sell(Order()) for _ in range(2 * RATE)]
         await shop.becomes(names[-1], Phase.FULFILLING, "StripeUnavailable")

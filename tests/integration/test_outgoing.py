@@ -7,11 +7,11 @@ import pytest
 from aiohttp import web
 
 from fulfillment_api.status import Phase
-from fulfillment_local.stripe_world.api import TEST_KEY
-from fulfillment_local.stripe_world.model import Order
-from order_endpoint import order_endpoint
-from running_operator import Shop, at_work
-from serving import serving
+from fulfillment_local.fake_stripe.api import TEST_KEY
+from fulfillment_local.fake_stripe.model import Order
+from support.order_endpoint import order_endpoint
+from support.running_operator import Shop, at_work
+from support.serving import serving
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -56,7 +56,7 @@ async def test_orders_and_stripe_are_reached_by_the_proxy(
     async with serving(web.route("*", "/{path:.*}", pass_on)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        changes = {"http_url": "http://orders.invalid/orders", "stripe_api_base": "http://stripe.invalid"}
+        changes = {"FULFILLMENT_HTTP_URL": "http://orders.invalid/orders", "stripe_api_base": "http://stripe.invalid"}
         async with at_work(shop, backend="http", **changes):
             await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
     assert set(proxied) == {"stripe.invalid", "orders.invalid"}
@@ -68,7 +68,7 @@ async def test_no_order_brings_a_cookie_of_the_one_before(
     """Each is a request of its own: what a load balancer says to one, it does not say to all that follow."""
     monkeypatch.setenv("NO_PROXY", "localhost")
     url = endpoint.url.replace("127.0.0.1", "localhost")  # cookies of an address are kept by nobody
-    async with at_work(shop, backend="http", http_url=url):
+    async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=url):
         for _ in range(2):
             await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
     assert endpoint.cookies == [None, None]

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from fulfillment_api.status import Phase
-from fulfillment_local.stripe_world.api import TEST_KEY
-from fulfillment_local.stripe_world.model import Order
+from fulfillment_local.fake_stripe.api import TEST_KEY
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.backends.installed import installed_backends
-from fulfillment_operator.checks import operator_checks
+from fulfillment_operator.check_config import operator_checks
 from fulfillment_operator.settings import checked_routing
-from fulfillment_runtime.check_config import Verdict
-from fulfillment_runtime.exits import SettingsError
-from running_operator import Shop, at_work
+from fulfillment_runtime.commands.check_config import Verdict
+from fulfillment_runtime.fatal_errors import SettingsError
+from support.repository import ROOT
+from support.running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-PAGE = (Path(__file__).parents[2] / "docs/backends.md").read_text()
+PAGE = (ROOT / "docs/backends.md").read_text()
 
 
 def block(language: str) -> str:
@@ -124,13 +125,13 @@ async def test_one_that_cannot_be_loaded_is_named(shop: Shop, installed: Path) -
             pass
 
 
-def test_two_of_one_name_are_refused(installed: Path) -> None:
+def test_two_of_one_name_are_rejected(installed: Path) -> None:
     """Nobody could say which of them an order went to."""
     metadata = installed.parent / "site-packages" / "my_backend-1.0.0.dist-info"
     (metadata / "entry_points.txt").write_text("[fulfillment.backends]\nlog = my_backend:folder_backend\n")
-    with pytest.raises(ValueError, match="two backends are named log, ") as refused:
+    with pytest.raises(ValueError, match="two backends are named log, ") as rejected:
         installed_backends()
-    assert "my_backend:folder_backend" in str(refused.value)
+    assert "my_backend:folder_backend" in str(rejected.value)
 
 
 def test_one_that_is_not_installed_is_named() -> None:

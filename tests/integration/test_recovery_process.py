@@ -4,21 +4,20 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from pathlib import Path
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_local.stripe_world.model import DeliveryState, Order, Outcome
-from fulfillment_local.stripe_world.traffic import Refuse, Slow
-from running_recovery import HOUR, NAME, Outage, outage
+from fulfillment_local.fake_stripe.model import DeliveryState, Order, Outcome
+from fulfillment_local.fake_stripe.traffic import Fail, Slow
+from support.commands import fulfillment
+from support.running_recovery import HOUR, NAME, Outage, outage
 
 pytestmark = pytest.mark.usefixtures("crd")
-
-FULFILLMENT = Path(sys.executable).with_name("fulfillment")
 
 
 @pytest.fixture
@@ -29,14 +28,14 @@ async def missed(control_plane: ControlPlane, namespace: str) -> AsyncIterator[O
 
 async def start(environ: dict[str, str], *arguments: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        FULFILLMENT, "recover", *arguments, env=environ, stdout=PIPE, stderr=PIPE
+        fulfillment(), "recover", *arguments, env=environ, stdout=PIPE, stderr=PIPE
     )
 
 
 async def last_words(environ: dict[str, str], *arguments: str) -> tuple[int | None, str, str]:
     """Run it until it ends by itself: exit code, standard output, standard error."""
     process = await start(environ, *arguments)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         output, errors = await process.communicate()
     return process.returncode, output.decode(), errors.decode()
 
@@ -90,12 +89,12 @@ async def test_a_mistake_is_one_line(
 
 async def test_it_goes_on_after_a_kill(missed: Outage) -> None:
     """While it runs a second one sees that, and ends well; killed, its Lease is waited for, and its work gone on."""
-    for place in range(400):
-        missed.clock.ago(70 * HOUR - place * 500)
+    for place in range(200):
+        missed.clock.ago(70 * HOUR - place * 1000)
         missed.lose()
-    missed.stripe.faults.set([Slow(seconds=1.5)])
+    missed.stripe.faults.set([Slow(seconds=0.5)])
     first = await start(missed.environ)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await missed.progress()
     missed.stripe.faults.set([Slow(seconds=15)])
     second = await last_words(missed.environ)
@@ -104,13 +103,17 @@ async def test_it_goes_on_after_a_kill(missed: Outage) -> None:
     first.kill()
     await first.wait()
     made = len(await missed.orders())
-    assert 0 < made < 400
+    assert 0 < made < 200
+    lease = await missed.lease.read()
+    assert lease is not None
+    assert lease.holder
+    await missed.lease.write(replace(lease, duration=timedelta(seconds=3)))  # 15 s would be long to wait for
     missed.stripe.faults.set([])
 
     code, output, _ = await last_words(missed.environ)
     assert code == 0
-    assert output == f"{400 - made} found: {400 - made} created, 0 updated, 0 unchanged, 0 ignored, 0 failed\n"
-    assert len(await missed.orders()) == 400
+    assert output == f"{200 - made} found: {200 - made} created, 0 updated, 0 unchanged, 0 ignored, 0 failed\n"
+    assert len(await missed.orders()) == 200
 
 
 async def test_told_to_stop_it_says_that_the_next_one_goes_on(missed: Outage) -> None:
@@ -119,7 +122,7 @@ async def test_told_to_stop_it_says_that_the_next_one_goes_on(missed: Outage) ->
     missed.lose()
     missed.stripe.faults.set([Slow(seconds=30)])
     process = await start(missed.environ)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not missed.stripe.traffic.requests:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     process.send_signal(signal.SIGTERM)
@@ -133,14 +136,14 @@ async def test_told_to_stop_it_says_that_the_next_one_goes_on(missed: Outage) ->
 
 async def test_stripe_is_away(missed: Outage) -> None:
     """One line, an exit code for "later", and the ConfigMap tells no result, but where the next run begins."""
-    missed.stripe.faults.set([Refuse(status=503)])
+    missed.stripe.faults.set([Fail(status=503)])
     process = await start(missed.environ)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(missed.stripe.traffic.requests) < 2:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
     process.terminate()
     _, errors = await process.communicate()
     waits = [json.loads(line) for line in errors.decode().splitlines()[:-1]]
     assert [line["event"] for line in waits][:2] == ["recovery.started", "recovery.stripe_unavailable"]
-    assert (await missed.lines.read()).keys() == {"test.undelivered.own"}
+    assert (await missed.checkpoint.read()).keys() == {"test.undelivered.own"}
     assert NAME == missed.settings().recovery_name

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,18 @@ import pytest
 
 from fulfillment_api.names import request_name
 from fulfillment_api.spec import Mode, Payment, PaymentStatus, Session, Spec
-from fulfillment_api.status import Order, Phase, Status
+from fulfillment_api.status import Order as StoredOrder
+from fulfillment_api.status import Phase, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_local.fake_stripe.api import TEST_KEY
+from fulfillment_local.fake_stripe.model import Order
+from fulfillment_local.fake_stripe.server import stripe_server
+from fulfillment_local.fake_stripe.traffic import Fail
+from fulfillment_local.fake_stripe.world import new_world
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
+from support.commands import fulfillment
 
 ROUTES = """
 - {name: donations, when: {paymentLink: plink_1}, backend: log}
@@ -35,7 +42,7 @@ SESSION: dict[str, Any] = {
 async def run(*arguments: str, backend: str = "none", **environ: str) -> tuple[int | None, str, str]:
     """Run the command; return its exit code, and what it wrote to both."""
     process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("fulfillment"),
+        fulfillment(),
         "route",
         *arguments,
         env={"PATH": os.environ["PATH"], "FULFILLMENT_ROUTES": ROUTES, "FULFILLMENT_BACKEND": backend, **environ},
@@ -95,12 +102,12 @@ async def test_a_request_in_the_cluster(control_plane: ControlPlane, namespace: 
         message="m",
         observed_generation=1,
         conditions=[],
-        order=Order(line_items=[]),
+        order=StoredOrder(line_items=[]),
     )
     async with control_plane.connect() as api:
-        requests = KubernetesApi(api, namespace, timeout=10)
+        requests = FulfillmentRequestClient(LibraryRestClient(api), namespace, timeout=10)
         await requests.create(name, Spec(session=session, payment=Payment(status=PaymentStatus.PAID)))
-        await requests.write_status(name, seen)
+        await requests.patch_status(name, seen)
     cluster = {"KUBECONFIG": str(control_plane.kubeconfigs[User.ADMIN]), "FULFILLMENT_NAMESPACE": namespace}
     code, output, _ = await run(name, **cluster)
     assert (code, output.splitlines()[-1]) == (0, "manual: route 2 (gifts) takes it")
@@ -114,7 +121,7 @@ async def test_a_request_in_the_cluster(control_plane: ControlPlane, namespace: 
     ("mode", "expected"),
     [
         (None, "a thin event made this request, which tells nothing of the order"),
-        (Mode.PAYMENT, "the operator has not looked at this order yet, so its prices are not known"),
+        (Mode.PAYMENT, "the operator has not reconciled this order yet, so its prices are not known"),
     ],
 )
 async def test_what_the_cluster_does_not_know_is_not_guessed(
@@ -124,14 +131,41 @@ async def test_what_the_cluster_does_not_know_is_not_guessed(
     name = request_name("cs_test_1")
     session = Session(id="cs_test_1", livemode=False, mode=mode)
     async with control_plane.connect() as api:
-        requests = KubernetesApi(api, namespace, timeout=10)
+        requests = FulfillmentRequestClient(LibraryRestClient(api), namespace, timeout=10)
         await requests.create(name, Spec(session=session, payment=Payment(status=PaymentStatus.PAID)))
     cluster = {"KUBECONFIG": str(control_plane.kubeconfigs[User.ADMIN]), "FULFILLMENT_NAMESPACE": namespace}
     assert await run(name, **cluster) == (
         1,
         "",
-        f"Error: {expected}: give its Session, as Stripe has it, by --session\n",
+        f"Error: {expected}: give its Session, as Stripe has it, by --session, or set STRIPE_API_KEY to ask Stripe\n",
     )
+
+
+@pytest.mark.usefixtures("crd")
+async def test_stripe_is_asked_for_what_the_cluster_does_not_know(control_plane: ControlPlane, namespace: str) -> None:
+    """As the operator does: by default the cluster holds no metadata."""
+    async with stripe_server(new_world(seed=3)) as stripe, control_plane.connect() as api:
+        sold, _ = stripe.world.play(Order(metadata={"channel": "gift"}))
+        requests = FulfillmentRequestClient(LibraryRestClient(api), namespace, timeout=10)
+        for session_id in (sold.id, "cs_test_unknown"):
+            spec = Spec(
+                session=Session(id=session_id, livemode=False, mode=Mode.PAYMENT),
+                payment=Payment(status=PaymentStatus.PAID),
+            )
+            await requests.create(request_name(session_id), spec)
+        environ = {
+            "KUBECONFIG": str(control_plane.kubeconfigs[User.ADMIN]),
+            "FULFILLMENT_NAMESPACE": namespace,
+            "STRIPE_API_KEY": TEST_KEY,
+            "STRIPE_API_BASE": stripe.url,
+        }
+        code, output, _ = await run(request_name(sold.id), **environ)
+        assert (code, output.splitlines()[-1]) == (0, "manual: route 2 (gifts) takes it")
+        unknown = "Error: Stripe knows no such Session under this API key\n"
+        assert await run(request_name("cs_test_unknown"), **environ) == (1, "", unknown)
+        stripe.faults.set([Fail(status=500, times=1)])
+        code, _, errors = await run(request_name(sold.id), **environ)
+        assert (code, errors.startswith("Error: Stripe's API answered 500")) == (1, True)
 
 
 @pytest.mark.parametrize(

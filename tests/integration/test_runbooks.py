@@ -10,12 +10,12 @@ import pytest
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_runtime.kubernetes_configmaps import ConfigMapApi
-from running_operator import open_shop
+from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
+from support.repository import ROOT
+from support.running_operator import open_shop
 
-ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
-HEADINGS = ["## What it means", "## What to look at", "## What to do", "## How it stops"]
+HEADINGS = ["## Meaning", "## Diagnosis", "## Mitigation", "## When it resolves"]
 
 
 def commands(page: Path) -> list[str]:

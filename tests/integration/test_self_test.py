@@ -2,32 +2,31 @@
 
 import asyncio
 import signal
-import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PLURAL
+from fulfillment_cli.self_test import SelfTest, SelfTestError
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.self_test import SelfTest, SelfTestError
-from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
-from fulfillment_local.stripe_world.model import Order
-from fulfillment_runtime.kubernetes_api import KubernetesApi
+from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
+from fulfillment_local.fake_stripe.model import Order
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.settings import Secret
-from running_operator import ADDRESS, Shop, at_work, open_shop
-from running_webhook import OLD_SECRET, RULES, SECRET, running_webhook, service_settings
-from stripe_events import snapshot
+from support.commands import fulfillment
+from support.running_operator import ADDRESS, Shop, at_work, open_shop
+from support.running_webhook import OLD_SECRET, RULES, SECRET, running_webhook, service_settings
+from support.stripe_events import snapshot
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-FULFILLMENT = Path(sys.executable).with_name("fulfillment")
 RIGHTS = client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "delete"])
 """What the chart's Role allows `helm test`: no more is needed."""
 
@@ -47,8 +46,8 @@ def self_test(shop: Shop, port: int, **changes: Any) -> SelfTest:
         "namespace": shop.namespace,
         "requests": shop.requests,
         "http": shop.http,
-        "within": 30.0,
-        "say": lambda _line: None,
+        "timeout": 30.0,
+        "report": lambda _line: None,
     }
     return SelfTest(**(facts | changes))
 
@@ -65,7 +64,7 @@ async def start(shop: Shop, port: int) -> Process:
     """Start the command as `helm test` does."""
     await shop.control_plane.grant(User.SELF_TEST, shop.namespace, [RIGHTS])
     return await asyncio.create_subprocess_exec(
-        *(FULFILLMENT, "self-test", "--webhook-url", f"http://localhost:{port}/webhook", "--within", "30"),
+        *(fulfillment(), "self-test", "--webhook-url", f"http://localhost:{port}/webhook", "--within", "30"),
         env={
             "STRIPE_API_KEY": TEST_KEY,
             "STRIPE_WEBHOOK_SECRETS": f"{SECRET},{OLD_SECRET}",
@@ -113,7 +112,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             {},
             {},
             (
-                "the webhook refuses an event that is signed with signing secret 2 of 2: it has other secrets than "
+                "the webhook rejects an event that is signed with signing secret 2 of 2: it has other secrets than "
                 "this test. If the Secret has just changed, it takes the kubelet a minute to bring it: try again"
             ),
         ),
@@ -121,7 +120,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             {},
             {},
             {"clock": lambda: time.time() - 4000},
-            "the webhook refuses the event (stale-signature): the signature is 40",
+            "the webhook rejects the event (stale-signature): the signature is 40",
         ),
         (
             {"livemode": True},
@@ -135,13 +134,13 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
         (
             {},
             {},
-            {"webhook_url": "http://127.0.0.1:1/webhook", "within": 0.1},
+            {"webhook_url": "http://127.0.0.1:1/webhook", "timeout": 0.1},
             "the webhook cannot be reached at http://127.0.0.1:1/webhook (Cannot connect to host",
         ),
         (
             {},
             None,
-            {"within": 1.0},
+            {"timeout": 1.0},
             "the order appeared, but no operator has picked it up: does one run, and does it hold the Lease? kubectl",
         ),
         (
@@ -154,7 +153,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             {},
             {"stripe_api_key": Secret(POWERLESS_KEY)},
             {},
-            "Stripe does not allow this API key to read Checkout Sessions, PaymentIntents and Charges, and Invoices",
+            "Stripe does not allow this API key to read Checkout Sessions, PaymentIntents, Charges and Disputes, ",
         ),
         (
             {},
@@ -165,7 +164,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
         (
             {},
             {"stripe_api_base": "http://127.0.0.1:1"},
-            {"within": 8.0},
+            {"timeout": 8.0},
             (
                 "Stripe's API cannot be reached: may the operator's pods reach it (NetworkPolicy, proxy, "
                 "stripe.apiBase)?"
@@ -194,7 +193,7 @@ async def test_a_webhook_without_rights_is_told_by_its_log(shop: Shop) -> None:
     settings = service_settings(shop.control_plane, shop.namespace)
     async with running_webhook(shop.control_plane, shop.namespace, settings) as webhook:
         await client.RbacAuthorizationV1Api(shop.api).delete_collection_namespaced_role_binding(shop.namespace)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await webhook.send(snapshot()))[0] == 200:  # the API server does not go by it yet
                 pass
         with pytest.raises(SelfTestError) as caught:
@@ -205,7 +204,7 @@ async def test_a_webhook_without_rights_is_told_by_its_log(shop: Shop) -> None:
 async def test_a_webhook_of_another_namespace_is_found_out(shop: Shop, control_plane: ControlPlane) -> None:
     """The event was taken, and the order is nowhere to be seen."""
     settings = service_settings(control_plane, shop.namespace)
-    elsewhere = KubernetesApi(shop.api, "default", timeout=10)
+    elsewhere = FulfillmentRequestClient(LibraryRestClient(shop.api), "default", timeout=10)
     async with running_webhook(control_plane, shop.namespace, settings) as webhook:
         with pytest.raises(SelfTestError) as caught:
             await self_test(shop, webhook.port, namespace="default", requests=elsewhere).run()
@@ -246,7 +245,7 @@ async def test_one_that_is_stopped_cleans_up(shop: Shop) -> None:
 async def test_without_rights_it_does_not_begin(shop: Shop) -> None:
     """One line names the right that is lacking."""
     process = await asyncio.create_subprocess_exec(
-        *(FULFILLMENT, "self-test"),
+        *(fulfillment(), "self-test"),
         env={
             "STRIPE_API_KEY": TEST_KEY,
             "STRIPE_WEBHOOK_SECRETS": SECRET,

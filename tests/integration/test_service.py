@@ -13,14 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kubernetes.aio import client
 
+from fulfillment_api.event_types import StripeEventType
 from fulfillment_api.names import GROUP, PLURAL, VERSION, request_name
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from running_webhook import OLD_SECRET, RULES, SECRET, RunningWebhook, running_webhook, service_settings, sign
-from stripe_events import SESSION, snapshot, thin
+from support.repository import SHARED
+from support.running_webhook import OLD_SECRET, RULES, SECRET, RunningWebhook, running_webhook, service_settings, sign
+from support.stripe_events import SESSION, snapshot, thin
 
-PAYLOADS = Path(__file__).parents[3] / "shared" / "payloads" / "events"
+PAYLOADS = SHARED / "payloads" / "events"
 NAME = request_name(SESSION["id"])
 
 
@@ -88,13 +90,11 @@ async def test_the_request_is_what_kubectl_shows(
             "createdAt": "2026-11-02T06:12:20Z",
             "paymentIntent": "pi_1MhUT5E0b6fckueS",
             "customer": "cus_1",
-            "clientReferenceId": "cart-17",
-            "metadata": {"colour": "navy"},
         },
         "payment": {"status": "paid", "event": "evt_1MhUT6E0b6fckueS"},
         "amount": {"total": 1099, "currency": "usd", "display": "10.99 USD"},
     }
-    assert "jenny" not in json.dumps(stored).lower()
+    assert not [each for each in ("jenny", "cart-17", "navy") if each in json.dumps(stored).lower()]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ async def test_the_request_is_what_kubectl_shows(
 async def test_ignored_events_are_acknowledged(
     control_plane: ControlPlane, namespace: str, event: dict[str, Any], reason: str
 ) -> None:
-    """Else Stripe would send them for days; the reason is told and counted, and nothing is made."""
+    """Else Stripe would send them for days; the reason is answered and counted, and nothing is made."""
     await control_plane.grant(User.SERVICE, namespace, [RULES])
     filtering = service_settings(control_plane, namespace, livemode=False, accounts=("acct_1",))
     async with running_webhook(control_plane, namespace, filtering) as webhook:
@@ -146,7 +146,7 @@ async def test_any_of_the_secrets_will_do(webhook: RunningWebhook, secret: str) 
 async def test_late_news_leave_a_fulfilled_order_alone(webhook: RunningWebhook) -> None:
     """The operator watches it no more, so a new generation would look unfinished for ever."""
     await webhook.send(completed("unpaid"))
-    await webhook.requests.write_status(
+    await webhook.requests.patch_status(
         NAME,
         Status(phase=Phase.FULFILLED, reason=Reason.FULFILLED, message="done", observed_generation=1, conditions=[]),
     )
@@ -157,7 +157,7 @@ async def test_late_news_leave_a_fulfilled_order_alone(webhook: RunningWebhook) 
 async def test_an_order_that_was_deleted_is_made_again(
     webhook: RunningWebhook, control_plane: ControlPlane, namespace: str
 ) -> None:
-    """While events of one order come and someone keeps deleting it, each is answered, and the last word stands."""
+    """While events of one order come and someone keeps deleting it, each is answered, and the last status stands."""
 
     async def delete() -> None:
         async with control_plane.connect() as api:
@@ -177,9 +177,9 @@ sessions = (f"cs_test_history{number}" for number in count())
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(words=st.lists(st.sampled_from(BETTER), min_size=1, max_size=7), at_once=st.booleans())
-async def test_every_history_ends_the_same(webhook: RunningWebhook, words: list[str], at_once: bool) -> None:
-    """Any order, any duplicate, any loss, one by one or at once: the best word that came is the end."""
+@given(statuses=st.lists(st.sampled_from(BETTER), min_size=1, max_size=7), at_once=st.booleans())
+async def test_every_history_ends_the_same(webhook: RunningWebhook, statuses: list[str], at_once: bool) -> None:
+    """Any order, any duplicate, any loss, one by one or at once: the best status that came is the end."""
     session = {"id": next(sessions)}
     name = request_name(session["id"])
     events = {
@@ -188,17 +188,17 @@ async def test_every_history_ends_the_same(webhook: RunningWebhook, words: list[
         "paid": succeeded(**session),
     }
     if at_once:
-        answers = await asyncio.gather(*(webhook.send(events[word]) for word in words))
+        answers = await asyncio.gather(*(webhook.send(events[each]) for each in statuses))
         assert {status for status, _ in answers} == {200}
         assert [answer["result"] for _, answer in answers].count("created") == 1
     else:
         reached = 0
-        for word in words:
-            assert (await webhook.send(events[word]))[0] == 200
+        for each in statuses:
+            assert (await webhook.send(events[each]))[0] == 200
             now = BETTER.index((await webhook.stored(name)).spec.payment.status)
             assert now >= reached
             reached = now
-    assert (await webhook.stored(name)).spec.payment.status == max(words, key=BETTER.index)
+    assert (await webhook.stored(name)).spec.payment.status == max(statuses, key=BETTER.index)
 
 
 @pytest.mark.skipif(not PAYLOADS.is_dir(), reason="the payloads of public projects are not here")
@@ -221,6 +221,6 @@ async def test_real_events_about_other_things(webhook: RunningWebhook) -> None:
     """Each is acknowledged and ignored, whatever its shape."""
     bodies = {path.name: path.read_text() for path in PAYLOADS.glob("*.json")}
     for name, body in bodies.items():
-        if not name.startswith(("checkout.session.", "charge.refunded", "charge.dispute.created")):
+        if not name.startswith(tuple(StripeEventType)):
             answer = await webhook.post(body.encode(), sign(body))
             assert answer == (200, {"result": "ignored", "reason": "event-type"}), name

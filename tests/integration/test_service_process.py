@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -23,10 +22,9 @@ from fulfillment_api.names import request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
-from running_webhook import OLD_SECRET, RULES, SECRET, sign
-from stripe_events import SESSION, snapshot
-
-FULFILLMENT = Path(sys.executable).with_name("fulfillment")
+from support.commands import fulfillment
+from support.running_webhook import OLD_SECRET, RULES, SECRET, sign
+from support.stripe_events import SESSION, snapshot
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ async def environ(
     namespace: str,
     crd: None,  # noqa: ARG001 - it must be there
 ) -> dict[str, str]:
-    """All that the process is told."""
+    """The whole environment of the process."""
     await control_plane.grant(User.SERVICE, namespace, [RULES])
     return {
         "KUBECONFIG": str(control_plane.kubeconfigs[User.SERVICE]),
@@ -48,14 +46,14 @@ async def environ(
 
 
 async def start(environ: dict[str, str]) -> Process:
-    return await asyncio.create_subprocess_exec(FULFILLMENT, "service", env=environ, stdout=PIPE, stderr=PIPE)
+    return await asyncio.create_subprocess_exec(fulfillment(), "service", env=environ, stdout=PIPE, stderr=PIPE)
 
 
 async def last_words(environ: dict[str, str]) -> tuple[int | None, str, str]:
     """Run it until it ends by itself: exit code, standard output, standard error."""
     process = await start(environ)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             output, errors = await process.communicate()
     finally:
         await end(process)
@@ -124,7 +122,7 @@ async def test_it_does_not_start_before_a_hanging_api_server(
 ) -> None:
     """It gives up in time, and says so."""
     with control_plane.hanging():
-        code, _, errors = await last_words(environ | {"FULFILLMENT_WEBHOOK_DEADLINE": "1s"})
+        code, _, errors = await last_words(environ)
     assert code == os.EX_UNAVAILABLE
     assert errors == ("Error: the Kubernetes API did not answer in time: is it up, and is the address right?\n")
 
@@ -151,6 +149,24 @@ async def test_it_does_not_start_on_a_port_that_is_taken(environ: dict[str, str]
     assert f"port {port} cannot be opened (" in errors
     assert name in errors
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_it_listens_on_the_address_that_it_is_told(environ: dict[str, str], address: str) -> None:
+    """Both ports do, and on no other."""
+    other = {"127.0.0.1": "::1", "::1": "127.0.0.1"}[address]
+    async with running(environ | {"FULFILLMENT_BIND_ADDRESS": address}) as (_, line):
+        for port in (line["webhook_port"], line["management_port"]):
+            socket.create_connection((address, port)).close()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((other, port))
+
+
+async def test_it_does_not_start_on_an_address_that_is_not_its_own(environ: dict[str, str]) -> None:
+    """The address is named."""
+    code, _, errors = await last_words(environ | {"FULFILLMENT_BIND_ADDRESS": "192.0.2.1"})
+    assert code == os.EX_UNAVAILABLE
+    assert "cannot be opened on 192.0.2.1 (" in errors
 
 
 @asynccontextmanager
@@ -202,14 +218,26 @@ async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, s
     async with running(mounted) as (process, started), connected(started["webhook_port"]) as kept:
         assert process.stderr is not None
         assert await kept.post(body, OLD_SECRET) == (200, False)
-        async with connected(started["webhook_port"]) as refused:
-            assert await refused.post(body) == (400, True)
-            assert await refused.reader.read() == b""
+        async with connected(started["webhook_port"]) as rejected:
+            assert await rejected.post(body) == (400, True)
+            assert await rejected.reader.read() == b""
         secrets.write_text(f"{OLD_SECRET} {SECRET}\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while json.loads(await process.stderr.readline())["event"] != "settings.reloaded":
                 pass
         assert await kept.post(body) == (200, False)  # over the same connection
+
+
+async def test_a_log_that_nobody_reads_keeps_no_event_waiting(environ: dict[str, str]) -> None:
+    """The reader of its log stalls: far more lines wait than a pipe holds, and come when it goes on."""
+    events, body = 1500, json.dumps(snapshot())
+    async with running(environ) as (process, started), connected(started["webhook_port"]) as sender:
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            assert [await sender.post(body) for _ in range(events)] == [(200, False)] * events
+            lines = [json.loads(await process.stderr.readline()) for _ in range(events)]
+    assert [line["event"] for line in lines] == ["webhook.recorded"] * events
+    assert sum(len(json.dumps(line)) for line in lines) > 300_000
 
 
 async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[str, str]) -> None:
@@ -237,7 +265,7 @@ async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[st
         ("service.started", "info"),
         ("webhook.recorded", "info"),
         ("webhook.ignored", "info"),
-        ("webhook.refused", "warning"),
+        ("webhook.rejected", "warning"),
         ("service.stopping", "info"),
         ("service.stopped", "info"),
     ]
@@ -258,7 +286,7 @@ async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[st
 
 
 async def test_stopping_loses_no_request(environ: dict[str, str], control_plane: ControlPlane) -> None:
-    """Told to stop, it says that it is not ready, takes no new connection, finishes what came, and ends well."""
+    """On SIGTERM it answers that it is not ready, takes no new connection, finishes what came, and ends well."""
     bodies = [json.dumps(snapshot(session={"id": f"cs_test_{number}"})) for number in range(50)]
     async with running(environ) as (process, started), aiohttp.ClientSession() as http:
         public = f"http://localhost:{started['webhook_port']}/webhook"
@@ -308,13 +336,13 @@ async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> Non
             running(environ | {"FULFILLMENT_WEBHOOK_DRAIN": f"{drain:.0f}s"})
         )
         port = started["webhook_port"]
-        idle, unused = [await stack.enter_async_context(connected(port)) for _ in range(2)]
-        assert await idle.post(next(bodies)) == (200, False)
+        unreachable, unused = [await stack.enter_async_context(connected(port)) for _ in range(2)]
+        assert await unreachable.post(next(bodies)) == (200, False)
         sending = [asyncio.create_task(keep_sending(kind, port)) for kind in answers]
         while not all(answers.values()):  # noqa: ASYNC110 - the senders do not tell
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        told = time()
+        stopped = time()
         async with aiohttp.ClientSession(f"http://localhost:{started['management_port']}") as http:
 
             async def readiness() -> int:
@@ -328,11 +356,11 @@ async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> Non
                 assert await readiness() == 503
         enough.set()
         await asyncio.gather(*sending)
-        assert await idle.post(next(bodies)) == (200, True)
+        assert await unreachable.post(next(bodies)) == (200, True)
         assert await unused.post(next(bodies)) == (200, True)
-        assert time() - told < drain
+        assert time() - stopped < drain
         assert await process.wait() == 0
-        assert drain < time() - told < drain + 2
+        assert drain < time() - stopped < drain + 2
     for kind, each in answers.items():
         assert {status for status, _ in each} == {200}
         assert not each[0][1]

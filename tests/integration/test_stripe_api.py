@@ -9,14 +9,21 @@ from urllib.parse import parse_qsl
 import pytest
 import stripe
 
-from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
-from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome, Settlement
-from fulfillment_local.stripe_world.server import StripeServer, stripe_server
-from fulfillment_local.stripe_world.traffic import Drop, Fault, Hang, Refuse, Slow
-from fulfillment_local.stripe_world.world import new_world
-from fulfillment_operator.checkout import CheckoutSession, SessionPayment, SessionStatus
-from fulfillment_operator.stripe_api import StripeApi
-from fulfillment_runtime.stripe_connection import StripeMisconfiguredError, StripeUnavailableError
+from fulfillment_api.spec import Amount, ReversalKind
+from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
+from fulfillment_local.fake_stripe.model import AfterPayment, Mode, Order, Outcome, Settlement
+from fulfillment_local.fake_stripe.objects import session_object
+from fulfillment_local.fake_stripe.page import CheckoutPage, Presentment
+from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
+from fulfillment_local.fake_stripe.traffic import Drop, Fail, Fault, Hang, Slow
+from fulfillment_local.fake_stripe.world import new_world
+from fulfillment_operator.checkout.collected import Invoice
+from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
+from fulfillment_operator.checkout.session_answer import parse_session
+from fulfillment_operator.checkout.stripe_api import StripeApi
+from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
+from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_runtime.stripe.throttle import Limits, Throttle
 
 MakeApi = Callable[..., StripeApi]
 
@@ -33,7 +40,8 @@ async def make_api(server: StripeServer) -> AsyncIterator[MakeApi]:
 
     def make(key: str = TEST_KEY, *, per_second: float = 1000, concurrency: int = 100) -> StripeApi:
         client = stripe.StripeClient(key, http_client=http, base_addresses={"api": server.url}, max_network_retries=0)
-        return StripeApi(client, per_second=per_second, concurrency=concurrency)
+        limits = Limits(per_second=per_second, per_endpoint=per_second, concurrency=concurrency)
+        return StripeApi(StripeReader(client, Throttle(limits)))
 
     yield make
     await http.close_async()  # type: ignore[no-untyped-call] # the library's
@@ -76,8 +84,8 @@ async def test_the_session_is_retrieved_with_what_the_decision_needs(server: Str
         (Order(outcome=Outcome.FREE), None, SessionStatus.COMPLETE, SessionPayment.NO_PAYMENT_REQUIRED),
         (Order(outcome=Outcome.UNPAID), None, SessionStatus.COMPLETE, SessionPayment.UNPAID),
         (Order(outcome=Outcome.UNPAID), Settlement.SUCCEEDED, SessionStatus.COMPLETE, SessionPayment.PAID),
-        (Order(outcome=Outcome.UNPAID), Settlement.FAILED, SessionStatus.COMPLETE, SessionPayment.FAILED),
-        (Order(outcome=Outcome.UNPAID), Settlement.CANCELED, SessionStatus.COMPLETE, SessionPayment.FAILED),
+        (Order(outcome=Outcome.UNPAID), Settlement.FAILED, SessionStatus.COMPLETE, SessionPayment.UNPAID),
+        (Order(outcome=Outcome.UNPAID), Settlement.CANCELED, SessionStatus.COMPLETE, SessionPayment.UNPAID),
         (Order(outcome=Outcome.OPEN), None, SessionStatus.OPEN, SessionPayment.UNPAID),
         (Order(outcome=Outcome.EXPIRED), None, SessionStatus.EXPIRED, SessionPayment.UNPAID),
     ],
@@ -107,7 +115,8 @@ async def test_what_pays_a_session_is_found(
     """Of a subscription by its first invoice, which takes another request; of what costs nothing, nothing does."""
     session, _ = server.world.play(order)
     intent = server.world.payment_of(session.id)
-    assert (intent.id if intent else None) == (await retrieve(make_api(), session.id)).payment_intent
+    found = (await retrieve(make_api(), session.id)).payment_intent
+    assert (intent and intent.id) == (found and found.id)
     assert len(server.traffic.requests) == requests
 
 
@@ -119,40 +128,134 @@ async def test_a_subscription_that_will_not_be_paid_is_known_by_its_invoice(
     session, _ = server.world.play(Order(outcome=Outcome.UNPAID, mode=Mode.SUBSCRIPTION))
     assert (await retrieve(make_api(), session.id)).payment is SessionPayment.UNPAID
     server.world.settle(session.id, settlement)
-    assert (await retrieve(make_api(), session.id)).payment is SessionPayment.FAILED
+    assert (await retrieve(make_api(), session.id)).payment is SessionPayment.UNPAID
 
 
 async def test_an_invoice_that_the_key_may_not_read_waits_for_a_person(server: StripeServer, make_api: MakeApi) -> None:
     """The message names the right."""
     session, _ = server.world.play(Order(mode=Mode.SUBSCRIPTION))
-    server.faults.set([Refuse(path="/v1/invoice_payments", status=403)])
+    server.faults.set([Fail(path="/v1/invoice_payments", status=403)])
     with pytest.raises(StripeMisconfiguredError, match="and Invoices where subscriptions are sold"):
         await retrieve(make_api(), session.id)
+
+
+async def test_an_invoice_of_a_payment_brings_its_links_and_holds_no_order(
+    server: StripeServer, make_api: MakeApi
+) -> None:
+    """What pays it is known already: a key that may not read invoices lacks the links alone."""
+    session, _ = server.world.play(Order(page=CheckoutPage(invoice=True)))
+    assert session.invoice is not None
+    found = await retrieve(make_api(), session.id)
+    assert found.collected.invoice == Invoice(
+        id=session.invoice,
+        hosted_url=f"https://invoice.stripe.com/i/{session.invoice}",
+        pdf=f"https://pay.stripe.com/invoice/{session.invoice}/pdf",
+    )
+    server.faults.set([Fail(path="/v1/invoice_payments", status=403)])
+    without = await retrieve(make_api(), session.id)
+    assert without.collected.invoice == Invoice(id=session.invoice)
+    assert without.payment_intent == found.payment_intent
+
+
+async def test_what_a_buyer_saw_is_not_told_of_a_part_that_was_taken(server: StripeServer, make_api: MakeApi) -> None:
+    """Stripe tells the presentment amount of the whole."""
+    session, _ = server.world.play(
+        Order(amount=1099, page=CheckoutPage(presentment=Presentment(amount=1634, currency="jpy")))
+    )
+    found = await retrieve(make_api(), session.id)
+    assert found.presentment == Amount(total=1634, currency="jpy", display="1634 JPY")
+    answer = parse_session(
+        session_object(session)
+        | {
+            "payment_intent": {
+                "id": session.payment_intent,
+                "status": "succeeded",
+                "currency": "usd",
+                "amount": 1099,
+                "amount_received": 500,
+            }
+        },
+        session.id,
+    )
+    part = answer.complete((), answer.payment, None, None)
+    assert (part.amount and part.amount.total, part.presentment) == (500, None)
 
 
 @pytest.mark.parametrize("mode", [Mode.PAYMENT, Mode.SUBSCRIPTION])
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
-        (None, (False, False)),
-        (AfterSale.REFUNDED, (True, False)),
-        (AfterSale.DISPUTED, (False, True)),
-        (AfterSale.PARTLY_REFUNDED, (False, False)),
+        (None, (False, None)),
+        (AfterPayment.REFUNDED, (True, None)),
+        (AfterPayment.DISPUTED, (False, ReversalKind.DISPUTED)),
+        (AfterPayment.INQUIRY, (False, ReversalKind.INQUIRY)),
+        (AfterPayment.PARTLY_REFUNDED, (False, None)),
     ],
 )
 async def test_what_came_after_the_sale_is_told(
     server: StripeServer,
     make_api: MakeApi,
     mode: Mode,
-    after: AfterSale | None,
-    expected: tuple[bool, bool],
+    after: AfterPayment | None,
+    expected: tuple[bool, ReversalKind | None],
 ) -> None:
     """It stands in the charge: an order that was refunded is known as such, whether or not an event said so."""
     session, _ = server.world.play(Order(mode=mode))
     if after is not None:
-        server.world.come_after(session.id, after)
+        server.world.play_after_payment(session.id, after)
     found = await retrieve(make_api(), session.id)
-    assert (found.refunded, found.disputed) == expected
+    assert (found.refunded, found.dispute) == expected
+
+
+async def test_how_a_dispute_stands_is_asked_of_disputed_payments_alone(
+    server: StripeServer, make_api: MakeApi
+) -> None:
+    """Every other order costs one request, as before; of several disputes the gravest counts."""
+    calm, _ = server.world.play(Order())
+    session, _ = server.world.play(Order(account="acct_1"))
+    await retrieve(make_api(), calm.id)
+    assert [each.path for each in server.traffic.requests] == [f"/v1/checkout/sessions/{calm.id}"]
+    for after, expected in (
+        (AfterPayment.INQUIRY, ReversalKind.INQUIRY),
+        (AfterPayment.DISPUTED, ReversalKind.DISPUTED),
+        (AfterPayment.DISPUTE_WON, ReversalKind.DISPUTE_WON),
+        (AfterPayment.INQUIRY, ReversalKind.INQUIRY),
+        (AfterPayment.INQUIRY_CLOSED, ReversalKind.DISPUTE_WON),
+        (AfterPayment.DISPUTED, ReversalKind.DISPUTED),
+        (AfterPayment.DISPUTE_LOST, ReversalKind.DISPUTE_LOST),
+    ):
+        server.world.play_after_payment(session.id, after)
+        server.traffic.clear()
+        assert (await retrieve(make_api(), session.id, "acct_1")).dispute is expected
+        assert [(each.path, each.account) for each in server.traffic.requests][1:] == [("/v1/disputes", "acct_1")]
+
+
+async def test_a_key_that_may_not_read_disputes_waits_for_a_person(server: StripeServer, make_api: MakeApi) -> None:
+    """Only a disputed order meets that; the check of the configuration, before there is one."""
+    session, _ = server.world.play(Order())
+    server.faults.set([Fail(path="/v1/disputes", status=403)])
+    await retrieve(make_api(), session.id)
+    server.world.play_after_payment(session.id, AfterPayment.DISPUTED)
+    for asking in (retrieve(make_api(), session.id), make_api().check_disputes()):
+        with pytest.raises(StripeMisconfiguredError, match="Charges and Disputes"):
+            await asking
+
+
+async def test_what_was_given_back_is_told_with_its_amount(server: StripeServer, make_api: MakeApi) -> None:
+    """As far as no refund failed."""
+    session, _ = server.world.play(Order(amount=5900))
+    given_back = []
+    for after in (
+        AfterPayment.PARTLY_REFUNDED,
+        AfterPayment.REFUNDED,
+        AfterPayment.REFUND_FAILED,
+        AfterPayment.REFUNDED,
+    ):
+        server.world.play_after_payment(session.id, after)
+        found = await retrieve(make_api(), session.id)
+        assert found.amount_refunded is not None
+        given_back.append((found.refunded, found.amount_refunded.display))
+    assert given_back == [(False, "29.50 USD"), (True, "59.00 USD"), (False, "29.50 USD"), (True, "59.00 USD")]
 
 
 async def test_a_session_that_does_not_exist(make_api: MakeApi) -> None:
@@ -173,7 +276,10 @@ async def test_a_session_of_the_other_mode_or_account_does_not_exist(server: Str
     ("key", "message"),
     [
         ("sk_test_wrong", "Stripe does not know the API key: mend STRIPE_API_KEY"),
-        (POWERLESS_KEY, "Stripe does not allow this API key to read Checkout Sessions, PaymentIntents and Charges"),
+        (
+            POWERLESS_KEY,
+            "Stripe does not allow this API key to read Checkout Sessions, PaymentIntents, Charges and Disputes",
+        ),
     ],
 )
 async def test_a_wrong_key_waits_for_a_person(server: StripeServer, make_api: MakeApi, key: str, message: str) -> None:
@@ -187,10 +293,10 @@ async def test_a_wrong_key_waits_for_a_person(server: StripeServer, make_api: Ma
 @pytest.mark.parametrize(
     ("fault", "message", "after"),
     [
-        (Refuse(status=429, retry_after="7"), "Stripe's API answered 429", timedelta(seconds=7)),
-        (Refuse(status=429), "Stripe's API answered 429", None),
-        (Refuse(status=500), "Stripe's API answered 500", None),
-        (Refuse(status=503), "Stripe's API answered 503", None),
+        (Fail(status=429, retry_after="7"), "Stripe's API answered 429", timedelta(seconds=7)),
+        (Fail(status=429), "Stripe's API answered 429", None),
+        (Fail(status=500), "Stripe's API answered 500", None),
+        (Fail(status=503), "Stripe's API answered 503", None),
         (Drop(), "Stripe's API cannot be reached", None),
         (Hang(seconds=30), "Stripe's API cannot be reached", None),
     ],

@@ -5,19 +5,51 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import stripe
 
+from fulfillment_local.fake_stripe.api import TEST_KEY
+from fulfillment_local.fake_stripe.charges import (
+    charge_object,
+    dispute_object,
+    fraud_warning_object,
+    invoice_object,
+    invoice_payment_object,
+    refund_object,
+)
+from fulfillment_local.fake_stripe.model import AfterPayment, Mode, Order, Outcome, Settlement
+from fulfillment_local.fake_stripe.objects import session_object
+from fulfillment_local.fake_stripe.page import CheckoutPage, CustomField, FieldType, Presentment
+from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
+from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_local.programs import find_stripe_mock
-from fulfillment_local.stripe_mock import stripe_mock
-from fulfillment_local.stripe_world.api import TEST_KEY
-from fulfillment_local.stripe_world.charges import charge_object, dispute_object, invoice_payment_object
-from fulfillment_local.stripe_world.model import AfterSale, Mode, Order, Outcome, Settlement
-from fulfillment_local.stripe_world.server import StripeServer, stripe_server
-from fulfillment_local.stripe_world.world import new_world
-from fulfillment_operator.endpoint_check import registered
-from fulfillment_operator.stripe_api import LINE_ITEMS_PAGE, StripeApi
-from fulfillment_runtime.exits import UnavailableError
+from fulfillment_operator.checkout.session_list import Span
+from fulfillment_operator.checkout.session_source import SESSIONS, list_params
+from fulfillment_operator.checkout.stripe_api import LINE_ITEMS_PAGE, StripeApi
+from fulfillment_operator.upkeep.webhook_endpoint_check import list_endpoints
+from fulfillment_runtime.fatal_errors import UnavailableError
+from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_runtime.stripe.throttle import Limits, Throttle
+from support.stripe_mock import stripe_mock
+from support.stripe_openapi import mistakes_in
+
+FILLED_IN = CheckoutPage(
+    locale="de",
+    presentment=Presentment(amount=1634, currency="jpy"),
+    custom_fields=(
+        CustomField(key="engraving", value="For Ada"),
+        CustomField(key="size", value="7", type=FieldType.NUMERIC),
+        CustomField(key="wrap", value="silk", type=FieldType.DROPDOWN),
+    ),
+    shipping=900,
+    discount=100,
+    tax=50,
+    tax_id="DE123456789",
+    promotions=False,
+    terms_accepted=True,
+    invoice=True,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +81,11 @@ async def http_client() -> AsyncIterator[stripe.AIOHTTPClient]:
         (Order(outcome=Outcome.UNPAID), Settlement.FAILED),
         (Order(outcome=Outcome.UNPAID), Settlement.CANCELED),
         (Order(mode=Mode.SUBSCRIPTION), None),
+        (Order(mode=Mode.SUBSCRIPTION, outcome=Outcome.TRIAL), None),
+        (Order(outcome=Outcome.AUTHORIZED), None),
+        (Order(outcome=Outcome.AUTHORIZED), Settlement.PARTLY_CAPTURED),
+        (Order(outcome=Outcome.AUTHORIZED), Settlement.LAPSED),
+        (Order(outcome=Outcome.BANK_TRANSFER), Settlement.PARTLY_FUNDED),
         (Order(mode=Mode.SETUP), None),
     ],
 )
@@ -74,17 +111,48 @@ async def test_what_belongs_to_a_payment_has_the_same_shape(mock: str, http_clie
     """Every key of the stand-in's objects exists in Stripe's."""
     world = new_world(seed=5)
     session, _ = world.play(Order())
-    world.come_after(session.id, AfterSale.DISPUTED)
+    world.play_after_payment(session.id, AfterPayment.DISPUTED)
+    world.play_after_payment(session.id, AfterPayment.PARTLY_REFUNDED)
+    failed = world.play_after_payment(session.id, AfterPayment.REFUND_FAILED).payment
+    world.play_after_payment(session.id, AfterPayment.FRAUD_WARNING)
     intent = world.payment_intents[session.payment_intent or ""]
+    (its_dispute,) = intent.disputes
     theirs = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock})
     charge = (await theirs.v1.charges.retrieve_async(intent.charge)).to_dict()
-    dispute = (await theirs.v1.disputes.retrieve_async(intent.dispute or "")).to_dict()
+    dispute = (await theirs.v1.disputes.retrieve_async(its_dispute.id)).to_dict()
+    refund = (await theirs.v1.refunds.retrieve_async(intent.refunds[-1].id)).to_dict()
+    warning = (await theirs.v1.radar.early_fraud_warnings.retrieve_async(intent.fraud_warning or "")).to_dict()
     on_invoices = (await theirs.v1.invoice_payments.list_async({"invoice": "in_1"})).to_dict()
     assert _unknown(charge_object(intent), charge) == []
-    assert _unknown(dispute_object(intent, created=0), dispute) == []
+    assert _unknown(dispute_object(intent, its_dispute), dispute) == []
+    assert failed is not None
+    # Its fixture is of a refund that did not fail.
+    assert _unknown(refund_object(failed, failed.refunds[-1]), refund | {"failure_reason": ""}) == []
+    # Its fixture leaves out what the schema has as optional.
+    assert _unknown(fraud_warning_object(intent, created=0), warning | {"payment_intent": ""}) == []
     # The mock's fixture is of a payment that is a charge; the library's types have `payment_intent`, too.
     ours = invoice_payment_object(intent, "in_1") | {"payment": {"type": "payment_intent"}}
     assert _unknown(ours, on_invoices["data"][0]) == []
+    invoice = (await theirs.v1.invoices.retrieve_async("in_1")).to_dict()
+    assert _unknown(invoice_object(intent, "in_1"), invoice) == []
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Order(page=FILLED_IN),
+        Order(outcome=Outcome.OPEN, page=FILLED_IN),
+        Order(outcome=Outcome.EXPIRED, page=CheckoutPage(recoverable=True)),
+        Order(mode=Mode.SUBSCRIPTION, page=CheckoutPage(promotions=True)),
+        Order(mode=Mode.SETUP),
+    ],
+)
+def test_what_was_filled_in_on_the_page_is_as_stripe_publishes_it(order: Order) -> None:
+    """Every field of the Session by Stripe's own schema, and none besides; the mock's own fixture has few of these."""
+    session, _ = new_world(seed=5).play(order)
+    answer = msgspec.to_builtins(session_object(session))
+    assert mistakes_in("checkout.session", answer) == []
+    assert mistakes_in("checkout.session", answer | {"consent": {"terms": "accepted"}}) != []
 
 
 async def test_the_mock_validates(mock: str, http_client: stripe.AIOHTTPClient) -> None:
@@ -126,8 +194,12 @@ async def _objects(client: stripe.StripeClient, session_id: str) -> dict[str, An
     }
 
 
-# The mock's fixture of this error holds its type alone; Stripe's schema calls it `api_errors`.
-_OPTIONAL = {"code", "decline_code", "doc_url", "message", "payment_method"}
+# The mock's fixture of this error holds its type alone, and its next action is of another kind; Stripe's schema calls
+# them `api_errors` and `payment_intent_next_action`.
+_OPTIONAL = {
+    "last_payment_error": {"code", "decline_code", "doc_url", "message", "payment_method"},
+    "next_action": {"display_bank_transfer_instructions"},
+}
 
 
 def _unknown(ours: Any, theirs: Any, path: str = "") -> list[str]:
@@ -136,7 +208,7 @@ def _unknown(ours: Any, theirs: Any, path: str = "") -> list[str]:
         case dict(), dict() if path.endswith("metadata"):
             return []
         case dict(), dict():
-            optional = _OPTIONAL if path.endswith("last_payment_error") else set()
+            optional = _OPTIONAL.get(path.rpartition(".")[2], set())
             extra = [f"{path}.{key}" for key in ours.keys() - theirs.keys() - optional]
             return extra + [
                 name
@@ -152,15 +224,49 @@ def _unknown(ours: Any, theirs: Any, path: str = "") -> list[str]:
 async def test_our_requests_are_as_stripe_publishes_them(mock: str, http_client: stripe.AIOHTTPClient) -> None:
     """Stripe's mock refuses a path or a parameter that its schema does not have; ours it answers."""
     client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
-    session = await StripeApi(client, per_second=100, concurrency=1).retrieve("cs_test_a1", "acct_1")
+    reader = StripeReader(client, Throttle(Limits(per_second=100, per_endpoint=100, concurrency=1)))
+    session = await StripeApi(reader).retrieve("cs_test_a1", "acct_1")
     assert session is not None
-    assert await registered(client)
+    await StripeApi(reader).check_disputes()
+    assert await list_endpoints(client)
     payments = await client.v1.invoice_payments.list_async(
-        {"invoice": "in_1", "limit": 1, "expand": ["data.payment.payment_intent.latest_charge"]}
+        {"invoice": "in_1", "limit": 1, "expand": ["data.payment.payment_intent.latest_charge", "data.invoice"]}
     )
     assert payments.data
     with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
         await client.v1.checkout.sessions.retrieve_async("cs_test_a1", {"no_such_parameter": "x"})  # type: ignore[arg-type] # the point
+
+
+async def test_a_list_of_sessions_is_asked_for_as_stripe_publishes_it(
+    mock: str, http_client: stripe.AIOHTTPClient
+) -> None:
+    """The filters, the cursor and what is expanded, at most four levels deep: of many orders at once."""
+    client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
+    reader = StripeReader(client, Throttle(Limits(per_second=100, per_endpoint=100, concurrency=1)))
+    span = Span(first=1_790_000_000, last=1_790_000_060, due=(), after="cs_test_a1")
+    found: Any = (await reader.get(SESSIONS, list_params(span), account="acct_1")).data
+    assert found["object"] == "list"
+    (session,) = found["data"]
+    assert session["line_items"]["object"] == "list"
+    assert session["payment_intent"] is None or session["payment_intent"]["latest_charge"]
+    with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
+        await reader.get(SESSIONS, {**list_params(span), "payment_status": "paid"}, account=None)
+
+
+async def test_a_listed_session_has_the_same_shape(
+    mock: str, server: StripeServer, http_client: stripe.AIOHTTPClient
+) -> None:
+    """The list of the stand-in as Stripe's: the same keys, of the list and of what is in it."""
+    server.world.play(Order())
+    ours, theirs = [
+        (
+            await stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": url}).raw_request_async(
+                "get", SESSIONS, limit=1, expand=["data.line_items"]
+            )
+        ).data
+        for url in (server.url, mock)
+    ]
+    assert _unknown(ours, theirs) == []
 
 
 async def test_a_page_of_line_items_is_asked_for_as_stripe_publishes_it(
@@ -168,7 +274,6 @@ async def test_a_page_of_line_items_is_asked_for_as_stripe_publishes_it(
 ) -> None:
     """The request for the line items beyond the first ten: its cursor and its limit."""
     client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
-    page = await client.v1.checkout.sessions.line_items.list_async(
-        "cs_test_a1", {"limit": LINE_ITEMS_PAGE, "starting_after": "li_1"}
-    )
-    assert page.data
+    list_items = client.v1.checkout.sessions.line_items.list_async
+    assert (await list_items("cs_test_a1", {"limit": LINE_ITEMS_PAGE, "starting_after": "li_1"})).data
+    assert (await list_items("cs_test_a1", {"limit": LINE_ITEMS_PAGE})).data  # where the Session shows none

@@ -11,14 +11,14 @@ import pytest
 import stripe
 from aiohttp import web
 
-from fulfillment_local.stripe_world.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
-from fulfillment_local.stripe_world.client import WorldClient, WorldRefusedError
-from fulfillment_local.stripe_world.model import AfterSale, DeliveryState, Order, Outcome, Settlement
-from fulfillment_local.stripe_world.server import StripeServer, stripe_server
-from fulfillment_local.stripe_world.traffic import Drop, Hang, Refuse, Slow
-from fulfillment_local.stripe_world.world import new_world
-from fulfillment_runtime.exits import UnavailableError
-from serving import serving
+from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
+from fulfillment_local.fake_stripe.client import WorldClient, WorldRejectedError
+from fulfillment_local.fake_stripe.model import AfterPayment, DeliveryState, Order, Outcome, Settlement
+from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
+from fulfillment_local.fake_stripe.traffic import Drop, Fail, Hang, Slow
+from fulfillment_local.fake_stripe.world import new_world
+from fulfillment_runtime.fatal_errors import UnavailableError
+from support.serving import serving
 
 Ask = Callable[..., stripe.StripeClient]
 
@@ -151,20 +151,20 @@ async def test_unknown_url(server: StripeServer, path: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "headers"),
     [
-        (Refuse(status=429, retry_after="7"), stripe.RateLimitError, {"Retry-After": "7"}),
-        (Refuse(status=429, should_retry=False), stripe.RateLimitError, {"Stripe-Should-Retry": "false"}),
-        (Refuse(status=409), stripe.APIError, {}),
-        (Refuse(status=500), stripe.APIError, {}),
-        (Refuse(status=503, retry_after="1"), stripe.APIError, {"Retry-After": "1"}),
-        (Refuse(status=402), stripe.CardError, {}),
+        (Fail(status=429, retry_after="7"), stripe.RateLimitError, {"Retry-After": "7"}),
+        (Fail(status=429, should_retry=False), stripe.RateLimitError, {"Stripe-Should-Retry": "false"}),
+        (Fail(status=409), stripe.APIError, {}),
+        (Fail(status=500), stripe.APIError, {}),
+        (Fail(status=503, retry_after="1"), stripe.APIError, {"Retry-After": "1"}),
+        (Fail(status=402), stripe.CardError, {}),
     ],
 )
 async def test_refusing(
-    server: StripeServer, ask: Ask, fault: Refuse, error: type[stripe.StripeError], headers: dict[str, str]
+    server: StripeServer, ask: Ask, fault: Fail, error: type[stripe.StripeError], headers: dict[str, str]
 ) -> None:
     """Told to refuse, the stand-in does it with Stripe's error and headers, and then is well again."""
     session, _ = server.world.play(Order())
-    server.faults.set([Refuse(**{f: getattr(fault, f) for f in fault.__struct_fields__} | {"times": 1})])
+    server.faults.set([Fail(**{f: getattr(fault, f) for f in fault.__struct_fields__} | {"times": 1})])
     sessions = ask().v1.checkout.sessions
     with pytest.raises(error) as caught:
         await sessions.retrieve_async(session.id)
@@ -199,7 +199,7 @@ async def test_losing_the_connection(
 async def test_a_retry_gets_through(server: StripeServer, ask: Ask) -> None:
     """What Stripe's library retries by itself is seen as requests of its own."""
     session, _ = server.world.play(Order())
-    server.faults.set([Refuse(status=429, should_retry=True, times=1)])
+    server.faults.set([Fail(status=429, should_retry=True, times=1)])
     shown = await ask(retries=1).v1.checkout.sessions.retrieve_async(session.id)
     assert (shown.id, [429, 200]) == (session.id, [each.status for each in server.traffic.requests])
 
@@ -241,15 +241,17 @@ async def test_control_surface(ask: Ask, control: WorldClient) -> None:
     settled = await control.settle(first.session, Settlement.SUCCEEDED)
     assert first.event is not None
     assert settled is not None
-    assert await control.settle(second.session, Settlement.CANCELED) is None
+    canceled = await control.settle(second.session, Settlement.CANCELED)
+    assert canceled is not None
+    assert (canceled.type, canceled.session) == ("payment_intent.canceled", second.session)
     await control.mark({first.event.id: DeliveryState.SUCCEEDED, settled.id: DeliveryState.FAILED})
     assert [(each.type, each.delivery) for each in await control.events(session_id=first.session)] == [
         ("checkout.session.completed", "succeeded"),
         ("checkout.session.async_payment_succeeded", "failed"),
     ]
-    assert len(await control.events()) == 3
+    assert len(await control.events()) == 4
 
-    await control.set_faults(Refuse(status=503, times=1))
+    await control.set_faults(Fail(status=503, times=1))
     sessions = ask().v1.checkout.sessions
     with pytest.raises(stripe.APIError):
         await sessions.retrieve_async(first.session)
@@ -269,17 +271,17 @@ async def test_an_open_page(control: WorldClient, outcome: str) -> None:
     assert played.event is None
     event = await control.leave_page(played.session, Outcome(outcome))
     assert event.type == ("checkout.session.completed" if outcome == "paid" else "checkout.session.expired")
-    with pytest.raises(WorldRefusedError, match="only an open Session"):
+    with pytest.raises(WorldRejectedError, match="only an open Session"):
         await control.leave_page(played.session, Outcome(outcome))
 
 
 async def test_what_comes_after_a_sale(ask: Ask, control: WorldClient) -> None:
     """Another process can let an order be refunded; a PaymentIntent's charge shows it to who asks for it."""
     (played,) = await control.play(Order())
-    event = await control.come_after(played.session, AfterSale.REFUNDED)
+    event = await control.play_after_payment(played.session, AfterPayment.REFUNDED)
     assert event.type == "charge.refunded"
-    with pytest.raises(WorldRefusedError, match="was refunded before"):
-        await control.come_after(played.session, AfterSale.REFUNDED)
+    with pytest.raises(WorldRejectedError, match="cannot be refunded: "):
+        await control.play_after_payment(played.session, AfterPayment.REFUNDED)
     sessions = ask().v1.checkout.sessions
     found = await sessions.retrieve_async(played.session, {"expand": ["payment_intent.latest_charge"]})
     assert found.to_dict()["payment_intent"]["latest_charge"]["refunded"] is True
@@ -289,11 +291,11 @@ async def test_what_comes_after_a_sale(ask: Ask, control: WorldClient) -> None:
 
 async def test_control_surface_refuses(server: StripeServer, control: WorldClient) -> None:
     """What cannot happen or is not understood is refused with the reason."""
-    with pytest.raises(WorldRefusedError, match="there is no Session cs_test_other"):
+    with pytest.raises(WorldRejectedError, match="there is no Session cs_test_other"):
         await control.settle("cs_test_other", Settlement.FAILED)
-    with pytest.raises(WorldRefusedError, match="cannot be left open"):
+    with pytest.raises(WorldRejectedError, match="cannot be left open"):
         await control.leave_page((await control.play(Order(outcome=Outcome.OPEN)))[0].session, Outcome.OPEN)
-    with pytest.raises(WorldRefusedError, match="Expected `int` >= 1"):
+    with pytest.raises(WorldRejectedError, match="Expected `int` >= 1"):
         await control.play(Order(line_items=0))
     assert server.traffic.requests == []
 
@@ -327,19 +329,19 @@ async def test_port_taken(server: StripeServer) -> None:
 async def test_a_hanging_request_does_not_hold_the_end() -> None:
     """The server ends at once, though a request still hangs."""
     async with aiohttp.ClientSession() as http:
-        async with stripe_server(new_world()) as server, asyncio.timeout(10):
+        async with stripe_server(new_world()) as server, asyncio.timeout(60):
             server.faults.set([Hang(seconds=3600)])
             hanging = asyncio.create_task(_get(http, f"{server.url}/v1/events"))
             while not server.traffic.in_flight:  # noqa: ASYNC110 - the server tells no one of its requests
                 await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert isinstance(await hanging, aiohttp.ClientError)
 
 
 async def test_as_a_process() -> None:
     """The stand-in runs as a process of its own, and ends with exit code 0 when it is told to."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "fulfillment_local.stripe_world", "--port", "0", stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "fulfillment_local.fake_stripe", "--port", "0", stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None

@@ -15,13 +15,13 @@ import stripe
 from aiohttp import web
 from click.testing import CliRunner, Result
 
-from fulfillment_local.deliveries import Plan, Webhook, carry_out
-from fulfillment_local.stripe_world.client import WorldClient
-from fulfillment_local.stripe_world.model import DeliveryState, Order, Outcome, Settlement
-from fulfillment_local.stripe_world.server import StripeServer, stripe_server
-from fulfillment_local.stripe_world.world import new_world
+from fulfillment_local.fake_stripe.client import WorldClient
+from fulfillment_local.fake_stripe.model import DeliveryState, Order, Outcome, Settlement
+from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
+from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_local.trigger import command
-from serving import serving
+from fulfillment_local.webhook_sender import Plan, Webhook, carry_out
+from support.serving import serving
 
 SECRET = "whsec_of_the_tests"
 
@@ -33,6 +33,7 @@ class Receiver:
     url: str = ""
     status: int = 200
     """How a good event is answered; 0 breaks the connection."""
+    text: str = "no room\nfor this"
     together: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(1))
     """So many requests are answered at once, and none before."""
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Receiver:
             request.transport.abort()
         self.events.append(json.loads(body))
         headers = {"Location": "/elsewhere"} if self.status == 302 else {}
-        return web.Response(status=self.status or 200, text="no room\nfor this", headers=headers)
+        return web.Response(status=self.status or 200, text=self.text, headers=headers)
 
 
 @pytest.fixture
@@ -123,23 +124,67 @@ async def test_payment_status(receiver: Receiver, server: StripeServer, status: 
 
 
 @pytest.mark.parametrize(
-    ("scenario", "kind"),
+    ("scenario", "kinds"),
     [
-        ("refunded", "charge.refunded"),
-        ("charge.refunded", "charge.refunded"),
-        ("disputed", "charge.dispute.created"),
-        ("charge.dispute.created", "charge.dispute.created"),
+        ("refunded", ["charge.refunded"]),
+        ("charge.refunded", ["charge.refunded"]),
+        ("partially-refunded", ["charge.refunded"]),
+        ("refund-failed", ["charge.refunded", "refund.failed"]),
+        ("refund.failed", ["charge.refunded", "refund.failed"]),
+        ("disputed", ["charge.dispute.created"]),
+        ("charge.dispute.created", ["charge.dispute.created"]),
+        ("dispute-won", ["charge.dispute.created", "charge.dispute.closed"]),
+        ("dispute-lost", ["charge.dispute.created", "charge.dispute.closed"]),
+        ("inquiry", ["charge.dispute.created"]),
+        ("inquiry-closed", ["charge.dispute.created", "charge.dispute.closed"]),
+        ("inquiry-disputed", ["charge.dispute.created", "charge.dispute.funds_withdrawn"]),
+        ("fraud-warning", ["radar.early_fraud_warning.created"]),
     ],
 )
-async def test_what_comes_after_a_sale(receiver: Receiver, server: StripeServer, scenario: str, kind: str) -> None:
-    """The order's own event, then the one about its charge; or that one alone."""
+async def test_what_comes_after_a_sale(
+    receiver: Receiver, server: StripeServer, scenario: str, kinds: list[str]
+) -> None:
+    """The order's own event, then those about its charge; or the last one alone."""
     result = await _trigger(receiver, server, scenario)
     assert result.exit_code == 0
-    assert [event["type"] for event in receiver.events] == ["checkout.session.completed", kind]
-    sold, after = [event["data"]["object"] for event in receiver.events]
-    assert sold["payment_intent"] == after["payment_intent"]
+    assert [event["type"] for event in receiver.events] == ["checkout.session.completed", *kinds]
+    assert len({event["data"]["object"]["payment_intent"] for event in receiver.events}) == 1
+    sent = len(receiver.events)
     await _trigger(receiver, server, scenario, "--last-only")
-    assert [event["type"] for event in receiver.events[2:]] == [kind]
+    assert [event["type"] for event in receiver.events[sent:]] == kinds[-1:]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "kinds"),
+    [
+        ("authorized", ["checkout.session.completed"]),
+        ("captured", ["checkout.session.completed", "charge.captured"]),
+        ("charge.captured", ["checkout.session.completed", "charge.captured"]),
+        ("partly-captured", ["checkout.session.completed", "charge.captured"]),
+        ("released", ["checkout.session.completed", "payment_intent.canceled"]),
+        ("payment_intent.canceled", ["checkout.session.completed", "payment_intent.canceled"]),
+        ("lapsed", ["checkout.session.completed", "charge.expired"]),
+        ("charge.expired", ["checkout.session.completed", "charge.expired"]),
+        ("bank-transfer", ["checkout.session.completed"]),
+        ("partly-funded", ["checkout.session.completed", "payment_intent.partially_funded"]),
+        ("async-retried", ["checkout.session.completed", "checkout.session.async_payment_failed"]),
+        ("trial", ["checkout.session.completed"]),
+    ],
+)
+async def test_payments_that_wait(receiver: Receiver, server: StripeServer, scenario: str, kinds: list[str]) -> None:
+    """By our word or Stripe's; thin events of them can be sent, too."""
+    assert (await _trigger(receiver, server, scenario)).exit_code == 0
+    assert [event["type"] for event in receiver.events] == kinds
+    assert (await _trigger(receiver, server, scenario, "--thin")).exit_code == 0
+    assert [event["type"] for event in receiver.events[len(kinds) :]] == [f"v1.{kind}" for kind in kinds]
+
+
+async def test_an_authorization_is_captured_later(receiver: Receiver, server: StripeServer) -> None:
+    """`--session` names the one that waits."""
+    await _trigger(receiver, server, "authorized")
+    session = receiver.events[0]["data"]["object"]
+    await _trigger(receiver, server, "captured", "--session", session["id"])
+    assert receiver.events[1]["data"]["object"]["payment_intent"] == session["payment_intent"]
 
 
 async def test_what_is_ordered(receiver: Receiver, server: StripeServer) -> None:
@@ -148,6 +193,7 @@ async def test_what_is_ordered(receiver: Receiver, server: StripeServer) -> None
         *(receiver, server, "paid", "--line-items", "137", "--amount", "4200", "--currency", "EUR"),
         *("--email", "ada@example.com", "--payment-link", "plink_1", "--client-reference-id", "r-7"),
         *("--metadata", "basket=7", "--metadata", "note=a=b", "--live", "--account", "acct_1"),
+        *("--presentment", "1634", "JPY", "--locale", "ja", "--custom-field", "engraving=For Ada"),
     )
     session = receiver.events[0]["data"]["object"]
     assert (receiver.events[0]["account"], receiver.events[0]["livemode"]) == ("acct_1", True)
@@ -159,6 +205,9 @@ async def test_what_is_ordered(receiver: Receiver, server: StripeServer) -> None
         session["client_reference_id"],
         session["metadata"],
     ) == (4200, "eur", "ada@example.com", "plink_1", "r-7", {"basket": "7", "note": "a=b"})
+    assert session["presentment_details"] == {"presentment_amount": 1634, "presentment_currency": "jpy"}
+    assert session["locale"] == "ja"
+    assert [(each["key"], each["text"]["value"]) for each in session["custom_fields"]] == [("engraving", "For Ada")]
     assert len(server.world.sessions[session["id"]].line_items) == 137
 
 
@@ -260,6 +309,27 @@ async def test_a_file(receiver: Receiver, server: StripeServer, tmp_path: Path) 
     assert result.output.splitlines()[0].split()[3:] == ["invoice.paid", "in_1"]
 
 
+@pytest.mark.parametrize(("arguments", "code"), [([], 3), (["--quiet"], 3), (["--bad-signature"], 0)])
+async def test_an_event_that_is_ignored(
+    receiver: Receiver, server: StripeServer, tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    """It says so, and why, with an exit code of its own: it is acknowledged, and nothing happens."""
+    receiver.text = '{"result": "ignored", "reason": "older-than-retention"}'
+    path = tmp_path / "event.json"
+    path.write_text('{"type": "checkout.session.completed", "data": {"object": {"id": "cs_1"}}}')
+    result = await _trigger(receiver, server, "--file", str(path), *arguments)
+    assert result.exit_code == code
+    said = "checkout.session.completed                   cs_1  ignored: older-than-retention"
+    assert (said in result.output) is (code != 0)
+
+
+async def test_a_scenario_that_is_ignored_by_intent(receiver: Receiver, server: StripeServer) -> None:
+    """It says so, too; that nothing comes of it is what was asked for."""
+    receiver.text = '{"result": "ignored", "reason": "expired"}'
+    result = await _trigger(receiver, server, "expired")
+    assert (result.exit_code, result.output.split()[-2:]) == (0, ["ignored:", "expired"])
+
+
 async def test_stdin(receiver: Receiver, server: StripeServer) -> None:
     """An event is read from stdin, too."""
     await _trigger(receiver, server, "--file", "-", input='{"object": "event", "type": "ping"}')
@@ -281,9 +351,10 @@ async def test_a_strange_file(receiver: Receiver, server: StripeServer, tmp_path
     ("arguments", "code", "message"),
     [
         ([], 2, "Give a scenario, such as `fulfillment trigger paid`"),
-        (["paid", "--session", "cs_1"], 2, "--session goes with async-succeeded or async-failed"),
+        (["paid", "--session", "cs_1"], 2, "--session goes with what a waiting payment comes to"),
         (["paid", "--payment-status", "paid"], 2, "--payment-status goes with checkout.session.completed"),
-        (["paid", "--metadata", "basket"], 2, "'basket' is not KEY=VALUE"),
+        (["paid", "--metadata", "basket"], 2, "--metadata 'basket' is not KEY=VALUE"),
+        (["paid", "--custom-field", "size"], 2, "--custom-field 'size' is not KEY=VALUE"),
         (["paid", "--secret", " "], 2, "There is no signing secret"),
         (["bought"], 2, "'bought' is not one of 'paid', 'unpaid'"),
         (["paid", "--currency", "dollars"], 1, "refuses: Expected `str` matching regex"),

@@ -17,16 +17,16 @@ from kubernetes.aio import client
 
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, CallbackResult, Sale, SaleKind
+from fulfillment_api.spec import Callback, CallbackResult, Reversal, ReversalKind
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.stripe_world.model import AfterSale, Order
-from fulfillment_local.stripe_world.world import TransitionError
-from fulfillment_runtime.kubernetes_api import News
-from fulfillment_runtime.kubernetes_errors import RequestChangedError
-from order_endpoint import order_endpoint
-from running_operator import WITHIN, Shop, at_work, open_shop
+from fulfillment_local.fake_stripe.model import AfterPayment, Order
+from fulfillment_local.fake_stripe.world import TransitionError
+from fulfillment_runtime.kubernetes.errors import ConflictError
+from fulfillment_runtime.kubernetes.fulfillment_requests import SpecPatch
+from support.order_endpoint import order_endpoint
+from support.running_operator import WITHIN, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -109,11 +109,11 @@ class Overlap:
         async with asyncio.timeout(WITHIN), self.shop.watching(name) as changes:
             async for request in changes:
                 match request.status:
-                    case Status(phase=Phase.FULFILLED) | Status(reason=Reason.FAILED_BY_HAND | Reason.REFUNDED) as end:
+                    case Status(phase=Phase.FULFILLED) | Status(reason=Reason.MANUALLY_FAILED | Reason.REFUNDED) as end:
                         return end.phase
                     case Status(phase=Phase.FAILED):
                         await self.shop.annotate(name, retry=f"again {next(tries)}")
-                    case Status(reason=Reason.HANDED_OVER):
+                    case Status(reason=Reason.DISPATCHED):
                         await self.call_back(name)
         raise AssertionError(f"the watch of {name} ended")
 
@@ -127,8 +127,8 @@ class Overlap:
                 await self.call_back(name)
             case "refund":
                 with suppress(TransitionError):  # it was, before
-                    self.shop.stripe.world.come_after(session_id, AfterSale.REFUNDED)
-                await self.tell(name, lambda _: Sale(kind=SaleKind.REFUNDED, observed_at=datetime.now(UTC)))
+                    self.shop.stripe.world.play_after_payment(session_id, AfterPayment.REFUNDED)
+                await self.tell(name, lambda _: Reversal(kind=ReversalKind.REFUNDED, observed_at=datetime.now(UTC)))
             case "delete":
                 await self.shop.requests.delete(name)
                 await self.shop.make(session_id)
@@ -148,15 +148,15 @@ class Overlap:
 
         await self.tell(name, done)
 
-    async def tell(self, name: str, news: Callable[[FulfillmentRequest], News | None]) -> None:
+    async def tell(self, name: str, news: Callable[[FulfillmentRequest], SpecPatch | None]) -> None:
         """Write news onto the order as it is, as the webhook service does."""
         while True:
             request = await self.shop.requests.get(name)
             said = news(request)
             if said is None:
                 return
-            with suppress(RequestChangedError):
-                await self.shop.requests.update(request, said)
+            with suppress(ConflictError):
+                await self.shop.requests.patch_spec(request, said)
                 return
 
 
@@ -170,7 +170,12 @@ async def overlap(control_plane: ControlPlane, namespace: str) -> AsyncIterator[
         shop = await stack.enter_async_context(open_shop(control_plane, namespace))
         await control_plane.grant(User.OPERATOR, namespace, [rule])
         url = await stack.enter_async_context(order_endpoint(endpoint.answer))
-        changes: dict[str, Any] = {"backend": "http", "http_url": url, "backend_retry_max": QUICK, "smtp_host": None}
+        changes: dict[str, Any] = {
+            "backend": "http",
+            "FULFILLMENT_HTTP_URL": url,
+            "backend_retry_max": QUICK,
+            "smtp_host": None,
+        }
         operators = [await stack.enter_async_context(at_work(shop, lease_name=lease, **changes)) for lease in LEASES]
         overlap = Overlap(shop, endpoint)
         notes = asyncio.create_task(overlap.take_notes())

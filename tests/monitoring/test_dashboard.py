@@ -11,16 +11,16 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from builders import make_request
-from fulfillment_api.recovery import Noted
+from fulfillment_api.recovery import LastRun
 from fulfillment_api.status import Phase, Reason, Status
-from fulfillment_operator.endpoint_check import EndpointMetrics
-from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
-from fulfillment_operator.recovery_watch import RecoveryCollector
-from fulfillment_operator.sweep import RetentionMetrics
-from fulfillment_runtime.metrics import process_registry
-from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
-from monitoring_files import FILES, as_installed, promtool_accepts, rules
+from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector, request_level
+from fulfillment_operator.upkeep.recovery_metrics import RecoveryCollector
+from fulfillment_operator.upkeep.retention_sweep import RetentionMetrics
+from fulfillment_operator.upkeep.webhook_endpoint_check import WebhookEndpointMetrics
+from fulfillment_runtime.management import process_registry
+from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
+from support.builders import make_request
+from support.monitoring_files import FILES, as_installed, promtool_accepts, rules
 
 VARIABLES = {"$namespace": "shop", "$__rate_interval": "5m", "$__range": "1d"}
 SELECTOR = re.compile(r"([a-z_A-Z]+)\{([^}]*)\}")
@@ -111,13 +111,13 @@ def metrics() -> Iterator[Metric]:
     for phase in (Phase.AWAITING_PAYMENT, Phase.FULFILLING, Phase.FAILED):
         status = Status(phase=phase, reason=Reason.PAYMENT_FAILED, message="m", observed_generation=1, conditions=[])
         requests.append(make_request(status=status))
-    operator, webhook = process_registry(), process_registry()
+    operator, webhook = process_registry(0), process_registry(0)
     OperatorMetrics(operator, "http")
-    operator.register(RequestsCollector(lambda: requests, lambda: 0))
+    operator.register(RequestsCollector(lambda: map(request_level, requests), lambda: 0))
     RetentionMetrics(operator)
-    EndpointMetrics(operator)
+    WebhookEndpointMetrics(operator)
     recovery = RecoveryCollector()
-    recovery.note(Noted())
+    recovery.update(LastRun())
     operator.register(recovery)
     WebhookMetrics(webhook, started_at=0.0)
     CallbackMetrics(webhook)

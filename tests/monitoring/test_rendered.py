@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 import yaml
 
 from fulfillment_local.programs import find_helm
-from monitoring_files import FILES, ROOT, promtool_accepts
+from support import chart_rendering
+from support.monitoring_files import FILES, promtool_accepts
 
 SHOP = "shop-of-a-team-whose-namespace-has-the-longest-name-that-it-may"
 SWITCHES = ("prometheusRule", "dashboard", "grafanaAlerts")
@@ -19,13 +19,10 @@ SWITCHES = ("prometheusRule", "dashboard", "grafanaAlerts")
 
 def render(namespace: str) -> dict[str, Any]:
     """Render the objects of monitoring, by kind and name."""
-    helm = find_helm(os.environ)
-    values = [f"--set=monitoring.{switch}.enabled=true" for switch in SWITCHES]
-    values += ["--set=monitoring.runbookUrl=https://docs.example/runbooks/", "--set=stripe.existingSecret=stripe"]
-    command = [str(helm), "template", "checkout-fulfillment", str(FILES.parent), f"--namespace={namespace}", *values]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 - helm
-    assert done.returncode == 0, done.stderr
-    found = [each for each in yaml.safe_load_all(done.stdout) if each]
+    monitoring: dict[str, Any] = {switch: {"enabled": True} for switch in SWITCHES}
+    monitoring["runbookUrl"] = "https://docs.example/runbooks/"
+    values = {"monitoring": monitoring, "stripe": {"existingSecret": "stripe"}}
+    found = chart_rendering.render(find_helm(os.environ), values, f"--namespace={namespace}")
     return {f"{each['kind']}/{each['metadata']['name']}": each for each in found}
 
 

@@ -2,22 +2,22 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 import stripe
 from prometheus_client import CollectorRegistry
 
-from fulfillment_api.recovery import Noted
-from fulfillment_operator.endpoint_check import EndpointMetrics
-from fulfillment_operator.endpoints import NEEDED, USEFUL
+from fulfillment_api.recovery import LastRun
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
-from fulfillment_operator.recovery_watch import RecoveryCollector
-from fulfillment_operator.sweep import RetentionMetrics
+from fulfillment_operator.upkeep.recovery_metrics import RecoveryCollector
+from fulfillment_operator.upkeep.retention_sweep import RetentionMetrics
+from fulfillment_operator.upkeep.webhook_endpoint_check import WebhookEndpointMetrics
+from fulfillment_operator.upkeep.webhook_endpoints import RECOMMENDED, REQUIRED
 from fulfillment_runtime.settings import known_settings
-from fulfillment_service.metrics import CallbackMetrics, WebhookMetrics
+from fulfillment_service.events.ignored import Ignored
+from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
+from support.repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `([A-Za-z_]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
 
 
@@ -36,10 +36,10 @@ def test_every_metric_is_documented() -> None:
     registry = CollectorRegistry()
     OperatorMetrics(registry, "log")
     RetentionMetrics(registry)
-    EndpointMetrics(registry)
+    WebhookEndpointMetrics(registry)
     registry.register(RequestsCollector(list, lambda: 0))
     recovery = RecoveryCollector()
-    recovery.note(Noted())
+    recovery.update(LastRun())
     registry.register(recovery)
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)
@@ -53,15 +53,21 @@ def test_every_metric_is_documented() -> None:
     assert names("metrics.md") == found
 
 
+def test_every_reason_to_ignore_an_event_is_explained() -> None:
+    """As the webhook answers it, and `fulfillment trigger` shows it."""
+    rows = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "docs/trigger.md").read_text(), re.MULTILINE)
+    assert sorted(re.findall("`([^`]*)`", " ".join(rows))) == sorted(Ignored)
+
+
 def test_every_dependency_has_its_reason() -> None:
     """One line each in docs/dependencies.md."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    product, local = (tomllib.loads((ROOT / each).read_text()) for each in ("pyproject.toml", "local/pyproject.toml"))
     required = [
-        *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["local"],
-        *project["dependency-groups"]["dev"],
+        *product["project"]["dependencies"],
+        *local["project"]["dependencies"],
+        *product["dependency-groups"]["dev"],
     ]
-    used = {re.split(r"[<>=]", each)[0] for each in required}
+    used = {re.split(r"[<>=]", each)[0] for each in required} - {product["project"]["name"]}
     rows = re.findall(r"^\| ([a-z0-9, -]+) \| .+ \|$", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE)
     documented = {name for row in rows for name in row.split(", ") if name != "package"}
     assert documented - {"---"} == used
@@ -82,4 +88,4 @@ def test_the_endpoint_that_a_person_is_told_to_register_has_no_problem(file: str
     """Its events and its API version are those that the operator looks for at Stripe."""
     text = (ROOT / file).read_text()
     assert re.findall(r"api_version=([\w.-]+)", text) == [stripe.api_version]
-    assert set(re.findall(r"enabled_events\[\]\"?=([\w.]+)", text)) == NEEDED | USEFUL
+    assert set(re.findall(r"enabled_events\[\]\"?=([\w.]+)", text)) == REQUIRED | RECOMMENDED

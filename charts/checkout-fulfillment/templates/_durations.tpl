@@ -9,8 +9,8 @@
 {{- $seconds -}}
 {{- end -}}
 
-{{/* Says which duration is too short or too long. The workloads refuse the same at their start, in the same words. */}}
-{{- define "checkout-fulfillment.refuseDurations" -}}
+{{/* Rejects durations that are too short or too long. The workloads reject the same at their start, in the same words. */}}
+{{- define "checkout-fulfillment.validateDurations" -}}
 {{- range list
   (list "stripe.timeout" .Values.stripe.timeout)
   (list "backend.retryMax" .Values.backend.retryMax)
@@ -18,7 +18,7 @@
   (list "mail.smtp.timeout" .Values.mail.smtp.timeout)
   (list "webhook.tolerance" .Values.webhook.tolerance)
   (list "operator.recheckInterval" .Values.operator.recheckInterval)
-  (list "operator.afterSaleInterval" .Values.operator.afterSaleInterval) -}}
+  (list "operator.reversalInterval" .Values.operator.reversalInterval) -}}
 {{- if eq (include "checkout-fulfillment.seconds" (last .) | float64) 0.0 -}}
 {{- fail (printf "\n%s must be more than 0s" (first .)) -}}
 {{- end -}}

@@ -74,7 +74,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* A workload's container, but for what it is told and its volumes. Takes (list $ component subcommand). */}}
+{{/* A workload's container, but for its environment and volumes. Takes (list $ component subcommand). */}}
 {{- define "checkout-fulfillment.container" -}}
 {{ include "checkout-fulfillment.containerOfImage" . }}
 args:
@@ -121,7 +121,7 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* What both workloads are told. */}}
+{{/* The environment of both workloads. */}}
 {{- define "checkout-fulfillment.commonEnv" -}}
 - name: FULFILLMENT_NAMESPACE
   valueFrom:
@@ -147,7 +147,7 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* Which orders count, of several apps that share an account: what the webhook is told, and the test that sends it one. */}}
+{{/* Which orders count, of several apps that share an account: for the webhook, and for the test that sends it one. */}}
 {{- define "checkout-fulfillment.filterEnv" -}}
 {{- with .Values.stripe.paymentLinks }}
 - name: STRIPE_PAYMENT_LINKS
@@ -158,6 +158,18 @@ resources:
 {{- range $key, $value := . }}{{ $entries = append $entries (printf "%s=%s" $key $value) }}{{ end }}
 - name: STRIPE_METADATA
   value: {{ join "," $entries | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* What of a Session is stored, for those that make requests. */}}
+{{- define "checkout-fulfillment.storedEnv" -}}
+{{- with .Values.stored.metadataKeys }}
+- name: FULFILLMENT_METADATA_KEYS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- if .Values.stored.clientReferenceId }}
+- name: FULFILLMENT_CLIENT_REFERENCE_ID
+  value: "true"
 {{- end }}
 {{- end -}}
 

@@ -17,7 +17,7 @@ NOW: Sequence[Panel] = (
     ),
     Figure(
         title="Fulfilling",
-        description="Orders, most of them paid, that are not handed over yet: the backend or Stripe is away.",
+        description="Orders, most of them paid, that a backend works on, or that wait for the backend or Stripe.",
         query=Query(count('phase="fulfilling"'), "orders"),
         unit=Unit.COUNT,
         width=3,
@@ -26,7 +26,14 @@ NOW: Sequence[Panel] = (
     Figure(
         title="Failed, not acknowledged",
         description="Failures that nobody has dealt with. What a person ended or had refunded is not among them.",
-        query=Query(count('phase="failed"', 'acknowledged="false"', 'reason!~"FailedByHand|Refunded"'), "orders"),
+        query=Query(
+            count(
+                'phase="failed"',
+                'acknowledged="false"',
+                'reason!~"ManuallyFailed|PaymentCanceled|Refunded|DisputeLost"',
+            ),
+            "orders",
+        ),
         unit=Unit.COUNT,
         width=3,
         bad=Bad.AT_LEAST_ONE,

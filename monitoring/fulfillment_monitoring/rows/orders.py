@@ -10,16 +10,16 @@ _OLDEST = of_namespace("fulfillment_oldest_request_timestamp_seconds", 'phase!="
 ORDERS: Sequence[Panel] = (
     Graph(
         title="Orders that are not fulfilled",
-        description="By phase and reason. An order without a phase has not been looked at yet.",
+        description="By phase and reason. An order without a phase has not been reconciled yet.",
         queries=(
             Query(count('phase!=""', by=" by (phase, reason)") + " > 0", "{{phase}} {{reason}}"),
-            Query(count('phase=""') + " > 0", "not looked at yet"),
+            Query(count('phase=""') + " > 0", "not reconciled yet"),
         ),
         unit=Unit.COUNT,
         width=12,
     ),
     Graph(
-        title="What became of orders",
+        title="Phase transitions",
         description="Orders that entered a phase, in a minute.",
         queries=[per_minute("phase, reason", "fulfillment_transitions_total")],
         unit=Unit.PER_MINUTE,
@@ -43,7 +43,7 @@ ORDERS: Sequence[Panel] = (
     ),
     Graph(
         title="Mails to customers",
-        description="About failed payments, and receipts, by what came of them, in a minute.",
+        description="About failed payments, and receipts, by result, in a minute.",
         queries=[per_minute("mail, reason", "fulfillment_mails_total")],
         unit=Unit.PER_MINUTE,
         width=8,

@@ -1,11 +1,11 @@
-"""What runs beside the way of orders: recovery, retention, the look at the endpoint that is registered at Stripe."""
+"""What runs beside the orders: recovery, retention, the check of the webhook endpoint that is registered at Stripe."""
 
 from collections.abc import Sequence
 
 from fulfillment_monitoring.panels import Graph, Panel, Query, Unit
 from fulfillment_monitoring.queries import of_namespace, per_minute
 
-# Only the leader tells of these; the series of the one before it is there for a while.
+# Only the leader exports these; the series of the one before it is there for a while.
 _RECOVERED_AT = f"max({of_namespace('fulfillment_recovery_last_success_timestamp_seconds')})"
 _RECOVERED = f"max by (outcome) ({of_namespace('fulfillment_recovery_last_run_events')})"
 _PROBLEMS = f"max by (problem) ({of_namespace('fulfillment_webhook_endpoint_problem')})"
@@ -14,7 +14,7 @@ _CUT_SHORT = f"60 * sum(rate({of_namespace('fulfillment_retention_failures_total
 UPKEEP: Sequence[Panel] = (
     Graph(
         title="Since the last recovery",
-        description="How long ago a recovery last left nothing behind. Empty when none has, or none is switched on.",
+        description="How long ago a recovery last succeeded. Empty when none has, or none is switched on.",
         queries=[Query(f"time() - ({_RECOVERED_AT} > 0)", "ago")],
         unit=Unit.SECONDS,
         width=6,
@@ -30,13 +30,13 @@ UPKEEP: Sequence[Panel] = (
     ),
     Graph(
         title="Deleted orders",
-        description="Finished orders whose retention was over, in a minute; and looks for them that were cut short.",
+        description="Finished orders whose retention was over, in a minute; and sweeps for them that were cut short.",
         queries=[per_minute("phase", "fulfillment_requests_deleted_total"), Query(_CUT_SHORT, "cut short")],
         unit=Unit.PER_MINUTE,
         width=6,
     ),
     Graph(
-        title="The endpoint at Stripe",
+        title="Webhook endpoint problems",
         description="1 while the webhook endpoint that is registered at Stripe has this problem.",
         queries=[Query(_PROBLEMS, "{{problem}}")],
         unit=Unit.COUNT,

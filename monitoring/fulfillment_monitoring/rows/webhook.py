@@ -8,16 +8,16 @@ from fulfillment_monitoring.queries import of_namespace, per_minute, quantiles
 WEBHOOK: Sequence[Panel] = (
     Graph(
         title="Events",
-        description="Events that Stripe signed, by what became of them, in a minute.",
+        description="Events that Stripe signed, by outcome, in a minute.",
         queries=[per_minute("outcome", "fulfillment_webhook_events_total")],
         unit=Unit.PER_MINUTE,
         width=8,
         stacked=True,
     ),
     Graph(
-        title="Refusals",
-        description="Requests that were not taken for an event of Stripe's, by reason, in a minute.",
-        queries=[per_minute("reason", "fulfillment_webhook_refusals_total")],
+        title="Rejected requests",
+        description="Requests that were rejected as no event of Stripe's, by reason, in a minute.",
+        queries=[per_minute("reason", "fulfillment_webhook_rejections_total")],
         unit=Unit.PER_MINUTE,
         width=8,
         stacked=True,
@@ -58,7 +58,7 @@ WEBHOOK: Sequence[Panel] = (
     ),
     Graph(
         title="Callbacks",
-        description="What the http backend's endpoint says of orders it took, by what became of it, in a minute.",
+        description="Callbacks of the http backend's endpoint about orders in progress, by outcome, in a minute.",
         queries=[per_minute("outcome", "fulfillment_callbacks_total")],
         unit=Unit.PER_MINUTE,
         width=12,

@@ -5,83 +5,37 @@ passing fault, after a restart, or when two operators overlap for a moment: hand
 fulfill once.
 
 A backend is found by an entry point of the group `fulfillment.backends`: its name is what settings and routes say, and
-its value is a `MakeBackend`, such as an async generator function under `contextlib.asynccontextmanager`.
+its value is a `MakeBackend`, such as an async generator function under `contextlib.asynccontextmanager`. Its settings
+are a struct that an entry point of the group `fulfillment.settings` names, under the same name.
 """
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-import aiohttp
-from kubernetes.aio import client
+from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
+from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 
-from fulfillment_api.spec import Callback, SaleKind, Session
-from fulfillment_operator.checkout import CheckoutSession
-from fulfillment_operator.settings import OperatorSettings
+if TYPE_CHECKING:  # who checks a configuration loads the backends, and needs neither
+    import aiohttp
+    from kubernetes.aio import client
 
-
-@dataclass(frozen=True, slots=True)
-class PaidOrder:
-    """An order to fulfill."""
-
-    key: str
-    """The idempotency key: the same for every try at this order, and for no other order."""
-    namespace: str
-    reference: Session
-    """The Session as the request's spec names it: metadata, client reference, payment link, ….."""
-    session: CheckoutSession
-    """The Session as Stripe has it: line items, amount, customer, shipping."""
-    in_progress: bool = False
-    """Whether the answer to this key was `InProgress` before."""
-    callback: Callback | None = None
-    """What the backend's callback said since, if one came."""
-    uid: str = ""
-    """The request's uid in the cluster, for what shall be deleted with it."""
-    retry: str = ""
-    """What a person's newest wish for another try says; empty when nobody asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The order is fulfilled."""
-
-    reference: str | None = None
-    """What the backend calls it, at most 255 characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class InProgress:
-    """The backend has the order, and is not done: it is asked again, by `fulfill` with the same key."""
-
-    message: str
-    """What it waits for, in words that may stand in status: no secret, no personal data."""
-    reference: str | None = None
-    """What the backend calls the order, at most 255 characters."""
-    check_after: timedelta | None = None
-    """When to ask again; None when only news of the request, such as a callback, or the deadline calls for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TryAgain:
-    """A passing fault: the order is handed over again."""
-
-    error: str
-    """What went wrong, in words that may stand in status: no secret, no personal data."""
-    after: timedelta | None = None
-    """How long the backend asks to wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The backend will not fulfill this order: a person is needed."""
-
-    error: str
-    """Why, in words that may stand in status: no secret, no personal data."""
-
-
-Outcome = Done | InProgress | TryAgain | Refused
+__all__ = [
+    "Backend",
+    "BackendContext",
+    "Done",
+    "InProgress",
+    "MakeBackend",
+    "Outcome",
+    "PaidOrder",
+    "Rejected",
+    "ReversalListener",
+    "ReversalNotice",
+    "Stoppable",
+    "TryAgain",
+]
 
 
 class Backend(Protocol):
@@ -96,13 +50,13 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class HearsAfterSale(Protocol):
+class ReversalListener(Protocol):
     """What a backend may do beside fulfilling: hear what became of an order that it has, or had."""
 
-    async def after_sale(self, order: PaidOrder, kind: SaleKind) -> Outcome:
-        """Take in that an order was refunded or disputed; `Refused` is for good.
+    async def handle_reversal(self, order: PaidOrder, notice: ReversalNotice) -> Outcome:
+        """Take in that an order was refunded or disputed, or how that went on; `Rejected` is for good.
 
-        It comes again after `TryAgain` and after a restart: with the same key and kind it must have one effect.
+        It comes again after `TryAgain` and after a restart: with the same `notice.key` it must have one effect.
         """
 
 
@@ -128,14 +82,16 @@ class Stoppable(Protocol):
 class BackendContext:
     """What a backend is made with. All of it outlives the backend."""
 
-    settings: OperatorSettings
-    """The operator's own settings."""
     environ: Mapping[str, str]
-    """The environment, for settings of the backend's own: `load_settings(MySettings, context.environ)`."""
-    http: aiohttp.ClientSession
+    """The environment, for the backend's settings: `load_settings(MySettings, context.environ)`."""
+    namespace: str
+    """The namespace of the orders."""
+    deadline: timedelta
+    """How long an order is tried, from the first time that it is handed over."""
+    http: "aiohttp.ClientSession"
     """Sends requests."""
-    kubernetes: client.ApiClient
-    """The Kubernetes API, as the operator's service account; `settings.namespace` is the namespace."""
+    kubernetes: "client.ApiClient"
+    """The Kubernetes API, as the operator's service account."""
     clock: Callable[[], datetime]
     """Tells the time, with its zone, in whole seconds."""
 

@@ -5,8 +5,14 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from fulfillment_api.spec import SaleKind
-from fulfillment_operator.backends.interface import Backend, BackendContext, Done, Outcome, PaidOrder
+from fulfillment_operator.backends.interface import (
+    Backend,
+    BackendContext,
+    Done,
+    Outcome,
+    PaidOrder,
+    ReversalNotice,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -27,9 +33,15 @@ class LogBackend:
         )
         return Done()
 
-    async def after_sale(self, order: PaidOrder, kind: SaleKind) -> Outcome:
-        """Print what became of the order."""
-        _log.info("backend.log.after_sale", key=order.key, kind=kind)
+    async def handle_reversal(self, order: PaidOrder, notice: ReversalNotice) -> Outcome:
+        """Print what became of the order's payment."""
+        refunded = order.session.amount_refunded
+        _log.info(
+            "backend.log.reversal",
+            key=order.key,
+            kind=notice.kind,
+            amount_refunded=refunded.display if refunded else None,
+        )
         return Done()
 
 

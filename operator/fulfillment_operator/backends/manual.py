@@ -5,13 +5,12 @@ from contextlib import asynccontextmanager
 
 from fulfillment_api import names
 from fulfillment_operator.backends.interface import Backend, BackendContext, InProgress, Outcome, PaidOrder
-from fulfillment_operator.instructions import MANUAL
 
 
 class ManualBackend:
     """Takes each order, and has no end of its own: annotations, or a patch of `status.manual`, are the end."""
 
-    name = MANUAL
+    name = names.MANUAL_BACKEND
 
     async def fulfill(self, order: PaidOrder) -> Outcome:
         """Say what ends the order."""

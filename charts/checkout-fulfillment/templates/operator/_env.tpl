@@ -1,4 +1,4 @@
-{{/* What the operator is told of Stripe. */}}
+{{/* The operator's environment: Stripe. */}}
 {{- define "checkout-fulfillment.stripeEnv" -}}
 - name: STRIPE_API_KEY_FILE
   value: /etc/checkout-fulfillment/stripe/api-key
@@ -8,13 +8,17 @@
 {{- end }}
 - name: STRIPE_TIMEOUT
   value: {{ .Values.stripe.timeout }}
+{{- with .Values.stripe.requestsPerSecond }}
 - name: STRIPE_REQUESTS_PER_SECOND
-  value: {{ .Values.stripe.requestsPerSecond | quote }}
+  value: {{ . | quote }}
+{{- end }}
+- name: STRIPE_ENDPOINT_REQUESTS_PER_SECOND
+  value: {{ .Values.stripe.endpointRequestsPerSecond | quote }}
 - name: STRIPE_CONCURRENCY
   value: {{ .Values.stripe.concurrency | quote }}
 {{- end -}}
 
-{{/* What the operator is told of the backend. */}}
+{{/* The operator's environment: the backend. */}}
 {{- define "checkout-fulfillment.backendEnv" -}}
 - name: FULFILLMENT_BACKEND
   value: {{ .Values.backend.name }}
@@ -26,9 +30,9 @@
 - name: FULFILLMENT_JOB_TEMPLATE_FILE
   value: /etc/checkout-fulfillment/backend/job.yaml
 {{- end }}
-{{- if .Values.backend.job.afterSaleTemplate }}
-- name: FULFILLMENT_JOB_AFTER_SALE_TEMPLATE_FILE
-  value: /etc/checkout-fulfillment/backend/after-sale-job.yaml
+{{- if .Values.backend.job.reversalTemplate }}
+- name: FULFILLMENT_JOB_REVERSAL_TEMPLATE_FILE
+  value: /etc/checkout-fulfillment/backend/reversal-job.yaml
 {{- end }}
 - name: FULFILLMENT_BACKEND_DEADLINE
   value: {{ .Values.backend.deadline }}
@@ -46,7 +50,7 @@
   value: {{ .Values.backend.http.timeout }}
 {{- end -}}
 
-{{/* What the operator is told of mail. */}}
+{{/* The operator's environment: mail. */}}
 {{- define "checkout-fulfillment.mailEnv" -}}
 - name: FULFILLMENT_SHOP_NAME
   value: {{ .Values.shop.name | quote }}

@@ -1,0 +1,52 @@
+{{/* Rejects wrong values, where a schema could not say it so that a person knows what to do. */}}
+{{- define "checkout-fulfillment.validate" -}}
+{{- range $path, $key := dict
+  "stripe.apiKey" "stripe.apiKeyKey"
+  "stripe.webhookSecret" "stripe.webhookSecretsKey"
+  "stripe.webhookSecrets" "stripe.webhookSecretsKey" -}}
+{{- if hasKey $.Values.stripe (trimPrefix "stripe." $path) -}}
+{{- fail (printf "\n%s: secrets never stand in values, where every release keeps them. Put it into a Secret under the key of %s, and name that Secret in stripe.existingSecret:\n  kubectl create secret generic %s --namespace %s --from-literal=%s=sk_… --from-literal=%s=whsec_…" $path $key $.Values.stripe.existingSecret $.Release.Namespace $.Values.stripe.apiKeyKey $.Values.stripe.webhookSecretsKey) -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey .Values.backend.http "secret" -}}
+{{- fail "\nbackend.http.secret: secrets never stand in values. Put it into a Secret, and name that in backend.http.existingSecret" -}}
+{{- end -}}
+{{- if or (hasKey .Values.mail.smtp "password") (hasKey .Values.mail.smtp "username") -}}
+{{- fail "\nmail.smtp.username and mail.smtp.password: secrets never stand in values. Put both into a Secret, and name that in mail.smtp.existingSecret" -}}
+{{- end -}}
+{{- range $component := list "webhook" "operator" "recovery" -}}
+{{- range (index $.Values $component).extraEnv -}}
+{{- if and (regexMatch "^(STRIPE_API_KEY|STRIPE_WEBHOOK_SECRETS|FULFILLMENT_HTTP_SECRET|FULFILLMENT_SMTP_PASSWORD)$" .name) (hasKey . "value") -}}
+{{- fail (printf "\n%s.extraEnv: %s is a secret, which never stands in values: name a Secret that holds it, in stripe, backend.http or mail.smtp" $component .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- include "checkout-fulfillment.validateDurations" . -}}
+{{- if and (include "checkout-fulfillment.usesBackend" (list $ "http")) (not .Values.backend.http.url) -}}
+{{- fail "\nbackend.http.url is not set: the http backend posts orders to it" -}}
+{{- end -}}
+{{- if and (include "checkout-fulfillment.usesBackend" (list $ "job")) (not .Values.backend.job.template) -}}
+{{- fail "\nbackend.job.template is empty: the job backend makes Jobs of it" -}}
+{{- end -}}
+{{- if and (eq .Values.backend.name "none") (not .Values.backend.routes) -}}
+{{- fail "\nbackend.name is none, and backend.routes is empty: no order could go anywhere" -}}
+{{- end -}}
+{{- if and .Values.webhook.callback.enabled (not .Values.backend.http.existingSecret) -}}
+{{- fail "\nbackend.http.existingSecret is empty: callbacks are signed with the secret in it" -}}
+{{- end -}}
+{{- if and .Values.mail.receipts (not .Values.mail.smtp.host) -}}
+{{- fail "\nmail.smtp.host is not set: mail.receipts mails receipts by it" -}}
+{{- end -}}
+{{- if and .Values.mail.smtp.host (not .Values.mail.from) -}}
+{{- fail "\nmail.from is not set: mails need a sender" -}}
+{{- end -}}
+{{- if and .Values.webhook.ingress.enabled (not .Values.webhook.ingress.hosts) -}}
+{{- fail "\nwebhook.ingress.hosts is empty: name the hosts at which Stripe reaches the webhook" -}}
+{{- end -}}
+{{- if and .Values.webhook.httpRoute.enabled (not .Values.webhook.httpRoute.parentRefs) -}}
+{{- fail "\nwebhook.httpRoute.parentRefs is empty: name the Gateway that the route belongs to" -}}
+{{- end -}}
+{{- if gt (int .Values.webhook.autoscaling.minReplicas) (int .Values.webhook.autoscaling.maxReplicas) -}}
+{{- fail "\nwebhook.autoscaling.minReplicas is greater than webhook.autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- end -}}

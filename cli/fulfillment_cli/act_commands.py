@@ -1,0 +1,380 @@
+"""The commands that request a manual action: retry, pause, resume, complete, fail, acknowledge."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import click
+
+from fulfillment_api.bounds import LONGEST_REFERENCE
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase
+from fulfillment_cli.action_client import ActionClient, PreconditionFailedError, RequestedAction, operator_hint
+from fulfillment_cli.actions import (
+    LONGEST_TEXT,
+    PAST_PARTICIPLES,
+    Action,
+    Actor,
+    Verb,
+    failed_precondition,
+    is_handled,
+    warning,
+)
+from fulfillment_cli.cluster import (
+    CONCURRENCY,
+    ERRORS_OF_ONE,
+    TIMEOUT,
+    Cluster,
+    ConfigFlags,
+    cluster_at_hand,
+    for_each,
+    resolve_name,
+)
+from fulfillment_cli.completions import reasons, request_names
+from fulfillment_cli.options import cluster_options, run
+from fulfillment_cli.user import user_name
+from fulfillment_runtime.clock import utc_now
+from fulfillment_runtime.kubernetes.fulfillment_requests import PAGE_SIZE
+
+_ERRORS_OF_ONE = (*ERRORS_OF_ONE, PreconditionFailedError)
+"""What goes wrong with one order, and stops none of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Which requests the command is about."""
+
+    names: Sequence[str] = ()
+    """As `Cluster.find` takes them."""
+    account: str | None = None
+    all_allowed: bool = False
+    """All that allow the action."""
+    reason: str | None = None
+    """Of all, only those for this reason."""
+    field_selector: str | None = None
+    """Of all, only those, as the API server selects."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it says which of all."""
+        return self.reason is not None or self.field_selector is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Interaction:
+    """How the person and the command go on."""
+
+    assume_yes: bool
+    """Without a question back."""
+    wait: float
+    """Seconds until the operator should have handled it; 0 does not wait."""
+    dry_run: bool
+    """Say what would be requested, and request nothing."""
+
+
+def _one_line(longest: int) -> Callable[[click.Context, click.Parameter, str | None], str]:
+    """Make one line of an option's text, and check that it is not too long."""
+
+    def check(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str:
+        line = " ".join((text or "").split())
+        if text is not None and not line:
+            raise click.BadParameter("say something")
+        if len(line) > longest:
+            raise click.BadParameter(f"{len(line)} characters are too many: at most {longest}")
+        return line
+
+    return check
+
+
+def _action_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--account", help="The connected account (acct_…) of a Session that is named by its id."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
+        click.option("--dry-run", is_flag=True, help="Say which orders it would be, and write nothing."),
+        click.option(
+            "--wait",
+            type=click.FloatRange(0, 3600),
+            default=10.0,
+            metavar="SECONDS",
+            show_default=True,
+            help="How long to wait for the operator; 0 does not wait.",
+        ),
+    ):
+        function = option(function)
+    return cluster_options(function)
+
+
+def _names_or_selected(function: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.argument("name", nargs=-1, shell_complete=request_names),
+        click.option("--all", "all_allowed", is_flag=True, help="All that it applies to."),
+        click.option(
+            "--field-selector",
+            metavar="SELECTOR",
+            help="With --all: only those, such as status.reason=Restored,spec.payment.status=paid.",
+        ),
+    ):
+        function = option(function)
+    return _action_options(function)
+
+
+def _names_or_all(function: Callable[..., None]) -> Callable[..., None]:
+    by_reason = click.option(
+        "--reason",
+        "of_reason",
+        shell_complete=reasons,
+        help="With --all: only those for this reason, such as FulfillmentFailed.",
+    )
+    return _names_or_selected(by_reason(function))
+
+
+@click.command()
+@_names_or_all
+def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
+    """Retry a failed order, or one that waits or is restored.
+
+    An order that waits is reconciled now, one that a backup brought back without its status is to be done. --all takes
+    those that failed, and with --reason or --field-selector others, too.
+
+    The backend gets the same idempotency key, and its deadline begins anew. The annotation of `fail`, and an
+    acknowledgement of the failure before, are removed.
+    """
+    _run(Action(Verb.RETRY), **options)
+
+
+@click.command()
+@_names_or_all
+def resume(**options: Any) -> None:  # noqa: ANN401 - click's options
+    """Resume a paused order."""
+    _run(Action(Verb.RESUME), **options)
+
+
+@click.command()
+@_names_or_all
+@click.option("--note", default=None, callback=_one_line(LONGEST_TEXT), help="What was done about it.")
+def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Acknowledge a failure that is dealt with.
+
+    Its alert stops, and the record stays. It may also be a dispute about an order that was fulfilled, or its refund
+    that failed; --all takes the orders that failed.
+    """
+    _run(Action(Verb.ACKNOWLEDGE, note), **options)
+
+
+@click.command()
+@_action_options
+@click.option("--reason", default=None, callback=_one_line(LONGEST_TEXT), help="Why.")
+@click.argument("name", nargs=-1, required=True, shell_complete=request_names)
+def pause(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Pause an order.
+
+    Nothing is dispatched, nobody is mailed.
+    """
+    _run(Action(Verb.PAUSE, reason), **options)
+
+
+@click.command()
+@_names_or_all
+@click.option(
+    "--reference",
+    default=None,
+    callback=_one_line(LONGEST_REFERENCE),
+    help="What it was fulfilled by, such as a parcel's number.",
+)
+def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Complete an order: it is fulfilled. Nothing changes it afterwards.
+
+    --all goes with --reason or --field-selector.
+    """
+    _run(Action(Verb.COMPLETE, reference), **options)
+
+
+@click.command()
+@_names_or_selected
+@click.option("--reason", required=True, callback=_one_line(LONGEST_TEXT), help="Why.")
+def fail(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
+    """Fail an order: it is not to be fulfilled, whatever Stripe says of it.
+
+    Money is not given back: refund it at Stripe. --all goes with --field-selector.
+    """
+    _run(Action(Verb.FAIL, reason), **options)
+
+
+def _run(  # noqa: PLR0913 - click's options
+    action: Action,
+    *,
+    flags: ConfigFlags,
+    name: tuple[str, ...],
+    account: str | None,
+    yes: bool,
+    wait: float,
+    dry_run: bool,
+    all_allowed: bool = False,
+    of_reason: str | None = None,
+    field_selector: str | None = None,
+) -> None:
+    if bool(name) is all_allowed:
+        raise click.UsageError("Name the requests, or give --all.")
+    selection = _Selection((), account, all_allowed, of_reason, field_selector)
+    if selection.is_narrowed and not all_allowed:
+        raise click.UsageError("--reason and --field-selector go with --all.")
+    if all_allowed and action.verb in {Verb.COMPLETE, Verb.FAIL} and not selection.is_narrowed:
+        raise click.UsageError(f"Say which of all to {action.verb}, such as --field-selector status.reason=Restored.")
+    # Each order once, however often, and however, it is named.
+    arguments = {resolve_name(each, account): each for each in name}
+    selection = replace(selection, names=[*arguments.values()])
+    if not run(_act(flags, action, selection, _Interaction(yes, wait, dry_run))):
+        click.get_current_context().exit(1)
+
+
+async def _act(flags: ConfigFlags, action: Action, selection: _Selection, interaction: _Interaction) -> bool:
+    """Request the action, and print what came of it; return whether all of it was handled."""
+    async with cluster_at_hand(flags) as cluster:
+        select = _select_allowed if selection.all_allowed else _select_named
+        requests = await select(cluster, action.verb, selection)
+        wanted = len(requests) if selection.all_allowed else len(selection.names)
+        if interaction.dry_run:
+            _print_preview(action.verb, requests)
+            return len(requests) == wanted
+        _confirm(action.verb, requests, cluster.namespace, selection, interaction)
+        actor = Actor(utc_now(), await user_name(cluster.api, timeout=TIMEOUT) if requests else None)
+        actions = ActionClient(cluster.requests, cluster.events, actor)
+        outcomes = await for_each(requests, lambda each: actions.request_action(action, each), *_ERRORS_OF_ONE)
+        requested = [each for each in outcomes if isinstance(each, RequestedAction)]
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                _print_error(request.metadata.name, outcome)
+        event_error = next((each.event_error for each in requested if each.event_error), None)
+        if event_error:
+            click.echo(f"without an Event about it: {event_error}", err=True)
+        handled = await print_outcomes(actions, requested, cluster.namespace, interaction.wait)
+        return handled == wanted
+
+
+async def _select_named(cluster: Cluster, verb: Verb, selection: _Selection) -> list[FulfillmentRequest]:
+    found = await for_each(selection.names, lambda name: cluster.find(name, selection.account), *_ERRORS_OF_ONE)
+    allowed = []
+    for name, each in zip(selection.names, found, strict=True):
+        if isinstance(each, FulfillmentRequest):
+            why = failed_precondition(verb, each)
+            if why is None:
+                allowed.append(each)
+            else:
+                _print_error(name, PreconditionFailedError(f"{each.metadata.name} {why}"))
+        else:
+            _print_error(name, each)
+    return allowed
+
+
+async def _select_allowed(cluster: Cluster, verb: Verb, selection: _Selection) -> list[FulfillmentRequest]:
+    phase = None if verb is Verb.RESUME or selection.is_narrowed else Phase.FAILED
+    unfinished = verb is not Verb.RESUME  # one that was paused too late is resumed as well
+    found = [
+        each
+        async for each, _ in cluster.list(phase, unfinished=unfinished, field_selector=selection.field_selector)
+        if failed_precondition(verb, each) is None
+        and selection.reason in {None, each.status and each.status.reason}
+        and not (verb is Verb.ACKNOWLEDGE and each.is_acknowledged)
+    ]
+    if not found:
+        click.echo(f"nothing to {verb} in the namespace {cluster.namespace}", err=True)
+    return found
+
+
+def _confirm(
+    verb: Verb, requests: Sequence[FulfillmentRequest], namespace: str, selection: _Selection, interaction: _Interaction
+) -> None:
+    if interaction.assume_yes or not requests:
+        return
+    if selection.all_allowed:
+        reasons = Counter(each.status.reason if each.status else "not reconciled" for each in requests)
+        shown = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+        warnings = Counter(why for each in requests if (why := warning(verb, each)))
+        shown += "".join(f"; {count} {why}" for why, count in warnings.most_common())
+        click.confirm(f"{verb} {len(requests)} in the namespace {namespace} ({shown})?", abort=True, err=True)
+        return
+    for each in requests:
+        why = warning(verb, each)
+        if why is not None:
+            click.confirm(f"{each.metadata.name} {why}: {verb} it all the same?", abort=True, err=True)
+
+
+def _print_preview(verb: Verb, requests: Sequence[FulfillmentRequest]) -> None:
+    """Print what would be requested."""
+    for each in requests:
+        state = f"{each.status.phase} ({each.status.reason})" if each.status else "not reconciled yet"
+        why = warning(verb, each)
+        click.echo(f"{each.metadata.name} would be {PAST_PARTICIPLES[verb]}: {state}" + (f"; it {why}" if why else ""))
+
+
+async def print_outcomes(
+    actions: ActionClient,
+    requested: Sequence[RequestedAction],
+    namespace: str,
+    seconds: float,
+    *,
+    many: int = PAGE_SIZE,
+) -> int:
+    """Print what came of each; return how many were handled, or not waited for.
+
+    Args:
+        actions: what waits.
+        requested: the actions.
+        namespace: where, for the hint of what to check.
+        seconds: until when the operator should have handled one; 0 does not wait.
+        many: from how many on all orders are listed, instead of asking for each by its name.
+
+    Raises:
+        KubernetesError: as `FulfillmentRequestClient`'s methods do, unless it is about one order alone.
+    """
+    if not seconds:
+        for each in requested:
+            click.echo(f"{each.request.metadata.name} {each.verb} requested")
+        return len(requested)
+    handled, unhandled, timeout = 0, 0, seconds
+    are_many = len(requested) >= many
+    known = await actions.read_all(timeout=TIMEOUT) if are_many else {}
+
+    async def one(each: RequestedAction, deadline: float) -> FulfillmentRequest | None:
+        request = known.get(each.request.metadata.name)
+        if request is not None and is_handled(each.verb, each.annotations, request):
+            return request
+        if request is not None and not timeout:
+            return None
+        return await actions.wait_until_handled(each, deadline)
+
+    for start in range(0, len(requested), CONCURRENCY):
+        batch = requested[start : start + CONCURRENCY]
+        deadline = asyncio.get_running_loop().time() + timeout
+        outcomes = await for_each(batch, partial(one, deadline=deadline), *_ERRORS_OF_ONE)
+        for each, outcome in zip(batch, outcomes, strict=True):
+            _print_result(each, outcome)
+        done = sum(isinstance(each, FulfillmentRequest) for each in outcomes)
+        handled, unhandled = handled + done, unhandled + outcomes.count(None)
+        waited, timeout = timeout, seconds if done else 0  # where nobody handles them, the next are only read
+        if are_many and waited and not timeout:
+            known = await actions.read_all(timeout=TIMEOUT)
+    if unhandled:
+        what = f"{unhandled} were not handled" if handled else "nobody handled it"
+        click.echo(f"{what} within {seconds:g} s: {operator_hint(namespace)}", err=True)
+    return handled
+
+
+def _print_result(requested: RequestedAction, outcome: FulfillmentRequest | Exception | None) -> None:
+    name = requested.request.metadata.name
+    match outcome:
+        case FulfillmentRequest(status=status):
+            state = f": {status.phase} ({status.reason}): {status.message}" if status else ""
+            click.echo(f"{name} {PAST_PARTICIPLES[requested.verb]}{state}")
+        case None:
+            click.echo(f"{name} {requested.verb} requested, and not handled yet")
+        case _:
+            _print_error(name, outcome)
+
+
+def _print_error(name: str, error: Exception) -> None:
+    text = str(error)
+    click.echo(text if isinstance(error, PreconditionFailedError) or name in text else f"{name}: {text}", err=True)

@@ -1,0 +1,139 @@
+"""Requests a manual action by annotations, records it in an Event, and waits until the operator handled it."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_cli.actions import (
+    EVENT_REASONS,
+    Action,
+    Actor,
+    Verb,
+    annotations,
+    event_note,
+    failed_precondition,
+    is_handled,
+)
+from fulfillment_runtime.kubernetes.errors import ConflictError, ForbiddenError
+from fulfillment_runtime.kubernetes.event_sink import EventSink
+from fulfillment_runtime.kubernetes.events import Event, EventType
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+
+_ATTEMPTS = 5
+
+
+class PreconditionFailedError(Exception):
+    """The request is not in a state that allows the action."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedAction:
+    """An action that was requested."""
+
+    request: FulfillmentRequest
+    """As it was then."""
+    verb: Verb
+    annotations: Mapping[str, str | None]
+    event_error: str | None = None
+    """Why no Event was posted about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionClient:
+    """Requests actions on a person's behalf."""
+
+    requests: FulfillmentRequestClient
+    events: EventSink
+    actor: Actor
+
+    async def request_action(self, action: Action, request: FulfillmentRequest) -> RequestedAction:
+        """Request an action, if the FulfillmentRequest as it stands at that moment allows it.
+
+        Raises:
+            PreconditionFailedError: it changed meanwhile, so that it no longer does.
+            KubernetesError: as `FulfillmentRequestClient`'s methods do.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            why = failed_precondition(action.verb, request)
+            if why is not None:
+                raise PreconditionFailedError(f"{request.metadata.name} {why}")
+            changes = annotations(action, request, self.actor)
+            try:
+                written = await self.requests.annotate(request, changes)
+            except ConflictError:
+                if attempt == _ATTEMPTS:
+                    raise
+                request = await self.requests.get(request.metadata.name)
+            else:
+                return RequestedAction(written, action.verb, changes, await self._post_event(action, written))
+        raise AssertionError("the last attempt returns or raises")  # pragma: no cover
+
+    async def _post_event(self, action: Action, request: FulfillmentRequest) -> str | None:
+        meta = request.metadata
+        event = Event(
+            name=f"{meta.name}.{meta.resource_version}",  # of each change there is one
+            request=meta.name,
+            uid=meta.uid,
+            resource_version=meta.resource_version,
+            type=EventType.NORMAL,
+            reason=EVENT_REASONS[action.verb],
+            action=action.verb.capitalize(),
+            message=event_note(action, self.actor),
+            first_timestamp=self.actor.at,
+            last_timestamp=self.actor.at,
+        )
+        try:
+            await self.events.write(event)
+        except ForbiddenError as error:
+            return str(error)
+        return None
+
+    async def read_all(self, *, timeout: float) -> dict[str, FulfillmentRequest]:
+        """List the requests as they are, by their names: to ask for many by name takes many times as long.
+
+        Args:
+            timeout: seconds that a page may take.
+
+        Raises:
+            KubernetesError: as `FulfillmentRequestClient`'s methods do.
+        """
+        pages = self.requests.list_pages(timeout=timeout)
+        return {each.request.metadata.name: each.request async for page in pages for each in page if each.request}
+
+    async def wait_until_handled(self, requested: RequestedAction, deadline: float) -> FulfillmentRequest | None:
+        """Wait until the operator handled it, and return the request as it then is; None when it did not.
+
+        Args:
+            requested: the action.
+            deadline: until when, by the event loop's clock.
+
+        Raises:
+            KubernetesError: as `FulfillmentRequestClient`'s methods do; NotFoundError when it was deleted.
+        """
+        if is_handled(requested.verb, requested.annotations, requested.request):
+            return requested.request
+        name = requested.request.metadata.name
+        # Of many, most are handled by now, and a watch costs the API server several times as much.
+        request = await self.requests.get(name)
+        if is_handled(requested.verb, requested.annotations, request):
+            return request
+        remaining = deadline - asyncio.get_running_loop().time()
+        if remaining <= 0:
+            return None
+        try:
+            async with asyncio.timeout_at(deadline), aclosing(self.requests.watch(name, timeout=remaining)) as changes:
+                async for request in changes:
+                    if is_handled(requested.verb, requested.annotations, request):
+                        return request
+        except TimeoutError:
+            pass  # what it is by now is read below
+        request = await self.requests.get(name)
+        return request if is_handled(requested.verb, requested.annotations, request) else None
+
+
+def operator_hint(namespace: str) -> str:
+    """Say what to check when no operator handled it."""
+    selector = "app.kubernetes.io/name=checkout-fulfillment,app.kubernetes.io/component=operator"
+    return f"is the operator running, and for this namespace? kubectl get pods -n {namespace} -l {selector}"

@@ -1,0 +1,1 @@
+"""The backend that posts each order to an HTTP endpoint."""

@@ -1,0 +1,183 @@
+"""Hands each order to an HTTP endpoint: a CloudEvents 1.0 POST, signed after Standard Webhooks.
+
+The whole CloudEvent is the body (CloudEvents, "HTTP Protocol Binding", structured mode), so the signature
+covers all of it. `webhook-id`, `Idempotency-Key` and the CloudEvent's `id` are the order's idempotency key.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import aiohttp
+import msgspec
+from cloudevents.core.bindings.http import HTTPMessage, to_structured
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from standardwebhooks import Webhook
+
+from fulfillment_api.spec import Callback, CallbackResult
+from fulfillment_operator.backends.document import order_document
+from fulfillment_operator.backends.http.settings import HttpSettings
+from fulfillment_operator.backends.interface import (
+    Backend,
+    BackendContext,
+    Done,
+    InProgress,
+    Outcome,
+    PaidOrder,
+    Rejected,
+    ReversalNotice,
+    TryAgain,
+)
+from fulfillment_runtime.settings import load_settings
+
+_EVENT_TYPES = "dev.checkout-fulfillment.order."
+EVENT_TYPE = f"{_EVENT_TYPES}paid"
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_MAX_BODY_BYTES = 64 * 1024
+_AWAITS_CALLBACK = "the endpoint took the order, and is to call back when it is done"
+
+
+class HttpBackend:
+    """Posts each order to one URL.
+
+    202: taken, and the callback says what became of it. Another 2xx: done. Both keep a JSON body's `reference`.
+    409: done before. Another 4xx: rejected for good. 429, 5xx, a time-out or a lost connection: tried again, not
+    before `Retry-After`.
+    """
+
+    name = "http"
+
+    def __init__(
+        self,
+        client: aiohttp.ClientSession,
+        settings: HttpSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Make the backend.
+
+        Args:
+            client: sends the requests.
+            settings: where the orders go, how they are signed, and how long one POST may take, connecting included.
+            clock: tells the time, with its zone.
+        """
+        self._client = client
+        self._url = settings.url
+        self._webhook = Webhook(settings.secret) if settings.secret else None
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
+        self._clock = clock
+
+    async def fulfill(self, order: PaidOrder) -> Outcome:
+        """POST the order; once it is taken, only wait for the callback."""
+        if order.in_progress:
+            return _outcome_of_callback(order.callback)
+        return await self._post(order, order.key, EVENT_TYPE)
+
+    async def handle_reversal(self, order: PaidOrder, notice: ReversalNotice) -> Outcome:
+        """POST the order again, as another event with a key of its own."""
+        return await self._post(order, notice.key, f"{_EVENT_TYPES}{notice.kind}")
+
+    async def _post(self, order: PaidOrder, key: str, event_type: str) -> Outcome:
+        now = self._clock()
+        message = cloud_event(order, now, key=key, event_type=event_type)
+        headers = {**message.headers, "Idempotency-Key": f'"{key}"', "webhook-id": key}
+        if self._webhook:
+            headers["webhook-timestamp"] = str(int(now.timestamp()))
+            headers["webhook-signature"] = self._webhook.sign(key, now, message.body.decode())
+        try:
+            async with self._client.post(
+                self._url, data=message.body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                return _outcome(response, await _read_start(response.content), now)
+        except TimeoutError:
+            return TryAgain("the endpoint did not answer in time")
+        except aiohttp.ClientError as error:
+            return TryAgain(f"the endpoint cannot be reached ({type(error).__name__})")
+
+
+@asynccontextmanager
+async def http_backend(context: BackendContext) -> AsyncIterator[Backend]:
+    """Make the backend.
+
+    Raises:
+        SettingsError: its settings are wrong.
+    """
+    yield HttpBackend(context.http, load_settings(HttpSettings, context.environ), context.clock)
+
+
+def cloud_event(order: PaidOrder, now: datetime, *, key: str, event_type: str) -> HTTPMessage:
+    """Write an order as a CloudEvent in structured mode: headers, and a JSON body."""
+    event = CloudEvent(
+        attributes={
+            "id": key,
+            "source": f"/namespaces/{order.namespace}/fulfillmentrequests",
+            "type": event_type,
+            "subject": order.reference.id,
+            "time": now,
+            "datacontenttype": "application/json",
+        },
+        data=order_document(order),
+    )
+    return to_structured(event, JSONFormat())
+
+
+async def _read_start(content: aiohttp.StreamReader) -> bytes:
+    """Read an answer's body, up to some length; it may come in pieces."""
+    body = b""
+    while len(body) < _MAX_BODY_BYTES and (piece := await content.read(_MAX_BODY_BYTES - len(body))):
+        body += piece
+    return body
+
+
+class _Answer(msgspec.Struct):
+    """The part of the endpoint's JSON answer that is read."""
+
+    reference: str | None = None
+
+
+def _outcome_of_callback(callback: Callback | None) -> Outcome:
+    if callback is None:
+        return InProgress(_AWAITS_CALLBACK)
+    match callback.result:
+        case CallbackResult.DONE:
+            return Done(callback.reference)
+        case CallbackResult.REJECTED:
+            why = f": {callback.message}" if callback.message else ""
+            return Rejected(f"the endpoint took the order, and then rejected it{why}")
+
+
+def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Outcome:
+    match response.status:
+        case HTTPStatus.ACCEPTED:
+            return InProgress(_AWAITS_CALLBACK, _reference(body))
+        case status if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status == HTTPStatus.CONFLICT:
+            return Done(_reference(body))
+        case status if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return TryAgain(f"the endpoint answered {status}", _retry_after(response.headers.get("Retry-After"), now))
+        case status if status < HTTPStatus.BAD_REQUEST:
+            return TryAgain(f"the endpoint answered {status}, a redirect: set FULFILLMENT_HTTP_URL to where it leads")
+        case status:
+            return Rejected(f"the endpoint refused the order with {status}")
+
+
+def _reference(body: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(body, type=_Answer).reference or None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # an answer need not be JSON, nor name the order
+        return None
+
+
+def _retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Read `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3)."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return timedelta(seconds=min(int(header.strip()[:10]), 10**9))  # Python reads no number of thousands of digits
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return max(at - now, timedelta(0))

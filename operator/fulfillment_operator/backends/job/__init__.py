@@ -1,0 +1,1 @@
+"""The backend that runs a Kubernetes Job for each order."""

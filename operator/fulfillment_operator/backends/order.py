@@ -1,0 +1,41 @@
+"""The order that a backend gets. Pure."""
+
+from dataclasses import dataclass
+
+from fulfillment_api.spec import Callback, ReversalKind, Session
+from fulfillment_operator.checkout.session import CheckoutSession
+
+
+@dataclass(frozen=True, slots=True)
+class PaidOrder:
+    """An order to fulfill."""
+
+    key: str
+    """The idempotency key: the same for every try at this order, and for no other order."""
+    namespace: str
+    reference: Session
+    """The Session as the request's spec names it: its id, mode, and connected account."""
+    session: CheckoutSession
+    """The Session as Stripe has it: all of the order, metadata and client reference among it."""
+    in_progress: bool = False
+    """Whether the answer to this key was `InProgress` before."""
+    callback: Callback | None = None
+    """What the backend's callback said since, if one came."""
+    uid: str = ""
+    """The request's uid in the cluster, for what shall be deleted with it."""
+    retry: str = ""
+    """The value of a person's newest request for another try; empty when nobody asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReversalNotice:
+    """What the backend that has, or had, an order is to know of its payment."""
+
+    kind: ReversalKind
+    key: str
+    """The idempotency key: the same for every try at this notice. A second refund of the same order has another one."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether nothing more is to be done for the order, were it not fulfilled yet."""
+        return self.kind in {ReversalKind.REFUNDED, ReversalKind.DISPUTED, ReversalKind.DISPUTE_LOST}

@@ -1,0 +1,73 @@
+"""What `fulfillment check-config` checks of the operator."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from fulfillment_operator.backends.installed import load_backend
+from fulfillment_operator.backends.routes import label
+from fulfillment_operator.mail.factory import customer_mail
+from fulfillment_operator.mail.smtp import Mailer, NoMailer
+from fulfillment_operator.settings import OperatorSettings, load_operator_settings, mistakes_in_operator_settings
+from fulfillment_runtime.commands.check_config import Finding, Verdict, check_kubeconfig, findings
+from fulfillment_runtime.fatal_errors import SettingsError
+
+
+async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
+    """Check the settings, with the routes and the Job's template, the mail templates, and the backends.
+
+    Online, also what the operator may do, the backends at work, the mail server, and Stripe.
+    """
+    mistakes = mistakes_in_operator_settings(environ)
+    for finding in findings("the settings are right", mistakes):
+        yield finding
+    if mistakes:
+        return
+    settings = load_operator_settings(environ)
+    for finding in (*check_kubeconfig(settings), *_routes(settings)):
+        yield finding
+    mailer, finding = _mailer(settings)
+    yield finding
+    if not online:
+        for finding in _backends(settings):
+            yield finding
+        return
+    from fulfillment_operator.check_online import online_checks  # noqa: PLC0415 - loads every client library
+
+    async for finding in online_checks(settings, environ, mailer):
+        yield finding
+
+
+def _routes(settings: OperatorSettings) -> Iterator[Finding]:
+    """Tell of routes for the other mode: the same routes may serve a test shop and a live one."""
+    for number, route in enumerate(settings.routing.routes, start=1):
+        if route.when.livemode not in {None, settings.livemode}:
+            mode = "live" if settings.livemode else "test"
+            wanted = str(route.when.livemode).lower()
+            yield Finding(
+                Verdict.NOTE,
+                f"FULFILLMENT_ROUTES: {label(number, route)} takes no order here: it is for livemode {wanted}, "
+                f"and STRIPE_API_KEY is a key of {mode} mode",
+            )
+
+
+def _mailer(settings: OperatorSettings) -> tuple[Mailer | None, Finding]:
+    try:
+        mail = customer_mail(settings)
+    except SettingsError as error:
+        return None, Finding(Verdict.WRONG, error.message)
+    match mail:
+        case NoMailer():
+            note = "FULFILLMENT_SMTP_HOST is not set: customers are not told of failed payments"
+            return None, Finding(Verdict.NOTE, note)
+        case Mailer():
+            return mail, Finding(Verdict.OK, "the mail templates render")
+
+
+def _backends(settings: OperatorSettings) -> list[Finding]:
+    """Load every backend that an order may go to."""
+    names, mistakes = sorted(settings.routing.backends), []
+    for name in names:
+        try:
+            load_backend(name)
+        except SettingsError as error:
+            mistakes.append(error.message)
+    return findings(f"the backends can be loaded: {', '.join(names) or 'none'}", mistakes)

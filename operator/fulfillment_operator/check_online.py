@@ -1,0 +1,77 @@
+"""What `fulfillment check-config --online` asks for the operator: the mail server, the API server, and Stripe."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import stripe
+
+from fulfillment_operator.factory import open_backends, open_stripe_api
+from fulfillment_operator.mail.smtp import Mailer
+from fulfillment_operator.rbac import rules_of
+from fulfillment_operator.settings import OperatorSettings
+from fulfillment_operator.upkeep.webhook_endpoint_check import EndpointsUnreadableError, list_endpoints
+from fulfillment_operator.upkeep.webhook_endpoints import find_problems
+from fulfillment_runtime.commands.check_config import Finding, Verdict, check_cluster
+from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
+from fulfillment_runtime.kubernetes.connection import connect
+from fulfillment_runtime.stripe.client import StripeError, stripe_client
+
+_UNKNOWN_SESSION = "cs_{}_checkconfig"
+
+
+async def online_checks(
+    settings: OperatorSettings, environ: Mapping[str, str], mailer: Mailer | None
+) -> AsyncIterator[Finding]:
+    """Check what the operator may do, the backends at work, and that all answers.
+
+    Args:
+        settings: what the operator is told.
+        environ: environment variables, such as `os.environ`, for the backends' settings.
+        mailer: what mails customers; None: nobody is mailed.
+    """
+    if mailer is not None:
+        error = await mailer.check_connection()
+        yield Finding(Verdict.WRONG, error) if error else Finding(Verdict.OK, "the mail server can be reached")
+    access = await check_cluster(settings, rules_of(settings))
+    yield access
+    if access.verdict is Verdict.OK:
+        yield await _backends(settings, environ)
+    async for finding in _stripe(settings):
+        yield finding
+
+
+async def _backends(settings: OperatorSettings, environ: Mapping[str, str]) -> Finding:
+    """Make every backend that an order may go to, as the operator does at its start."""
+    try:
+        async with (
+            connect(settings.kubeconfig, connections=1) as api,
+            open_backends(settings, environ, api) as backends,
+        ):
+            return Finding(Verdict.OK, f"the backends are ready: {', '.join(sorted(backends)) or 'none'}")
+    except (AccessDeniedError, SettingsError, UnavailableError) as error:
+        return Finding(Verdict.WRONG, error.message)
+
+
+async def _stripe(settings: OperatorSettings) -> AsyncIterator[Finding]:
+    mode = "live" if settings.livemode else "test"
+    try:
+        async with open_stripe_api(settings) as api:
+            await api.retrieve(_UNKNOWN_SESSION.format(mode), None)
+            await api.check_disputes()
+    except StripeError as error:
+        yield Finding(Verdict.WRONG, str(error))
+        return
+    yield Finding(
+        Verdict.OK, f"Stripe knows the API key, in {mode} mode, and lets it read Checkout Sessions and Disputes"
+    )
+    try:
+        async with stripe_client(settings) as client:
+            found = find_problems(
+                await list_endpoints(client), livemode=settings.livemode, api_version=stripe.api_version
+            )
+    except (EndpointsUnreadableError, StripeError) as error:
+        yield Finding(Verdict.NOTE, f"the registered webhook endpoints are not checked: {error}")
+        return
+    for each in found:
+        yield Finding(Verdict.NOTE, each.message)
+    if not found:
+        yield Finding(Verdict.OK, "a webhook endpoint is registered at Stripe, and is sent every event")

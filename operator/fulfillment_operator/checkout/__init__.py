@@ -1,0 +1,1 @@
+"""The Checkout Session: what it is to this product, and how Stripe's API tells of it."""

@@ -1,0 +1,190 @@
+"""The one place that meets Stripe's API: Checkout Sessions with all their line items.
+
+Its failures become ours: `StripeUnavailableError` passes, `StripeMisconfiguredError` waits for a person, and
+`SessionUnreadableError` is about one Session.
+"""
+
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+import stripe
+
+from fulfillment_api.disputes import DISPUTE_KINDS, gravest
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import ReversalKind
+from fulfillment_api.status import LineItem
+from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
+from fulfillment_operator.checkout.session_answer import (
+    InvoicePayment,
+    Payment,
+    SessionAnswer,
+    SessionUnreadableError,
+    parse_disputes,
+    parse_invoice_payment,
+    parse_line_items,
+    parse_session,
+)
+from fulfillment_operator.checkout.session_source import SESSION, SESSIONS, Backlog, SessionSource, due_of
+from fulfillment_runtime.stripe.client import StripeMisconfiguredError, translate_error
+from fulfillment_runtime.stripe.reader import StripeReader
+
+LINE_ITEMS_PAGE = 100
+"""The most that Stripe lists at once."""
+DISPUTES_PAGE = 100
+"""Of one payment there are more than one only rarely."""
+
+_LINE_ITEMS = f"{SESSION}/line_items"
+_INVOICE_PAYMENTS = "/v1/invoice_payments"
+_DISPUTES = "/v1/disputes"
+STRIPE_ENDPOINTS = (SESSION, SESSIONS, _LINE_ITEMS, _INVOICE_PAYMENTS, _DISPUTES)
+"""All that is asked for; to each of them Stripe's limit of an endpoint applies."""
+
+_PERMISSIONS = (
+    "to read Checkout Sessions, PaymentIntents, Charges and Disputes, and Invoices where subscriptions are sold: give "
+    "the restricted key these read permissions"
+)
+
+
+class StripeApi:
+    """Reads Checkout Sessions, within Stripe's limits."""
+
+    def __init__(self, reader: StripeReader) -> None:
+        self._reader = reader
+        self._source = SessionSource(reader)
+
+    def serve(self, backlog: Backlog) -> None:
+        """Take in which orders wait for a worker: when they are many, Stripe is asked for many at once."""
+        self._source.backlog = backlog
+
+    async def close(self) -> None:
+        """Leave off."""
+        await self._source.close()
+
+    async def retrieve_for(self, request: FulfillmentRequest) -> CheckoutSession | None:
+        """Retrieve the Session of a request that is due, as `retrieve` does, or by a list that has many.
+
+        Stripe keeps every Session. Should it have had this one before, and know it no more, the key is of another
+        account: then no order is judged by it.
+
+        Returns:
+            The Session; None when Stripe never knew it.
+
+        Raises:
+            StripeError: as `retrieve`.
+            SessionUnreadableError: likewise.
+        """
+        reference, hint = request.spec.session, request.spec.reversal
+        session = await self._complete(
+            self._source.retrieve_due(due_of(request)),
+            reference.id,
+            reference.account,
+            is_dispute_hinted=hint is not None and hint.kind in DISPUTE_KINDS,
+        )
+        if session is None and request.status is not None and request.status.order is not None:
+            raise StripeMisconfiguredError(
+                "Stripe had this Session, and knows it no more: STRIPE_API_KEY must be of the account that sold it, "
+                "or, if test data was deleted at Stripe, delete the request"
+            )
+        return session
+
+    async def retrieve(self, session_id: str, account: str | None) -> CheckoutSession | None:
+        """Retrieve a Session with all its line items, and the charge that says whether it was refunded or disputed.
+
+        Args:
+            session_id: cs_….
+            account: the connected account that owns it, acct_…; None for the key's own.
+
+        Returns:
+            The Session; None when Stripe knows none of this id.
+
+        Raises:
+            StripeUnavailableError: a passing fault.
+            StripeMisconfiguredError: the API key is wrong or lacks a permission.
+            SessionUnreadableError: the answer is of a form that cannot be judged.
+        """
+        asked = self._source.retrieve(session_id, account)
+        return await self._complete(asked, session_id, account, is_dispute_hinted=False)
+
+    async def _complete(
+        self, asked: Awaitable[object], session_id: str, account: str | None, *, is_dispute_hinted: bool
+    ) -> CheckoutSession | None:
+        """Complete what Stripe shows of a Session with what takes requests of its own.
+
+        Args:
+            asked: Stripe's answer about the Session.
+            session_id: its id.
+            account: the connected account that owns it.
+            is_dispute_hinted: whether disputes are asked for although the charge does not say that there is one, as
+                of an inquiry it may not.
+
+        Raises:
+            StripeError: as `retrieve`.
+            SessionUnreadableError: likewise.
+        """
+        try:
+            answer = parse_session(await asked, session_id)
+            items = await self._line_items(session_id, answer, account)
+            by_invoice = await self._invoice_payment(answer, account)
+            payment = answer.payment or (by_invoice.payment if by_invoice else None)
+            dispute = await self._dispute(payment, account, is_hinted=is_dispute_hinted)
+        except stripe.StripeError as error:
+            if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
+                return None
+            raise translate_error(error, right=_PERMISSIONS) from error
+        return answer.complete(items, payment, dispute, by_invoice.invoice if by_invoice else None)
+
+    async def check_disputes(self) -> None:
+        """Ask for disputes as `retrieve` does of a payment that is disputed, and is not there.
+
+        Raises:
+            StripeError: as `retrieve`.
+        """
+        try:
+            await self._list_disputes("pi_checkconfig", None)
+        except stripe.StripeError as error:
+            if error.http_status != HTTPStatus.NOT_FOUND:
+                raise translate_error(error, right=_PERMISSIONS) from error
+
+    async def _line_items(self, session_id: str, answer: SessionAnswer, account: str | None) -> tuple[LineItem, ...]:
+        """Page through the line items, of which the answer shows the first, or none."""
+        page = answer.line_items
+        items = {item.id: item for item in page.items} if page else {}
+        while page is None or page.has_more:
+            cursor = {"starting_after": next(reversed(items))} if items else {}
+            params = {"limit": LINE_ITEMS_PAGE, **cursor}
+            found = await self._reader.get(_LINE_ITEMS, params, account=account, object_id=session_id)
+            page = parse_line_items(found.data)
+            known = len(items)
+            items |= {item.id: item for item in page.items} if page else {}
+            if page is None or (page.has_more and len(items) == known):
+                raise SessionUnreadableError("Stripe's list of the Session's line items has no end, or is none")
+        return tuple(items.values())
+
+    async def _invoice_payment(self, answer: SessionAnswer, account: str | None) -> InvoicePayment | None:
+        """Find what pays a subscription, which its first invoice names, and where the buyer finds the invoice."""
+        if answer.invoice is None or answer.session.payment is SessionPayment.NO_PAYMENT_REQUIRED:
+            return None
+        expand = ["data.payment.payment_intent.latest_charge", "data.invoice"]
+        params = {"invoice": answer.invoice, "limit": 1, "expand": expand}
+        try:
+            found = await self._reader.get(_INVOICE_PAYMENTS, params, account=account)
+        except stripe.PermissionError:
+            if answer.payment is None:
+                raise
+            return None  # what pays it is known: only the invoice's links are missing
+        return parse_invoice_payment(found.data)
+
+    async def _dispute(self, payment: Payment | None, account: str | None, *, is_hinted: bool) -> ReversalKind | None:
+        """Find what the disputes about a payment mean. A charge says whether there ever was one, and names none."""
+        is_disputed = payment is not None and payment.disputed
+        if payment is None or payment.intent.id is None or not (is_disputed or is_hinted):
+            return ReversalKind.DISPUTED if is_disputed else None
+        # A list may lag behind the charge, which says that there is one.
+        found = gravest(await self._list_disputes(payment.intent.id, account))
+        return found or (ReversalKind.DISPUTED if is_disputed else None)
+
+    async def _list_disputes(self, payment_intent: str, account: str | None) -> tuple[str | None, ...]:
+        """List how the disputes about a payment stand."""
+        params = {"payment_intent": payment_intent, "limit": DISPUTES_PAGE}
+        found = await self._reader.get(_DISPUTES, params, account=account)
+        return parse_disputes(found.data)

@@ -1,0 +1,201 @@
+"""Keeps what the watch brings, and lets workers reconcile what is due: each request by one worker at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_operator.checkout.session_list import Due
+from fulfillment_operator.controller.held_request import HeldRequest
+from fulfillment_operator.controller.reconciler import Reconciler, Result
+from fulfillment_operator.controller.workqueue import WorkQueue
+from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, RequestLevel
+from fulfillment_operator.policy.next_step import RequeueState, Settled, Step, Wait, is_urgent
+from fulfillment_operator.policy.retention import FINISHED
+from fulfillment_runtime.backoff import Backoff
+
+_log = structlog.get_logger(__name__)
+
+
+class NextStep(Protocol):
+    """`next_step` of `policy`, with the settings bound."""
+
+    def __call__(self, request: FulfillmentRequest, now: datetime, state: RequeueState, /) -> Step:
+        """Tell what a request needs next."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    held: HeldRequest
+    state: RequeueState
+
+
+class Controller:
+    """The requests that are not fulfilled, by name, and the queue of those that are due.
+
+    A status that the operator wrote comes back from the watch; it has the version that was written, so it is
+    known and calls for nothing.
+    """
+
+    def __init__(  # noqa: PLR0913 - what decides, what acts, and what makes it exact
+        self,
+        reconciler: Reconciler,
+        *,
+        next_step: NextStep,
+        exists: Callable[[FulfillmentRequest], Awaitable[bool]],
+        backoff: Backoff,
+        clock: Callable[[], datetime],
+        metrics: OperatorMetrics,
+    ) -> None:
+        """Make a controller.
+
+        Args:
+            reconciler: executes the steps.
+            next_step: tells them.
+            exists: tells whether a request is in the cluster, should the watch have missed that it was deleted.
+            backoff: between two reconciles that failed in a way that nobody foresaw.
+            clock: tells the time, with its zone and its fractions of a second.
+            metrics: counts.
+        """
+        self._reconciler = reconciler
+        self._next_step = next_step
+        self._exists = exists
+        self._backoff = backoff
+        self._clock = clock
+        self._metrics = metrics
+        self._entries: dict[str, _Entry] = {}
+        self._queue = WorkQueue()
+
+    def requests(self) -> Iterable[HeldRequest]:
+        """Return the requests that are not fulfilled."""
+        return (entry.held for entry in self._entries.values())
+
+    def levels(self) -> Iterable[RequestLevel]:
+        """Tell as what each of them is counted."""
+        return (entry.held.level for entry in self._entries.values())
+
+    def queue_depth(self) -> int:
+        """Count the requests that wait for a worker."""
+        return len(self._queue)
+
+    def queued(self) -> Iterable[Due]:
+        """Tell what those that wait for a worker need of Stripe, in their order."""
+        return (self._entries[name].held.due for name in self._queue if name in self._entries)
+
+    def prefer(self, names: Iterable[str]) -> None:
+        """Let some of those go first: what they need of Stripe is there."""
+        self._queue.prefer(names)
+
+    def observe(self, request: FulfillmentRequest) -> None:
+        """Take in a request as the watch brought it."""
+        meta = request.metadata
+        entry = self._entries.get(meta.name)
+        if entry is not None and entry.held.version >= int(meta.resource_version):
+            return
+        held = HeldRequest.pack(request)
+        if entry is None or entry.held.uid != held.uid:
+            entry = self._entries[held.name] = _Entry(held, RequeueState(self._clock()))
+        entry.held = held
+        if not self._queue.is_working(held.name):  # else the worker sees it when it is done
+            self._schedule(entry, request)
+
+    def forget(self, name: str, uid: str) -> None:
+        """Take in that a request is fulfilled or deleted. One that was made anew under its name is another one."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.held.uid != uid:
+            return
+        if entry is not None and entry.held.level.phase not in FINISHED and not self._queue.is_working(name):
+            # Of one that is worked on the reconciler learns whether it is gone, or was fulfilled just now.
+            self._metrics.deleted_unfinished.inc()
+            _log.warning("controller.deleted_unfinished", request=name, session=entry.held.due.session)
+        self._entries.pop(name, None)
+        self._queue.cancel(name)
+
+    @asynccontextmanager
+    async def working(self, workers: int, grace: Callable[[], timedelta]) -> AsyncIterator[None]:
+        """Let workers reconcile what is due while the context lasts.
+
+        Should a worker fail in a way that nobody foresaw, the context is cancelled, and ends with an ExceptionGroup.
+
+        Args:
+            workers: how many.
+            grace: tells, at its end, how long what they began has to end.
+        """
+        async with asyncio.TaskGroup() as group:
+            tasks = {group.create_task(self._work()) for _ in range(workers)}
+            try:
+                yield
+            finally:
+                self._queue.shut_down()
+                _, unfinished = await asyncio.wait(tasks, timeout=grace().total_seconds())
+                for task in unfinished:  # its idempotency key makes another try safe
+                    _log.warning("controller.interrupted")
+                    task.cancel()
+
+    async def _work(self) -> None:
+        while (name := await self._queue.get()) is not None:
+            try:
+                entry = self._entries.get(name)
+                if entry is not None:
+                    request = entry.held.unpack()
+                    with structlog.contextvars.bound_contextvars(request=name, session=request.spec.session.id):
+                        await self._process(entry, request)
+            finally:
+                self._queue.done(name)
+
+    async def _process(self, entry: _Entry, request: FulfillmentRequest) -> None:
+        failures = entry.state.failures
+        step = self._step(entry, request)
+        if isinstance(step, Wait | Settled):  # since it was due, it may have been paused, or be about to be deleted
+            self._schedule(entry, request)
+            return
+        try:
+            result = await self._reconciler.reconcile(request, step, failures, partial(self._stands, request))
+        except Exception:  # noqa: BLE001 - one order must never stop the others
+            self._metrics.errors.labels(ErrorKind.UNEXPECTED).inc()
+            delay = self._backoff.delay(failures + 1)
+            _log.exception("controller.reconcile_failed", again_after=delay.total_seconds())
+            result = Result(request, retry_after=delay)
+        self._settle(request, failures, result)
+
+    async def _stands(self, request: FulfillmentRequest) -> bool:
+        """Tell whether a request that is worked on is still there: not deleted, nor made anew, nor about to be."""
+        entry = self._entries.get(request.metadata.name)
+        if entry is None or entry.held.uid != request.metadata.uid:
+            return False
+        return entry.held.unpack().metadata.deletion_timestamp is None and await self._exists(request)
+
+    def _settle(self, reconciled: FulfillmentRequest, failures: int, result: Result) -> None:
+        """Remember what a reconcile left, unless the request changed meanwhile."""
+        name = reconciled.metadata.name
+        if result.request is None:
+            self.forget(name, reconciled.metadata.uid)
+        entry = self._entries.get(name)
+        if entry is None:
+            return
+        left = result.request
+        if left is not None and entry.held.version <= int(left.metadata.resource_version):
+            entry.held = HeldRequest.pack(left)
+            entry.state = result.requeue_state(failures, self._clock())
+            self._schedule(entry, left)
+        else:
+            self._schedule(entry, entry.held.unpack())
+
+    def _schedule(self, entry: _Entry, request: FulfillmentRequest) -> None:
+        name = entry.held.name
+        match self._step(entry, request):
+            case Settled():
+                self._queue.cancel(name)
+            case Wait(until):
+                self._queue.add_after(name, (until - self._clock()).total_seconds(), urgent=is_urgent(request))
+            case _:
+                self._queue.add(name, urgent=is_urgent(request))
+
+    def _step(self, entry: _Entry, request: FulfillmentRequest) -> Step:
+        return self._next_step(request, self._clock(), entry.state)

@@ -1,0 +1,153 @@
+"""Which backend fulfills an order: the one that has it, else the one that its route names; and every call to one."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from fulfillment_api.status import Fulfillment, Reason
+from fulfillment_operator.backends.interface import (
+    Backend,
+    Done,
+    InProgress,
+    Outcome,
+    PaidOrder,
+    Rejected,
+    ReversalListener,
+    ReversalNotice,
+    Stoppable,
+    TryAgain,
+)
+from fulfillment_operator.backends.routes import Routing, facts_of
+from fulfillment_operator.metrics import BackendResult, ErrorKind, OperatorMetrics
+from fulfillment_operator.policy.decide import Fail
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatcher:
+    """Gives each order its backend, and counts and times its calls."""
+
+    backends: Mapping[str, Backend]
+    """Those that are at work, by name."""
+    routing: Routing
+    metrics: OperatorMetrics
+
+    def choose(self, order: PaidOrder, before: Fulfillment | None) -> Backend | Fail:
+        """Choose the backend of an order, or say that there is none.
+
+        An order stays with the backend that it was handed to, whatever the routes say since: another one would fulfill
+        it a second time. A retry that a person asks for frees it.
+
+        Args:
+            order: the order.
+            before: what was done so far, since a person last asked for it.
+        """
+        if before is not None and before.backend in self.backends:
+            return self.backends[before.backend]
+        if before is not None and before.accepted_at is not None:
+            return _Missing(before.backend)
+        choice = self.routing.choose(facts_of(order.reference, order.session))
+        if choice.backend is None:
+            return Fail(
+                Reason.NO_ROUTE,
+                f"{choice.reason}: add a route that does, and then ask for another try",
+                order.session,
+            )
+        return self.backends[choice.backend]
+
+    async def fulfill(self, backend: Backend, order: PaidOrder) -> Outcome:
+        """Hand an order to its backend, or ask how it goes."""
+        return await self._called(backend.name, partial(backend.fulfill, order))
+
+    async def notify(
+        self, backend: str, order: PaidOrder, notices: Iterable[ReversalNotice]
+    ) -> TryAgain | Rejected | None:
+        """Notify the backend that has, or had, an order of its reversals.
+
+        Args:
+            backend: its name.
+            order: the order.
+            notices: those that are new.
+
+        Returns:
+            Why the backend does not know of them; None: it does, or does not listen.
+        """
+        listener: object = self.backends.get(backend)
+        rejection: Rejected | None = None
+        if isinstance(listener, ReversalListener):
+            for notice in notices:
+                outcome = await self._called(backend, partial(listener.handle_reversal, order, notice))
+                match outcome:
+                    case TryAgain():
+                        return outcome
+                    case Rejected():
+                        rejection = outcome
+        return rejection
+
+    async def _called(self, backend: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Call a backend. Should it fail in a way that it did not foresee, the order has a deadline all the same."""
+        try:
+            with self.metrics.backend_seconds.labels(backend).time():
+                outcome = _checked(await call())
+        except Exception as error:  # noqa: BLE001 - a backend may be anybody's
+            _log.exception("backend.failed", backend=backend)
+            self.metrics.errors.labels(ErrorKind.UNEXPECTED).inc()
+            outcome = TryAgain(
+                f"the backend {backend} failed with {type(error).__name__}: the operator's log says more"
+            )
+        self.metrics.backend_attempts.labels(backend, _result(outcome)).inc()
+        return outcome
+
+    async def stop(self, key: str, uid: str) -> TryAgain | None:
+        """Let every backend that can leave off an order: whichever had it may still be at work.
+
+        Args:
+            key: the order's idempotency key.
+            uid: the request's uid in the cluster.
+
+        Returns:
+            Why one of them cannot now; None: nothing is at work, or it is about to end.
+        """
+        backends: list[object] = [*self.backends.values()]
+        for backend in backends:
+            if isinstance(backend, Stoppable):
+                problem = await backend.stop(key, uid)
+                if problem is not None:
+                    return problem
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """Stands for the backend that has an order, and is no longer among those that work."""
+
+    name: str
+
+    async def fulfill(self, order: PaidOrder) -> Outcome:  # noqa: ARG002 - the interface's
+        """Wait for it."""
+        return TryAgain(
+            f"the backend {self.name} has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
+            "FULFILLMENT_ROUTES, or ask for another try by another one"
+        )
+
+
+def _checked(answer: object) -> Outcome:
+    """Make sure that a backend's answer is one, such as when it forgets to return any."""
+    if isinstance(answer, Outcome):
+        return answer
+    raise TypeError(f"a backend answers Done, InProgress, TryAgain or Rejected, and not {type(answer).__name__}")
+
+
+def _result(outcome: Outcome) -> BackendResult:
+    match outcome:
+        case Done():
+            return BackendResult.DONE
+        case InProgress():
+            return BackendResult.IN_PROGRESS
+        case TryAgain():
+            return BackendResult.TRY_AGAIN
+        case Rejected():
+            return BackendResult.REJECTED

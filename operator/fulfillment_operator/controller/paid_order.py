@@ -1,0 +1,41 @@
+"""The order that a backend gets, from its request and its Session. Pure."""
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Callback
+from fulfillment_api.status import Fulfillment
+from fulfillment_operator.backends.order import PaidOrder
+from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.policy.manual_actions import latest_retry
+
+
+def idempotency_key(request: FulfillmentRequest) -> str:
+    """The order's idempotency key: its only possible name, so it is the same wherever the order is handled."""
+    return request.metadata.name
+
+
+def paid_order(request: FulfillmentRequest, session: CheckoutSession, before: Fulfillment | None) -> PaidOrder:
+    """Make the order that a backend gets.
+
+    Args:
+        request: the object as it stands in the cluster.
+        session: the Session as Stripe has it.
+        before: what the backend did so far; None when it did nothing, or a person asks to begin anew.
+    """
+    return PaidOrder(
+        idempotency_key(request),
+        request.metadata.namespace,
+        request.spec.session,
+        session,
+        in_progress=before is not None and before.accepted_at is not None,
+        callback=_callback_since(request, before),
+        uid=request.metadata.uid,
+        retry=latest_retry(request),
+    )
+
+
+def _callback_since(request: FulfillmentRequest, before: Fulfillment | None) -> Callback | None:
+    """Return the backend's callback, unless it is about an earlier try."""
+    callback = request.spec.callback
+    if callback is None or before is None or callback.observed_at is None or callback.observed_at < before.started_at:
+        return None
+    return callback

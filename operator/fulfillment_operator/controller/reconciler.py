@@ -1,0 +1,352 @@
+"""Executes the next step of one request: asks Stripe, its backend or the mail server, and writes what came of it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias, assert_never
+
+import structlog
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Fulfillment, Phase, Reason, Status
+from fulfillment_operator.backends.outcome import Done, Outcome, Rejected, TryAgain
+from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.checkout.session_answer import SessionUnreadableError
+from fulfillment_operator.checkout.stripe_api import StripeApi
+from fulfillment_operator.controller.dispatcher import Dispatcher
+from fulfillment_operator.controller.paid_order import idempotency_key, paid_order
+from fulfillment_operator.controller.status_writer import StatusWriter
+from fulfillment_operator.mail.interface import CustomerMail, MailOutcome
+from fulfillment_operator.metrics import ErrorKind, MailKind, OperatorMetrics
+from fulfillment_operator.policy import transition
+from fulfillment_operator.policy.decide import (
+    AwaitPayment,
+    Decision,
+    EndEmpty,
+    Fail,
+    FailPayment,
+    Fulfill,
+    Reverse,
+    decide,
+)
+from fulfillment_operator.policy.manual_actions import Complete, MarkFailed
+from fulfillment_operator.policy.next_step import (
+    Action,
+    AdoptStatus,
+    EndManually,
+    RequeueState,
+    RetrieveSession,
+    ShowInputConditions,
+    ShowPaused,
+    ShowRestored,
+    awaits_stripe,
+    is_mail_due,
+    next_recheck,
+)
+from fulfillment_operator.policy.reversals import ReversalChange, notified_until, reversal_change
+from fulfillment_operator.policy.transition import Retries
+from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.kubernetes.errors import KubernetesError
+from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
+
+_log = structlog.get_logger(__name__)
+
+Stands: TypeAlias = Callable[[], Awaitable[bool]]
+"""Tells whether the object that is reconciled is still in the cluster; raises KubernetesError if that is not known."""
+
+# A blip of Stripe's leaves no trace on an order; what lasts longer is shown.
+_FAILURES_BEFORE_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often things are tried again."""
+
+    recheck: timedelta
+    """Between two checks of an order that waits: for its payment, or for a backend that has it."""
+    backend: Backoff
+    """Between two tries of the backend."""
+    backend_deadline: timedelta
+    """From the first try of the backend to the last."""
+    errors: Backoff
+    """Between two reconciles that Stripe, the mail server or the API server kept from their end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a reconcile led to."""
+
+    request: FulfillmentRequest | None
+    """The request as it now stands; None when it is gone."""
+    retry_after: timedelta | None = None
+    """When to try again what something outside kept from its end; None: nothing did."""
+    check_after: timedelta | None = None
+    """When to ask a backend that is still at work."""
+
+    def requeue_state(self, failures: int, now: datetime) -> RequeueState:
+        """Return what is remembered of it.
+
+        Args:
+            failures: how many reconciles in a row were kept from their end before this one.
+            now: the time, with its zone.
+        """
+        return RequeueState(
+            reconciled_at=now,
+            resource_version=self.request.metadata.resource_version if self.request else "",
+            retry_at=now + self.retry_after if self.retry_after is not None else None,
+            check_at=now + self.check_after if self.check_after is not None else None,
+            failures=failures + 1 if self.retry_after is not None else 0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a decision led to."""
+
+    status: Status
+    check_after: timedelta | None = None
+    """When to ask a backend that is still at work."""
+    retry_after: timedelta | None = None
+    """When to try again what something outside kept from its end."""
+
+
+class Reconciler:
+    """Brings one request a step further."""
+
+    def __init__(  # noqa: PLR0913 - the four outside systems, and what makes it exact
+        self,
+        *,
+        stripe: StripeApi,
+        dispatcher: Dispatcher,
+        mail: CustomerMail,
+        writer: StatusWriter,
+        retry_policy: RetryPolicy,
+        clock: Callable[[], datetime],
+        metrics: OperatorMetrics,
+    ) -> None:
+        """Make a reconciler.
+
+        Args:
+            stripe: tells what an order is.
+            dispatcher: hands it to its backend.
+            mail: tells the customer when the payment failed.
+            writer: writes what became of it.
+            retry_policy: how often things are tried again.
+            clock: tells the time, with its zone, in whole seconds.
+            metrics: counts.
+        """
+        self._stripe = stripe
+        self._dispatcher = dispatcher
+        self._mail = mail
+        self._writer = writer
+        self._retry_policy = retry_policy
+        self._clock = clock
+        self._metrics = metrics
+
+    async def reconcile(self, request: FulfillmentRequest, action: Action, failures: int, stands: Stands) -> Result:
+        """Execute what `next_step` says.
+
+        Args:
+            request: the object as it stands in the cluster.
+            action: its next step.
+            failures: how many reconciles in a row were kept from their end before this one.
+            stands: tells, when Stripe has answered, whether the object still is there: else nothing may be done for it.
+        """
+        with self._metrics.reconcile_seconds.time():
+            match action:
+                case AdoptStatus(status) | ShowInputConditions(status):
+                    return await self._write(request, status)
+                case EndManually(end):
+                    return await self._end_manually(request, end, failures)
+                case ShowPaused(pause):
+                    return await self._write(request, transition.paused(request, pause, self._clock()))
+                case ShowRestored():
+                    return await self._write(request, transition.restored(request, self._clock()))
+                case Fail():
+                    return await self._write(request, transition.failed(request, action, self._clock()))
+                case RetrieveSession():
+                    return await self._go_by_session(request, failures, stands)
+                case _:
+                    assert_never(action)
+
+    async def _end_manually(self, request: FulfillmentRequest, end: Complete | MarkFailed, failures: int) -> Result:
+        """End it as a person says, once every backend leaves off."""
+        problem = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
+        if problem is None:
+            return await self._write(request, transition.manually_ended(request, end, self._clock()))
+        return self._retry_later("reconcile.not_stopped", problem.error, request, failures, problem.after)
+
+    async def _go_by_session(self, request: FulfillmentRequest, failures: int, stands: Stands) -> Result:
+        try:
+            with self._metrics.stripe_seconds.time():
+                session = await self._stripe.retrieve_for(request)
+        except StripeError as error:
+            return await self._wait_for_stripe(request, error, failures)
+        except SessionUnreadableError as error:
+            return await self._fail_unreadable(request, error)
+        try:
+            if not await stands():
+                self._metrics.deleted_unfinished.inc()
+                _log.warning("reconcile.deleted_unfinished")
+                return Result(None)
+        except KubernetesError as error:
+            return self._retry_later("reconcile.not_known_to_stand", str(error), request, failures)
+        taken = await self._take(decide(request, session, self._clock()), request, failures)
+        retry_after = self._backoff(failures) if is_mail_due(taken.status) else taken.retry_after
+        return replace(await self._write(request, taken.status), retry_after=retry_after, check_after=taken.check_after)
+
+    def _retry_later(
+        self, event: str, message: str, request: FulfillmentRequest, failures: int, asked: timedelta | None = None
+    ) -> Result:
+        """Leave the request as it is, since the API server kept its reconcile from its end."""
+        delay = self._backoff(failures, asked)
+        self._metrics.errors.labels(ErrorKind.KUBERNETES).inc()
+        _log.warning(event, message=message, again_after=delay.total_seconds())
+        return Result(request, retry_after=delay)
+
+    async def _fail_unreadable(self, request: FulfillmentRequest, error: SessionUnreadableError) -> Result:
+        """End it for a person: this one order cannot be judged, and asking again would not help."""
+        self._metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
+        message = f"{error}: see what was sold in the Stripe Dashboard, then complete or fail the order yourself"
+        fail = Fail(Reason.SESSION_UNREADABLE, message)
+        return await self._write(request, transition.failed(request, fail, self._clock()))
+
+    async def _wait_for_stripe(self, request: FulfillmentRequest, error: StripeError, failures: int) -> Result:
+        reason, kind, after = Reason.STRIPE_MISCONFIGURED, ErrorKind.STRIPE_MISCONFIGURED, None
+        if isinstance(error, StripeUnavailableError):
+            reason, kind, after = Reason.STRIPE_UNAVAILABLE, ErrorKind.STRIPE_UNAVAILABLE, error.after
+        self._metrics.errors.labels(kind).inc()
+        delay = self._backoff(failures, after)
+        _log.warning(
+            "reconcile.stripe_error", message=str(error), failures=failures + 1, again_after=delay.total_seconds()
+        )
+        lasts = failures + 1 >= _FAILURES_BEFORE_SHOWN or reason is Reason.STRIPE_MISCONFIGURED
+        if lasts and awaits_stripe(request):
+            status = transition.stripe_error(request, reason, str(error), self._clock())
+            return replace(await self._write(request, status), retry_after=delay)
+        return Result(request, retry_after=delay)
+
+    def _backoff(self, failures: int, asked: timedelta | None = None) -> timedelta:
+        return max(self._retry_policy.errors.delay(failures + 1), asked or timedelta(0))
+
+    async def _take(self, decision: Decision, request: FulfillmentRequest, failures: int) -> _Taken:
+        match decision:
+            case AwaitPayment(session, state, overdue):
+                return _Taken(transition.awaiting_payment(request, session, state, self._clock(), overdue=overdue))
+            case FailPayment(session, notify):
+                mail = await self._mail_payment_failed(request, session) if notify else None
+                return _Taken(transition.payment_failed(request, session, mail, self._clock()))
+            case EndEmpty(session):
+                return _Taken(transition.ended_empty(request, session, self._clock()))
+            case Fail():
+                return _Taken(transition.failed(request, decision, self._clock()))
+            case Reverse():
+                return await self._reverse(request, decision, failures)
+            case Fulfill(session):
+                return await self._fulfill(request, session)
+            case _:
+                assert_never(decision)
+
+    async def _mail_payment_failed(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome:
+        outcome = await self._mail.send_payment_failed(idempotency_key(request), session)
+        return self._counted(MailKind.PAYMENT_FAILED, outcome)
+
+    async def _mail_receipt(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome | None:
+        outcome = await self._mail.send_receipt(idempotency_key(request), session)
+        return self._counted(MailKind.RECEIPT, outcome) if outcome else None
+
+    def _counted(self, mail: MailKind, outcome: MailOutcome) -> MailOutcome:
+        self._metrics.mails.labels(mail, outcome.reason).inc()
+        _log.info("reconcile.customer_mail", mail=mail, reason=outcome.reason, message=outcome.message)
+        return outcome
+
+    async def _fulfill(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
+        before = transition.tries_before(request)
+        change = reversal_change(request, session)
+        unaware = await self._notify(request, session, change)
+        if isinstance(unaware, TryAgain) and before is not None:
+            waiting = TryAgain(f"the backend does not know of a refund or a dispute: {unaware.error}", unaware.after)
+            return self._dispatched(request, session, waiting, before.backend)
+        order = paid_order(request, session, before)
+        backend = self._dispatcher.choose(order, before)
+        if isinstance(backend, Fail):
+            return _Taken(transition.failed(request, backend, self._clock()))
+        busy = await self._former_backend_busy(request, backend.name, before)
+        outcome = busy or await self._dispatcher.fulfill(backend, order)
+        receipt = await self._mail_receipt(request, session) if isinstance(outcome, Done) else None
+        # What the backend could not be told is not shown as told, so it is told next time; once done, there is none.
+        untold = isinstance(unaware, TryAgain) and not isinstance(outcome, Done)
+        reversal = None if untold else change.with_problem(unaware.error if unaware else None)
+        return self._dispatched(request, session, outcome, backend.name, receipt=receipt, reversal=reversal)
+
+    async def _notify(
+        self, request: FulfillmentRequest, session: CheckoutSession, change: ReversalChange
+    ) -> TryAgain | Rejected | None:
+        """Notify the backend that has, or had, the order; None: it knows, or none has it.
+
+        Once its deadline is over, it is not tried any more.
+        """
+        former = request.status.fulfillment if request.status else None
+        if former is None:
+            return None
+        order = paid_order(request, session, former)
+        unaware = await self._dispatcher.notify(former.backend, order, change.notices)
+        is_over = self._clock() > notified_until(request, self._retry_policy.backend_deadline)
+        return Rejected(unaware.error) if isinstance(unaware, TryAgain) and is_over else unaware
+
+    async def _former_backend_busy(
+        self, request: FulfillmentRequest, backend: str, before: Fulfillment | None
+    ) -> TryAgain | None:
+        """Let another backend leave off, which had the order before a person asked for a retry that goes elsewhere."""
+        former = request.status.fulfillment if request.status else None
+        if before is not None or former is None or former.backend == backend:
+            return None
+        return await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
+
+    async def _reverse(self, request: FulfillmentRequest, reverse: Reverse, failures: int) -> _Taken:
+        """Notify the backend that has it; it may have been done before that, and then the order is fulfilled."""
+        status, session, fail = request.status, reverse.session, reverse.fail
+        before = status.fulfillment if status else None
+        if status is None or before is None:
+            return _Taken(transition.failed(request, fail, self._clock()))
+        change = reverse.change
+        order = paid_order(request, session, before)
+        unaware = await self._notify(request, session, change)
+        if isinstance(unaware, TryAgain) and status.phase is Phase.FAILED:  # it has ended, and goes on being so
+            _log.warning("reconcile.backend_unaware", message=unaware.error)
+            return _Taken(status, retry_after=self._backoff(failures, unaware.after))
+        backend = self._dispatcher.backends.get(before.backend) if order.in_progress else None
+        outcome: Outcome | None = unaware
+        if backend is not None and not isinstance(unaware, TryAgain):
+            outcome = await self._dispatcher.fulfill(backend, order)
+        match outcome:
+            case TryAgain(error, after):
+                waiting = TryAgain(f"{fail.message}, and the backend does not know: {error}", after)
+                return self._dispatched(request, session, waiting, before.backend)
+            case Done():
+                change = change.with_problem(unaware.error if unaware else None)
+                return self._dispatched(request, session, outcome, before.backend, reversal=change)
+        if unaware is not None:
+            fail = replace(fail, message=f"{fail.message}; the backend does not know: {unaware.error}")
+        return _Taken(transition.failed(request, fail, self._clock()))
+
+    def _dispatched(  # noqa: PLR0913 - all that a try consists of
+        self,
+        request: FulfillmentRequest,
+        session: CheckoutSession,
+        outcome: Outcome,
+        backend: str,
+        *,
+        receipt: MailOutcome | None = None,
+        reversal: ReversalChange | None = None,
+    ) -> _Taken:
+        before, now = transition.tries_before(request), self._clock()
+        delay = self._retry_policy.backend.delay((before.attempts if before else 0) + 1)
+        retries = Retries(delay=delay, deadline=self._retry_policy.backend_deadline)
+        status = transition.dispatched(request, session, outcome, backend, retries, now, receipt, reversal)
+        recheck_at = next_recheck(request, now, self._retry_policy.recheck)
+        return _Taken(status, transition.check_after(status, outcome, retries, recheck_at, now))
+
+    async def _write(self, request: FulfillmentRequest, status: Status) -> Result:
+        """Write the status if it says something new."""
+        return Result(await self._writer.write(request, status) if status != request.status else request)

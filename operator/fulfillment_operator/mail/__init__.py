@@ -1,0 +1,1 @@
+"""Mail to customers: what it says, and how it is sent."""

@@ -1,0 +1,361 @@
+"""The status that follows from a step and what came of it. Pure: nothing is written here."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from fulfillment_api.bounds import LONGEST_MESSAGE, LONGEST_REFERENCE
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import (
+    ConditionStatus,
+    ConditionType,
+    Fulfillment,
+    LastHandled,
+    Order,
+    Phase,
+    Reason,
+    Status,
+)
+from fulfillment_operator.backends.outcome import (
+    Done,
+    InProgress,
+    Outcome,
+    Rejected,
+    TryAgain,
+    truncated,
+)
+from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
+from fulfillment_operator.mail.interface import MailOutcome
+from fulfillment_operator.policy.conditions import ConditionUpdate, merged, truth
+from fulfillment_operator.policy.decide import Fail
+from fulfillment_operator.policy.manual_actions import (
+    Complete,
+    MarkFailed,
+    Pause,
+    handled_by_ending,
+    handled_by_reconcile,
+    handled_by_restore,
+    is_retry_requested,
+)
+from fulfillment_operator.policy.payment_state import PaymentState, overdue_message, payment_condition
+from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
+
+_FAILED_WHEN_PAID = {
+    Reason.NO_ROUTE,
+    Reason.REFUNDED,
+    Reason.REFUND_FAILED,
+    Reason.DISPUTED,
+    Reason.DISPUTE_LOST,
+    Reason.DISPUTE_WON,
+    Reason.DISPUTE_PREVENTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a backend's passing fault is tried again, and until when."""
+
+    delay: timedelta
+    """From now to the next try, jitter included."""
+    deadline: timedelta
+    """From the first try to the last."""
+
+
+def awaiting_payment(
+    request: FulfillmentRequest, session: CheckoutSession, state: PaymentState, now: datetime, *, overdue: bool = False
+) -> Status:
+    """The payment is awaited; `overdue` when a person must look at it."""
+    paid = payment_condition(session, state)
+    _, reason, message = paid
+    return _status(
+        request,
+        now,
+        phase=Phase.AWAITING_PAYMENT,
+        reason=Reason.PAYMENT_OVERDUE if overdue else reason,
+        message=overdue_message(session, state) if overdue else message,
+        session=session,
+        paid=paid,
+    )
+
+
+def payment_failed(
+    request: FulfillmentRequest, session: CheckoutSession, mail: MailOutcome | None, now: datetime
+) -> Status:
+    """The payment failed; `mail` is what came of telling the customer, None when that was settled before."""
+    notified = mail or (request.status and request.status.condition(ConditionType.CUSTOMER_NOTIFIED))
+    return _status(
+        request,
+        now,
+        phase=Phase.FAILED,
+        reason=Reason.PAYMENT_FAILED,
+        message=f"the payment failed; {notified.message}" if notified else "the payment failed",
+        session=session,
+        paid=payment_condition(session, PaymentState.FAILED),
+        mail=mail,
+    )
+
+
+def ended_empty(request: FulfillmentRequest, session: CheckoutSession, now: datetime) -> Status:
+    """Nothing was sold, so nothing is left to fulfill."""
+    message = "the Session saved a payment method, and sold nothing"
+    return _status(
+        request,
+        now,
+        phase=Phase.FULFILLED,
+        reason=Reason.NOTHING_TO_FULFILL,
+        message=message,
+        session=session,
+        paid=(ConditionStatus.TRUE, Reason.NO_PAYMENT_REQUIRED, message),
+    )
+
+
+def failed(request: FulfillmentRequest, fail: Fail, now: datetime) -> Status:
+    """The order cannot be fulfilled at all."""
+    return _status(
+        request,
+        now,
+        phase=Phase.FAILED,
+        reason=fail.reason,
+        message=fail.message,
+        session=fail.session,
+        paid=_paid_when_failed(fail),
+        reversal=reversal_change(request, fail.session) if fail.session else None,
+    )
+
+
+def dispatched(  # noqa: PLR0913, PLR0917 - all that a try consists of
+    request: FulfillmentRequest,
+    session: CheckoutSession,
+    outcome: Outcome,
+    backend: str,
+    retries: Retries,
+    now: datetime,
+    receipt: MailOutcome | None = None,
+    reversal: ReversalChange | None = None,
+) -> Status:
+    """The order was dispatched to the backend, which answered `outcome`; `receipt` is what came of its mail.
+
+    `reversal` is what is new of refunds and disputes; None: nothing, or the backend could not be told yet.
+    """
+    before = tries_before(request)
+    started = before.started_at if before else now
+    this = Fulfillment(
+        backend=backend,
+        attempts=_attempts(before),
+        started_at=started,
+        accepted_at=before.accepted_at if before else None,  # a late word, after the deadline, is still of this try
+        reference=before.reference if before else None,
+    )
+    phase, reason = Phase.FAILED, Reason.FULFILLMENT_FAILED
+    match truncated(outcome):
+        case Done(reference):
+            phase, reason = Phase.FULFILLED, Reason.FULFILLED
+            message = f"the backend {backend} fulfilled the order" + (f" as {reference}" if reference else "")
+            this = replace(this, completed_at=now, reference=reference or this.reference)
+        case InProgress(message, reference) if now < started + retries.deadline:
+            phase, reason = Phase.FULFILLING, Reason.DISPATCHED
+            this = replace(this, reference=reference or this.reference, accepted_at=this.accepted_at or now)
+        case InProgress(message):
+            message = f"{message}; it did not come to an end until the deadline, so a person is needed"
+            this = replace(this, last_error=message[:LONGEST_MESSAGE])
+        case TryAgain(error, after) if now < started + retries.deadline:
+            phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
+            message = f"{error}; it is tried again"
+            pause = min(max(retries.delay, after or retries.delay), started + retries.deadline - now)
+            this = replace(this, last_error=error, next_attempt_at=now + pause)
+        case TryAgain(error):
+            message = f"{error}; {this.attempts} attempts failed until the deadline, so a person is needed"
+            this = replace(this, last_error=error)
+        case Rejected(error):
+            message = f"{error}: a person is needed"
+            this = replace(this, last_error=error)
+        case never:
+            assert_never(never)
+    return _status(
+        request,
+        now,
+        phase=phase,
+        reason=reason,
+        message=message,
+        session=session,
+        paid=_paid_by(session),
+        mail=receipt,
+        reversal=reversal,
+        fulfillment=this,
+    )
+
+
+def check_after(
+    status: Status, outcome: Outcome, retries: Retries, recheck_at: datetime, now: datetime
+) -> timedelta | None:
+    """Tell when a backend that works on the order is asked again; None: it does not.
+
+    Args:
+        status: what followed from its answer.
+        outcome: its answer.
+        retries: until when it is asked.
+        recheck_at: when the order is checked in any case.
+        now: the time, with its zone.
+    """
+    if not isinstance(outcome, InProgress) or status.reason != Reason.DISPATCHED or status.fulfillment is None:
+        return None
+    left = status.fulfillment.started_at + retries.deadline - now
+    return min(outcome.check_after or left, recheck_at - now, left)
+
+
+def _paid_by(session: CheckoutSession) -> ConditionUpdate:
+    is_free = session.payment is SessionPayment.NO_PAYMENT_REQUIRED
+    return payment_condition(session, PaymentState.NOTHING_DUE if is_free else PaymentState.PAID)
+
+
+def _paid_when_failed(fail: Fail) -> ConditionUpdate:
+    if fail.session is not None and fail.reason in _FAILED_WHEN_PAID:
+        return _paid_by(fail.session)
+    unknown = ConditionStatus.FALSE if fail.reason is Reason.PAYMENT_CANCELED else ConditionStatus.UNKNOWN
+    return unknown, fail.reason, fail.message
+
+
+def _attempts(before: Fulfillment | None) -> int:
+    """Count how often the order was dispatched to the backend: asking how it goes does not count."""
+    if before is None or before.accepted_at is None:
+        return (before.attempts if before else 0) + 1
+    return before.attempts
+
+
+def tries_before(request: FulfillmentRequest) -> Fulfillment | None:
+    """Return what the backend did so far; None when it did nothing, or a person asks to begin anew."""
+    return request.status.fulfillment if request.status and not is_retry_requested(request) else None
+
+
+def paused(request: FulfillmentRequest, pause: Pause, now: datetime) -> Status:
+    """A person holds the order."""
+    hinted = Phase.FULFILLING if _is_hinted_paid(request) else Phase.AWAITING_PAYMENT
+    return _status(
+        request,
+        now,
+        phase=request.status.phase if request.status else hinted,
+        reason=Reason.PAUSED,
+        message=f"a person holds the order: {pause.why}",
+        session=None,
+        paid=None if request.status else (ConditionStatus.UNKNOWN, Reason.PAUSED, "Stripe was not asked yet"),
+        last_handled=request.status.last_handled if request.status else None,
+    )
+
+
+def restored(request: FulfillmentRequest, now: datetime) -> Status:
+    """A backup brought the order back without its status."""
+    return _status(
+        request,
+        now,
+        phase=Phase.FULFILLING if _is_hinted_paid(request) else Phase.AWAITING_PAYMENT,
+        reason=Reason.RESTORED,
+        message="a backup brought the order back without its status, so nobody knows whether it was fulfilled, and it "
+        "is held: complete it if it was, retry it if it was not",
+        session=None,
+        paid=(ConditionStatus.UNKNOWN, Reason.RESTORED, "Stripe was not asked since the order was restored"),
+        last_handled=handled_by_restore(request),
+    )
+
+
+def manually_ended(request: FulfillmentRequest, end: Complete | MarkFailed, now: datetime) -> Status:
+    """A person says how the order ended."""
+    before = request.status.fulfillment if request.status else None
+    match end:
+        case Complete(reference):
+            phase, reason = Phase.FULFILLED, Reason.MANUALLY_COMPLETED
+            message = f"{end.who} says that the order is fulfilled: {reference}"
+            this = before or Fulfillment(backend="manually", attempts=0, started_at=now)
+            fulfillment: Fulfillment | None = replace(
+                this, completed_at=now, reference=reference[:LONGEST_REFERENCE], next_attempt_at=None
+            )
+        case MarkFailed(why):
+            phase, reason = Phase.FAILED, Reason.MANUALLY_FAILED
+            message = f"{end.who} says that the order is not to be fulfilled: {why}"
+            fulfillment = before
+        case _:
+            assert_never(end)
+    return _status(
+        request,
+        now,
+        phase=phase,
+        reason=reason,
+        message=message,
+        session=None,
+        paid=None if request.status else (ConditionStatus.UNKNOWN, reason, "Stripe was not asked"),
+        fulfillment=fulfillment,
+        last_handled=handled_by_ending(request, end),
+    )
+
+
+def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now: datetime) -> Status:
+    """Stripe cannot be asked, so nothing is known yet: the hint of the event tells which phase is shown."""
+    return _status(
+        request,
+        now,
+        phase=Phase.FULFILLING if _is_hinted_paid(request) else Phase.AWAITING_PAYMENT,
+        reason=reason,
+        message=message,
+        session=None,
+        paid=(ConditionStatus.UNKNOWN, reason, message),
+    )
+
+
+def _asked_for(request: FulfillmentRequest, session: CheckoutSession | None) -> str | None:
+    """Return the PaymentIntent that Stripe was asked for, because no event named it: a refund names nothing else."""
+    if request.spec.session.payment_intent is not None:
+        return None
+    known = request.status.payment_intent if request.status else None
+    found = session.payment_intent.id if session and session.payment_intent else None
+    return found or known
+
+
+def _is_hinted_paid(request: FulfillmentRequest) -> bool:
+    return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
+
+
+def _status(  # noqa: PLR0913 - a status has these parts
+    request: FulfillmentRequest,
+    now: datetime,
+    *,
+    phase: Phase,
+    reason: Reason,
+    message: str,
+    session: CheckoutSession | None,
+    paid: ConditionUpdate | None,
+    mail: MailOutcome | None = None,
+    reversal: ReversalChange | None = None,
+    fulfillment: Fulfillment | None = None,
+    last_handled: LastHandled | None = None,
+) -> Status:
+    before = request.status
+    updates: dict[ConditionType, ConditionUpdate] = {  # in the order in which a person reads them
+        **({ConditionType.PAID: paid} if paid is not None else {}),
+        ConditionType.FULFILLED: (truth(phase is Phase.FULFILLED), reason, message),
+        ConditionType.READY: (truth(phase is Phase.FULFILLED), reason, message),
+        ConditionType.STALLED: (truth(phase is Phase.FAILED or reason is Reason.RESTORED), reason, message),
+        **(reversal.updates if reversal else {}),
+    }
+    if mail is not None:
+        updates[ConditionType.CUSTOMER_NOTIFIED] = (truth(mail.reason is Reason.MAIL_SENT), mail.reason, mail.message)
+    order = before.order if before else None
+    if session is not None:
+        order = Order(line_items=list(session.line_items), amount=session.amount, presentment=session.presentment)
+    tries = fulfillment or (before.fulfillment if before else None)
+    if tries is not None and phase is Phase.FAILED:
+        tries = replace(tries, next_attempt_at=None)  # whatever was planned
+    return Status(
+        phase=phase,
+        reason=reason,
+        message=message,
+        observed_generation=request.metadata.generation,
+        conditions=merged(before, updates, request.metadata.generation, now),
+        order=order,
+        payment_intent=_asked_for(request, session),
+        fulfillment=tries,
+        reversals=(reversal.reversals if reversal else None) or (before.reversals if before else None),
+        last_handled=last_handled or handled_by_reconcile(request),
+        manual=before.manual if before else None,
+    )

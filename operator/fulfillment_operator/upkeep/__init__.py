@@ -1,0 +1,1 @@
+"""What the leader sees to beside reconciling: it runs now and then, over what nobody watches."""

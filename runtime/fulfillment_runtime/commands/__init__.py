@@ -1,0 +1,1 @@
+"""The command `fulfillment`, and the subcommands that belong to no workload."""

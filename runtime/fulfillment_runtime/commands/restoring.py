@@ -1,0 +1,101 @@
+"""Brings FulfillmentRequests back from a backup, each with its status.
+
+The API server drops the status of an object that is created, so it is written afterwards. Until it is, an annotation
+keeps the operator from the object; one that a broken run left with it is brought to its end by the next.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum, unique
+
+from fulfillment_api import names
+from fulfillment_runtime.backoff import Backoff, retry
+from fulfillment_runtime.commands.backup import BackedUpRequest
+from fulfillment_runtime.kubernetes.errors import (
+    AlreadyExistsError,
+    ApiUnavailableError,
+    ConflictError,
+    InvalidError,
+)
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+
+CONCURRENCY = 16
+"""Requests under way: enough to be quick, few enough for the API server's fairness."""
+_BACKOFF = Backoff(timedelta(seconds=0.5), timedelta(seconds=10), random.random, attempts=6)
+_CREATED = 1  # the generation of any object that is created
+
+
+@unique
+class Outcome(StrEnum):
+    """What became of one."""
+
+    RESTORED = "restored"
+    EXISTS = "exists"
+    """It is left alone."""
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What became of one."""
+
+    name: str
+    outcome: Outcome
+    message: str = ""
+    """Why it was rejected."""
+
+
+async def restore(
+    requests: FulfillmentRequestClient, backup: Sequence[BackedUpRequest], *, dry_run: bool
+) -> list[Restored]:
+    """Restore what is not there.
+
+    Args:
+        requests: where to.
+        backup: what there was.
+        dry_run: whether to let the API server say what it would make of them, and write nothing.
+
+    Raises:
+        KubernetesError: as `FulfillmentRequestClient`'s methods do; run it again when that is mended.
+    """
+    done: list[Restored] = []
+    for start in range(0, len(backup), CONCURRENCY):
+        batch = backup[start : start + CONCURRENCY]
+        found = await asyncio.gather(*(_one(requests, each, dry_run=dry_run) for each in batch), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+            done.append(each)
+    return done
+
+
+async def _one(requests: FulfillmentRequestClient, each: BackedUpRequest, *, dry_run: bool) -> Restored:
+    try:
+        outcome = await retry(
+            lambda: _restored(requests, each, dry_run=dry_run),
+            on=(ApiUnavailableError, ConflictError),
+            backoff=_BACKOFF,
+        )
+    except InvalidError as error:
+        return Restored(each.metadata.name, Outcome.REJECTED, str(error))
+    return Restored(each.metadata.name, outcome)
+
+
+async def _restored(requests: FulfillmentRequestClient, each: BackedUpRequest, *, dry_run: bool) -> Outcome:
+    metadata, status = each.metadata, each.status_of(_CREATED)
+    annotations = metadata.annotations | ({names.RESTORING: "fulfillment restore"} if status else {})
+    try:
+        await requests.create(
+            metadata.name, each.spec, labels=metadata.labels, annotations=annotations, dry_run=dry_run
+        )
+    except AlreadyExistsError:
+        found = await requests.get(metadata.name)
+        if names.RESTORING not in found.metadata.annotations:
+            return Outcome.EXISTS
+    if status is not None and not dry_run:
+        written = await requests.restore_status(metadata.name, status)
+        await requests.annotate(written, {names.RESTORING: None})
+    return Outcome.RESTORED

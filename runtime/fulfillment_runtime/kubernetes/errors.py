@@ -1,0 +1,122 @@
+"""The failures of the Kubernetes API as errors of ours, in the words of apimachinery's apierrors.
+
+They are passing (`ApiUnavailableError`), misconfigured (`ForbiddenError`, `NotInstalledError`) or about the object of
+the request, whatever its kind.
+"""
+
+from http import HTTPStatus
+
+import msgspec
+
+from fulfillment_api import names
+from fulfillment_runtime.kubernetes.rest import Answer
+
+_NO_RIGHT = 'is forbidden: User "'  # as the API server begins to say which right a user lacks
+_NOBODY = 'User "system:anonymous"'
+_QUOTA = "is forbidden: exceeded quota: "  # as its quota admission says it
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class KubernetesError(Exception):
+    """The Kubernetes API did not do what it was asked."""
+
+
+class ApiUnavailableError(KubernetesError):
+    """A passing fault: unreachable, too slow, throttling, or failing. Worth another try."""
+
+
+class ForbiddenError(KubernetesError):
+    """The API server does not know this process (401), or does not allow the request (403): RBAC, or an admission."""
+
+
+class QuotaExceededError(ForbiddenError):
+    """A ResourceQuota of the namespace is used up. All else about the object was found right: quotas come last."""
+
+
+class NotInstalledError(KubernetesError):
+    """The cluster lacks the CustomResourceDefinition, or the namespace."""
+
+
+class AlreadyExistsError(KubernetesError):
+    """There is an object of this kind and name already."""
+
+
+class NotFoundError(KubernetesError):
+    """There is no object of this kind and name, or no longer."""
+
+
+class ConflictError(KubernetesError):
+    """The object changed since it was read: read it and decide again."""
+
+
+class UndecodableError(KubernetesError):
+    """The object was made by hand: its schema allows it, and yet it does not decode into our type."""
+
+
+class InvalidError(KubernetesError):
+    """The API server refuses the object's content: its schema, or a rule of it, does not allow it."""
+
+
+def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) -> KubernetesError:
+    """Turn an answer that is no success into an error of ours.
+
+    Args:
+        answer: what the API server answered; its status is 0 when there was none.
+        conflict: what a 409 means: of a create that the object exists, of all else that it changed.
+    """
+    message, details = _reason_of(answer)
+    match answer.status:
+        case HTTPStatus.UNAUTHORIZED:
+            return ForbiddenError(
+                "the Kubernetes API does not know these credentials: renew the token or the kubeconfig"
+            )
+        case HTTPStatus.FORBIDDEN:
+            return _forbidden(message)
+        case HTTPStatus.NOT_FOUND if details is None or not details.name:
+            return NotInstalledError(
+                f"the cluster has no {names.PLURAL}.{names.GROUP}: install the chart, or run "
+                "`fulfillment crd | kubectl apply -f -`"
+            )
+        case HTTPStatus.NOT_FOUND if details and details.kind == "namespaces":
+            return NotInstalledError(f"{message}: create the namespace, or set FULFILLMENT_NAMESPACE to another")
+        case HTTPStatus.NOT_FOUND:
+            return NotFoundError(message)
+        case HTTPStatus.CONFLICT:
+            return conflict(message)
+        case status if status in _PASSING or not status or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ApiUnavailableError(f"the Kubernetes API answered {status}: {message}")
+        case _:
+            return InvalidError(message)
+
+
+def _forbidden(message: str) -> ForbiddenError:
+    if _QUOTA in message:
+        return QuotaExceededError(f"{message}; raise the quota, or make room")
+    if _NOBODY in message:
+        return ForbiddenError(
+            "the Kubernetes API was given no credentials: mend the kubeconfig's user, or the program that it names"
+        )
+    if _NO_RIGHT in message:
+        return ForbiddenError(f"RBAC forbids it: {message}; the chart has a Role that allows it")
+    return ForbiddenError(f"the Kubernetes API forbids it: {message}")  # an admission webhook, a namespace's end
+
+
+def _reason_of(answer: Answer) -> tuple[str, "_StatusDetails | None"]:
+    """Read the API server's message, and which object it is about (a missing resource type is no object)."""
+    try:
+        status = msgspec.json.decode(answer.body, type=_ApiStatus)
+    except msgspec.DecodeError:
+        return answer.reason, None
+    return status.message or answer.reason, status.details
+
+
+class _StatusDetails(msgspec.Struct):
+    name: str = ""
+    kind: str = ""
+
+
+class _ApiStatus(msgspec.Struct):
+    """metav1.Status, as far as it is read."""
+
+    message: str = ""
+    details: _StatusDetails | None = None

@@ -1,0 +1,76 @@
+"""Reads from Stripe's API: each request in its turn, and its answer as it came.
+
+The library's own methods make an object of each part of an answer, which costs more than all else that is done with it,
+and refuses forms that nobody reads: so its raw requests are used. The key, the version and the errors are its own.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import stripe
+
+from fulfillment_runtime.stripe.refusals import refused_limit, retry_after
+from fulfillment_runtime.stripe.throttle import Throttle, Turn
+
+_SLOWER_TRIES = 2  # each at half of the pace: where that does not help, who asks comes back later
+
+
+class StripeReader:
+    """Asks Stripe, within its limits."""
+
+    def __init__(self, client: stripe.StripeClient, throttle: Throttle) -> None:
+        """Make a reader.
+
+        Args:
+            client: asks.
+            throttle: tells when.
+        """
+        self._client = client
+        self.throttle = throttle
+
+    async def get(
+        self,
+        endpoint: str,
+        params: Mapping[str, object],
+        *,
+        account: str | None,
+        object_id: str = "",
+        turn: Turn | None = None,
+    ) -> stripe.StripeResponse:
+        """Make a GET request, and return the answer: `data` is its JSON, `body` its text.
+
+        What Stripe refuses for its limits is asked again in its turn, at the slower pace, a few times.
+
+        Args:
+            endpoint: the path, in which `{id}` stands for an object's id: such as /v1/checkout/sessions/{id}.
+            params: the query, as Stripe's library takes it.
+            account: the connected account that is asked about, acct_…; None for the key's own.
+            object_id: the id in the path.
+            turn: the turn of the request; None: it waits for one.
+
+        Raises:
+            stripe.StripeError: as the library does; `translate_error` makes ours of it.
+        """
+        for is_last in (*[False] * _SLOWER_TRIES, True):
+            turn = turn or await self.throttle.turn(endpoint)
+            try:
+                return await self._get(endpoint.format(id=quote(object_id, safe="")), params, account, turn)
+            except stripe.RateLimitError as error:
+                if is_last or refused_limit(error) is None or retry_after(error) is not None:
+                    raise
+            turn = None
+        raise AssertionError("the last try returns, or raises")  # pragma: no cover
+
+    async def _get(
+        self, path: str, params: Mapping[str, object], account: str | None, turn: Turn
+    ) -> stripe.StripeResponse:
+        failure: stripe.StripeError | None = None
+        options = {"stripe_account": account} if account else {}
+        try:
+            answer: stripe.StripeResponse = await self._client.raw_request_async("get", path, **params, **options)
+        except stripe.StripeError as error:
+            failure = error
+            raise
+        finally:
+            turn.end(failure)
+        return answer

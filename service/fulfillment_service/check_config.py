@@ -1,0 +1,51 @@
+"""What `fulfillment check-config` checks of the webhook service, and of the recovery."""
+
+from collections.abc import AsyncIterator, Mapping
+
+from fulfillment_runtime.commands.check_config import Finding, Verdict, check_cluster, check_kubeconfig, findings
+from fulfillment_runtime.settings import load_settings, mistakes_in
+from fulfillment_service.rbac import SERVICE_RULES, recovery_rules
+from fulfillment_service.settings import EventSettings, RecoverSettings, ServiceSettings, mode_mistake
+
+
+async def service_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
+    """Check the settings; online, what the service may do."""
+    mistakes = mistakes_in(ServiceSettings, environ)
+    for finding in findings("the settings are right", mistakes):
+        yield finding
+    if mistakes:
+        return
+    settings = load_settings(ServiceSettings, environ)
+    for finding in check_kubeconfig(settings):
+        yield finding
+    if settings.livemode is None:
+        yield Finding(Verdict.NOTE, "STRIPE_LIVEMODE is not set: test events and live events both count")
+    if online:
+        yield await check_cluster(settings, SERVICE_RULES)
+
+
+async def recovery_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
+    """Check the settings: which events count, and how Stripe is asked for them.
+
+    Online, also what a recovery may do, and whether Stripe lists events for it.
+    """
+    mistakes = {
+        **dict.fromkeys(mistakes_in(RecoverSettings, environ)),
+        **dict.fromkeys(mistakes_in(EventSettings, environ)),
+    }
+    if mistakes:
+        for finding in findings("", mistakes):
+            yield finding
+        return
+    settings, events = load_settings(RecoverSettings, environ), load_settings(EventSettings, environ)
+    mistake = mode_mistake(settings, events)
+    for finding in findings("the settings are right", [mistake] if mistake else []):
+        yield finding
+    for finding in check_kubeconfig(settings):
+        yield finding
+    if online:
+        from fulfillment_service.recovery.check_online import check_events  # noqa: PLC0415 - loads Stripe's library
+
+        yield await check_cluster(settings, recovery_rules(settings))
+        for finding in await check_events(settings, events):
+            yield finding

@@ -1,0 +1,1 @@
+"""Event → spec: what an event of Stripe's holds, and what it changes. Pure."""

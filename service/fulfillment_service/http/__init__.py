@@ -1,0 +1,1 @@
+"""The webhook's port: Stripe's events, and the callbacks of the http backend's endpoint."""

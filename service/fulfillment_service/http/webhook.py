@@ -1,0 +1,106 @@
+"""What happens to one event: verify, parse, decide, record, and only then acknowledge."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+
+import structlog
+
+from fulfillment_runtime.settings import Secret
+from fulfillment_service.events.envelope import decode_envelope
+from fulfillment_service.events.event import Event, parse_event
+from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.ignored import Ignored
+from fulfillment_service.events.rejections import EventRejectedError
+from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.translate import PaymentHint, ReversalHint, SpecChange, translate
+from fulfillment_service.http.metrics import WebhookMetrics
+from fulfillment_service.http.request_body import BodyRejectedError
+from fulfillment_service.http.responses import Answer, answer_request
+from fulfillment_service.http.signature import verify
+from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, RequestStore
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Webhook:
+    """Answers Stripe's events."""
+
+    store: RequestStore
+    metrics: WebhookMetrics
+    secrets: tuple[Secret, ...]
+    """The signing secrets, each of which may have signed an event; others may take their place at any time."""
+    tolerance: timedelta
+    """How far a signature's time may be from the clock."""
+    filters: Filters
+    """Which events count."""
+    stored: StoredFields
+    """What of a Session is stored beside its ids."""
+    deadline: timedelta
+    """How long an answer may take, from the request's head on."""
+    clock: Callable[[], datetime]
+    """Returns the time, with its zone."""
+
+    async def answer(self, read_body: Callable[[], Awaitable[bytes]], signature: str | None) -> Answer:
+        """Answer one request, whatever it is, within the deadline.
+
+        Args:
+            read_body: reads the body; may raise `BodyRejectedError`.
+            signature: the `Stripe-Signature` header.
+        """
+        with self.metrics.in_flight.track_inprogress():
+            answer, seconds = await answer_request(
+                read_body, partial(self._handle, signature), self._answer_error, deadline=self.deadline
+            )
+        self.metrics.answered(answer.status, seconds)
+        return answer
+
+    async def _handle(self, signature: str | None, body: bytes, started: float) -> Answer:
+        now = self.clock()
+        envelope = decode_envelope(verify(body, signature, self.secrets, now=now, tolerance=self.tolerance))
+        self.metrics.received(now.timestamp())
+        event = parse_event(envelope)
+        change = translate(event, self.filters, self.stored, observed_at=now)
+        if isinstance(change, Ignored):
+            return self._ignore(event, change)
+        return await self._record(event, change, started)
+
+    def _ignore(self, event: Event, reason: Ignored) -> Answer:
+        self.metrics.handled(event, reason)
+        log = _log.debug if reason is Ignored.EVENT_TYPE else _log.info
+        log("webhook.ignored", reason=reason, event_id=event.id, type=event.type, **event.subject)
+        return Answer(HTTPStatus.OK, {"result": "ignored", "reason": reason})
+
+    async def _record(self, event: Event, change: SpecChange, started: float) -> Answer:
+        request = {} if isinstance(change, PaymentHint | ReversalHint) else {"request": change.name}
+        log = _log.bind(event_id=event.id, type=event.type, **event.subject, **request)
+        try:
+            result = await self.store.record(change, deadline=started + self.deadline.total_seconds())
+        except NotRecordedError as error:
+            self.metrics.handled(event, error.reason)
+            write = log.error if error.reason is NotRecordedReason.BLOCKED else log.warning
+            write("webhook.not_recorded", outcome=error.reason, message=str(error))
+            detail = "the event is not recorded; the log of the service says why"
+            return Answer.error(HTTPStatus.SERVICE_UNAVAILABLE, error.reason, detail)
+        if isinstance(result, Ignored):
+            return self._ignore(event, result)
+        self.metrics.handled(event, result)
+        milliseconds = round((asyncio.get_running_loop().time() - started) * 1000, 1)
+        log.info("webhook.recorded", outcome=result, milliseconds=milliseconds)
+        return Answer(HTTPStatus.OK, {"result": result, **request})
+
+    def _answer_error(self, error: Exception) -> Answer:
+        match error:
+            case EventRejectedError() | BodyRejectedError():
+                self.metrics.rejected(error.reason)
+                _log.warning("webhook.rejected", reason=error.reason, message=str(error))
+                status = error.reason.status if isinstance(error, BodyRejectedError) else HTTPStatus.BAD_REQUEST
+                return Answer.error(status, error.reason, str(error))
+            case _:
+                _log.exception("webhook.failed")
+                detail = "the event is not recorded; the log of the service says more"
+                return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

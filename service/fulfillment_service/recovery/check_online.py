@@ -1,0 +1,31 @@
+"""What `fulfillment check-config --online` asks Stripe for a recovery."""
+
+import random
+import time
+from datetime import timedelta
+
+from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.commands.check_config import Finding, findings
+from fulfillment_runtime.stripe.client import StripeError, stripe_client, stripe_reader
+from fulfillment_service.recovery.event_list import StripeEvents
+from fulfillment_service.recovery.time_window import Window
+from fulfillment_service.settings import EventSettings, RecoverSettings
+
+_ONCE = Backoff(timedelta(0), timedelta(0), random.random, attempts=1)
+
+
+async def check_events(settings: RecoverSettings, events: EventSettings) -> list[Finding]:
+    """Ask Stripe for the events of the last second, of each account whose events count."""
+    now = int(time.time())
+    mistakes = []
+    async with stripe_client(settings) as client:
+        reader = stripe_reader(client, settings)
+        for account in (None, *(events.accounts or ())):
+            listing = StripeEvents(reader, account, undelivered=True, backoff=_ONCE)
+            try:
+                await listing.page(Window(now - 1, now))
+            except StripeError as error:
+                mistakes.append(str(error))
+                if account is None:  # it is the key, then
+                    break
+    return findings("Stripe lets the API key read Events", mistakes)

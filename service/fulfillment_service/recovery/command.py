@@ -1,0 +1,52 @@
+"""The command `fulfillment recover`."""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+import click
+import durationpy
+
+from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.process import run_process
+from fulfillment_runtime.settings import load_settings
+from fulfillment_service.recovery.time_window import GREATEST_LOOK_BACK
+from fulfillment_service.settings import EventSettings, RecoverSettings, mode_mistake
+
+
+class _LookBack(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:  # noqa: ANN401 - click's signature
+        try:
+            found = value if isinstance(value, timedelta) else durationpy.from_str(value)
+        except durationpy.DurationError:
+            self.fail(f"{value!r} is no duration: write it as 72h or 3d", param, ctx)
+        if not timedelta(seconds=1) <= found <= GREATEST_LOOK_BACK:
+            self.fail("it must be at least 1s, and at most 30d: Stripe lists no older events", param, ctx)
+        return found
+
+
+@click.command()
+@click.option("--since", type=_LookBack(), default="72h", show_default=True, help="How far back; at most 30d.")
+@click.option("--all", "every", is_flag=True, help="Every event, also those that Stripe says it delivered.")
+@click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
+def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
+    """Bring in the events that Stripe could not deliver, oldest first."""
+    settings, events = load_settings(RecoverSettings, os.environ), load_settings(EventSettings, os.environ)
+    mistake = mode_mistake(settings, events)
+    if mistake is not None:
+        raise SettingsError(mistake)
+    from fulfillment_service.recovery.main import run_until_stopped  # noqa: PLC0415 - loads every client library
+    from fulfillment_service.recovery.run import RecoveryOptions  # noqa: PLC0415 - likewise
+
+    options = RecoveryOptions(look_back=since, undelivered=not every, dry_run=dry_run)
+    summary = run_process(settings, run_until_stopped(settings, events.filters, events.stored, options))
+    if summary is None:
+        click.echo("Another recovery is under way: nothing to do for this one.")
+        return
+    click.echo(f"{'Dry run, nothing is written: ' if dry_run else ''}{summary}")
+    if summary.failed:
+        raise click.ClickException(
+            f"{summary.failed} events could not be recorded: the log says why; the next run tries them again"
+        )

@@ -1,0 +1,118 @@
+"""Lists events at Stripe, and turns its failures into ours. The webhook never calls Stripe."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import msgspec
+import stripe
+import structlog
+
+from fulfillment_api.event_types import StripeEventType
+from fulfillment_runtime.backoff import Backoff, retry
+from fulfillment_runtime.stripe.client import StripeUnavailableError, translate_error
+from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_service.events.envelope import Envelope, decode_envelope
+from fulfillment_service.recovery.time_window import Window
+
+_log = structlog.get_logger(__name__)
+
+EVENTS = "/v1/events"
+PAGE = 100
+"""The most events that Stripe lists at once."""
+
+_TYPES: list[str] = [each for each in StripeEventType if each is not StripeEventType.PAYMENT_SUCCEEDED]
+"""What is listed: an account has such an event of every payment, and of one that was captured another tells, too."""
+
+_RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
+_NOT_CONNECTED = ", or take the account out of STRIPE_ACCOUNTS if it is connected no more"
+_LONGEST_RETRY_AFTER = timedelta(minutes=1)  # whatever Stripe asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some events, newest first."""
+
+    events: tuple[Envelope, ...]
+    has_more: bool
+    """Whether there are older ones in the same stretch of time."""
+
+
+class StripeEvents:
+    """Lists the events of one account, within Stripe's limits; one request at a time."""
+
+    def __init__(
+        self,
+        reader: StripeReader,
+        account: str | None,
+        *,
+        undelivered: bool,
+        backoff: Backoff,
+    ) -> None:
+        """Make a list.
+
+        Args:
+            reader: asks Stripe.
+            account: the connected account, acct_…; None for the key's own.
+            undelivered: whether only those are listed that Stripe could not deliver, or not yet.
+            backoff: how often one request is tried, and how long is waited between.
+        """
+        self._reader = reader
+        self._account = account
+        self._undelivered = undelivered
+        self._backoff = backoff
+        of, or_else = (f" of {account}", _NOT_CONNECTED) if account else ("", "")
+        self._right = _RIGHT.format(of=of, or_else=or_else)
+
+    async def page(self, window: Window, after: str | None = None) -> Page:
+        """List the newest events of a stretch of time; a passing fault is tried again.
+
+        Args:
+            window: when they were created.
+            after: the id of an event: only older ones are listed.
+
+        Raises:
+            StripeUnavailableError: a fault that did not pass.
+            StripeMisconfiguredError: the API key is wrong or lacks a permission.
+        """
+        return await retry(
+            lambda: self._list(window, after),
+            on=StripeUnavailableError,
+            backoff=self._backoff,
+            retry_after=lambda error: error.after and min(error.after, _LONGEST_RETRY_AFTER),
+            scheduled=lambda error, delay: _log.warning(
+                "recovery.stripe_unavailable", message=str(error), again_after=delay.total_seconds()
+            ),
+        )
+
+    async def _list(self, window: Window, after: str | None) -> Page:
+        params: dict[str, object] = {
+            "types": _TYPES,
+            "created": {"gte": window.start, "lt": window.end},
+            "limit": PAGE,
+        }
+        if self._undelivered:
+            params["delivery_success"] = False
+        if after is not None:
+            params["starting_after"] = after
+        try:
+            # The answer's own text: a webhook's body has the same form, and the same code reads it.
+            text = (await self._reader.get(EVENTS, params, account=self._account)).body
+        except stripe.StripeError as error:
+            raise translate_error(error, right=self._right) from error
+        try:
+            found = msgspec.json.decode(text, type=_List)
+        except msgspec.DecodeError as error:
+            raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
+        return Page(tuple(self._event(raw) for raw in found.data), found.has_more)
+
+    def _event(self, raw: msgspec.Raw) -> Envelope:
+        """Decode an event. What Stripe lists for an account does not always name it, as a webhook's body does."""
+        event = decode_envelope(bytes(raw).decode())
+        if event.id is None:
+            raise StripeUnavailableError("Stripe's answer has an unexpected form: an event without an id")
+        return event if event.account is not None else replace(event, account=self._account)
+
+
+class _List(msgspec.Struct):
+    data: list[msgspec.Raw]
+    has_more: bool

@@ -1,0 +1,284 @@
+"""The controller: what the watch brings is reconciled at once, and what fails for one request stops no other."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import pytest
+from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
+
+from fulfillment_api.resource import Annotations, FulfillmentRequest
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_operator.controller.controller import Controller
+from fulfillment_operator.controller.reconciler import Reconciler, Result, Stands
+from fulfillment_operator.metrics import OperatorMetrics
+from fulfillment_operator.policy.next_step import Action, next_step
+from fulfillment_runtime.backoff import Backoff
+from support.builders import CREATED, make_request
+
+AT_ONCE = Backoff(timedelta(milliseconds=1), timedelta(milliseconds=1), lambda: 0.0)
+MAIL_IS_DUE = Status(
+    phase=Phase.FAILED,
+    reason=Reason.PAYMENT_FAILED,
+    message="m",
+    observed_generation=1,
+    conditions=[
+        Condition(
+            type=ConditionType.CUSTOMER_NOTIFIED,
+            status=ConditionStatus.FALSE,
+            reason=Reason.MAIL_UNAVAILABLE,
+            message="m",
+            last_transition_time=CREATED,
+        )
+    ],
+)
+
+
+@dataclass
+class Reconciles(Reconciler):
+    """Counts reconciles, fails for some names, and can be held up."""
+
+    broken: frozenset[str] = frozenset()
+    answer: Result | None = None
+    seen: Counter[str] = field(default_factory=Counter)
+    stood: list[bool] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    reconciled: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def reconcile(
+        self,
+        request: FulfillmentRequest,
+        action: Action,  # noqa: ARG002 - Reconciler's
+        failures: int,  # noqa: ARG002 - likewise
+        stands: Stands,
+    ) -> Result:
+        await self.go.wait()
+        self.stood.append(await stands())
+        async with self.reconciled:
+            self.seen[request.metadata.name] += 1
+            self.versions.append(request.metadata.resource_version)
+            self.reconciled.notify_all()
+        if request.metadata.name in self.broken:
+            raise ZeroDivisionError
+        return self.answer or Result(request, retry_after=timedelta(days=1))
+
+    async def wait_for(self, name: str, count: int) -> None:
+        async with asyncio.timeout(5), self.reconciled:
+            await self.reconciled.wait_for(lambda: self.seen[name] >= count)
+
+
+async def exists(_request: FulfillmentRequest) -> bool:
+    return True
+
+
+def controller(reconciles: Reconciles) -> tuple[Controller, CollectorRegistry]:
+    registry = CollectorRegistry()
+    step = partial(next_step, livemode=False, recheck=timedelta(hours=6), retry_max=timedelta(minutes=15))
+    metrics = OperatorMetrics(registry, "log")
+    return Controller(
+        reconciles, next_step=step, exists=exists, backoff=AT_ONCE, clock=lambda: datetime.now(UTC), metrics=metrics
+    ), registry
+
+
+def version(request: FulfillmentRequest, number: int) -> FulfillmentRequest:
+    return replace(request, metadata=replace(request.metadata, resource_version=str(number)))
+
+
+@pytest.fixture
+def reconciles() -> Reconciles:
+    reconciles = Reconciles()
+    reconciles.go.set()
+    return reconciles
+
+
+async def test_a_bug_that_one_request_wakes_stops_no_other(reconciles: Reconciles) -> None:
+    """The unexpected is counted and tried again; others are served meanwhile."""
+    bad, good = make_request(), make_request(session_id="cs_test_good")
+    reconciles.broken = frozenset({bad.metadata.name})
+    control, registry = controller(reconciles)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(bad)
+        control.observe(good)
+        await reconciles.wait_for(good.metadata.name, 1)
+        await reconciles.wait_for(bad.metadata.name, 3)
+    errors = registry.get_sample_value("fulfillment_reconcile_errors_total", {"error": "unexpected"})
+    assert errors is not None
+    assert errors >= 2
+
+
+async def test_a_version_that_is_known_calls_for_nothing(reconciles: Reconciles) -> None:
+    """The watch brings back what the operator wrote, and lists everything again after a break."""
+    control, _ = controller(reconciles)
+    async with control.working(2, lambda: timedelta(seconds=5)):
+        request = version(make_request(), 10)
+        control.observe(request)
+        await reconciles.wait_for(request.metadata.name, 1)
+        control.observe(request)
+        control.observe(version(request, 9))
+        control.observe(version(request, 11))
+        await reconciles.wait_for(request.metadata.name, 2)
+    assert reconciles.versions == ["10", "11"]
+
+
+async def test_news_that_come_during_a_look_are_reconciled_at_afterwards(reconciles: Reconciles) -> None:
+    """Never by a second worker at once."""
+    reconciles.go.clear()
+    control, _ = controller(reconciles)
+    async with control.working(4, lambda: timedelta(seconds=5)):
+        request = version(make_request(), 10)
+        control.observe(request)
+        await asyncio.sleep(0)  # a worker takes it
+        control.observe(version(request, 11))
+        control.observe(version(request, 12))
+        reconciles.go.set()
+        await reconciles.wait_for(request.metadata.name, 2)
+    assert reconciles.versions == ["10", "12"]
+
+
+@pytest.mark.parametrize("change", ["paused", "deleted"])
+async def test_what_is_settled_while_it_waits_for_a_worker_is_let_be(reconciles: Reconciles, change: str) -> None:
+    """A failed order would lose its reason to the pause, one that is being deleted would be fulfilled."""
+    reconciles.go.clear()
+    other = make_request(session_id="cs_test_other")
+    due = version(make_request(status=MAIL_IS_DUE), 10)
+    settled = version(
+        make_request(status=MAIL_IS_DUE, annotations=Annotations(paused="wait"))
+        if change == "paused"
+        else make_request(status=MAIL_IS_DUE, deleted=True),
+        11,
+    )
+    control, _ = controller(reconciles)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(other)
+        await asyncio.sleep(0)  # the worker takes it
+        control.observe(due)
+        control.observe(settled)
+        reconciles.go.set()
+        await reconciles.wait_for(other.metadata.name, 1)
+        async with asyncio.timeout(5):
+            while control.queue_depth():  # noqa: ASYNC110 - nobody tells what is let be
+                await asyncio.sleep(0)
+    assert reconciles.seen == {other.metadata.name: 1}
+
+
+async def test_what_is_gone_is_forgotten(reconciles: Reconciles) -> None:
+    """A request that was deleted is no longer counted, nor reconciled at."""
+    control, _ = controller(reconciles)
+    request = make_request()
+    control.observe(request)
+    control.forget(request.metadata.name, request.metadata.uid)
+    assert list(control.requests()) == []
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        other = make_request(session_id="cs_test_other")
+        control.observe(other)
+        await reconciles.wait_for(other.metadata.name, 1)
+    assert reconciles.seen == {other.metadata.name: 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (None, 1),
+        (replace(MAIL_IS_DUE, phase=Phase.AWAITING_PAYMENT), 1),
+        (replace(MAIL_IS_DUE, phase=Phase.FULFILLING), 1),
+        (replace(MAIL_IS_DUE, phase=Phase.FULFILLED), 0),
+        (MAIL_IS_DUE, 0),
+    ],
+)
+async def test_what_is_deleted_before_its_end_is_told(reconciles: Reconciles, status: Status | None, told: int) -> None:
+    """Nobody fulfills it any more; what was fulfilled only leaves the watch, and who deletes what failed knows."""
+    control, registry = controller(reconciles)
+    request = make_request(status=status)
+    control.observe(request)
+    with capture_logs() as logs:
+        control.forget(request.metadata.name, "another")
+        control.forget(request.metadata.name, request.metadata.uid)
+        control.forget(request.metadata.name, request.metadata.uid)
+    assert registry.get_sample_value("fulfillment_unfinished_requests_deleted_total") == told
+    assert [(line["event"], line["request"]) for line in logs] == [
+        ("controller.deleted_unfinished", request.metadata.name)
+    ] * told
+
+
+@pytest.mark.parametrize("change", ["nothing", "deleted", "made anew", "about to be deleted"])
+async def test_what_goes_while_it_is_worked_on_does_not_stand(reconciles: Reconciles, change: str) -> None:
+    """Stripe may take long to answer: what is gone by then is not handed over."""
+    reconciles.go.clear()
+    request = version(make_request(), 10)
+    metadata = request.metadata
+    control, _ = controller(reconciles)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(request)
+        await asyncio.sleep(0)  # a worker takes it
+        match change:
+            case "deleted":
+                control.forget(metadata.name, metadata.uid)
+            case "made anew":
+                control.observe(replace(request, metadata=replace(metadata, uid="another", resource_version="12")))
+            case "about to be deleted":
+                control.observe(version(make_request(deleted=True), 11))
+        reconciles.go.set()
+        await reconciles.wait_for(metadata.name, 1)
+    assert reconciles.stood[0] is (change == "nothing")
+
+
+async def test_what_is_made_anew_is_not_forgotten_with_what_was_deleted(reconciles: Reconciles) -> None:
+    """The watch handles each object for itself: the end of the old one may be told after the beginning of the new."""
+    control, _ = controller(reconciles)
+    old = version(make_request(), 10)
+    new = replace(old, metadata=replace(old.metadata, uid="another", resource_version="12"))
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(old)
+        control.observe(new)
+        control.forget(old.metadata.name, old.metadata.uid)
+        await reconciles.wait_for(new.metadata.name, 1)
+    assert reconciles.versions == ["12"]
+    assert [held.unpack() for held in control.requests()] == [new]
+
+
+async def test_what_is_made_anew_during_the_look_at_the_old_is_reconciled_at(reconciles: Reconciles) -> None:
+    """The look finds its own object gone, which says nothing of the new one."""
+    reconciles.go.clear()
+    reconciles.answer = Result(None)
+    control, _ = controller(reconciles)
+    old = version(make_request(), 10)
+    new = replace(old, metadata=replace(old.metadata, uid="another", resource_version="12"))
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(old)
+        await asyncio.sleep(0)  # a worker takes it
+        control.forget(old.metadata.name, old.metadata.uid)
+        control.observe(new)
+        reconciles.go.set()
+        await reconciles.wait_for(new.metadata.name, 2)
+    assert reconciles.versions == ["10", "12"]
+
+
+async def test_a_look_that_outlasts_the_grace_is_interrupted(reconciles: Reconciles) -> None:
+    """Stopping takes no longer than the grace: the next operator begins that order anew, with the same key."""
+    reconciles.go.clear()
+    control, _ = controller(reconciles)
+    async with asyncio.timeout(5), control.working(1, lambda: timedelta(seconds=0.05)):
+        control.observe(make_request())
+        await asyncio.sleep(0)
+    assert reconciles.seen == {}
+
+
+async def test_a_worker_that_dies_ends_the_context(reconciles: Reconciles) -> None:
+    """Nobody would miss it: what is wrong with the controller itself must end the process."""
+    control, _ = controller(reconciles)
+    unreadable = replace(make_request(), metadata=replace(make_request().metadata, resource_version="none"))
+    reconciles.answer = Result(unreadable)
+
+    async def work() -> None:
+        async with asyncio.timeout(5), control.working(2, lambda: timedelta(seconds=5)):
+            control.observe(make_request())
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await work()
+    assert caught.group_contains(ValueError, match="invalid literal for int")

@@ -1,0 +1,65 @@
+"""Which backend an order goes to, and stays with."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from fulfillment_api.status import Fulfillment, Reason
+from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.routes import parse_routing
+from fulfillment_operator.controller.dispatcher import Dispatcher
+from fulfillment_operator.metrics import OperatorMetrics
+from fulfillment_operator.policy.decide import Fail
+from support.builders import make_request, make_session
+
+METRICS = OperatorMetrics(CollectorRegistry())
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def fulfill(self, order: PaidOrder) -> Outcome:
+        return Done(f"{self.name} {order.key}")
+
+
+ORDER = PaidOrder("cs-1", "shop", make_request().spec.session, make_session())
+
+
+def tried(backend: str, *, accepted: bool = False) -> Fulfillment:
+    at = make_request().metadata.creation_timestamp
+    return Fulfillment(backend=backend, attempts=1, started_at=at, accepted_at=at if accepted else None)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (None, Done("http cs-1")),
+        (tried("log"), Done("log cs-1")),  # another backend would fulfill it a second time
+        (tried("log", accepted=True), Done("log cs-1")),
+        (tried("gone"), Done("http cs-1")),  # its backend was taken away, and had not taken the order
+        (
+            tried("gone", accepted=True),
+            TryAgain(
+                "the backend gone has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
+                "FULFILLMENT_ROUTES, or ask for another try by another one"
+            ),
+        ),
+    ],
+)
+async def test_an_order_stays_with_its_backend(before: Fulfillment | None, expected: Outcome) -> None:
+    """Whatever the routes say since."""
+    dispatch = Dispatcher({"log": Named("log"), "http": Named("http")}, parse_routing(None, "http"), METRICS)
+    backend = dispatch.choose(ORDER, before)
+    assert not isinstance(backend, Fail)
+    assert await backend.fulfill(ORDER) == expected
+
+
+def test_what_no_route_takes_fails() -> None:
+    """With a reason of its own, and what to do."""
+    routing = parse_routing("- {when: {mode: subscription}, backend: log}", "none")
+    failed = Dispatcher({"log": Named("log")}, routing, METRICS).choose(ORDER, None)
+    assert failed == Fail(
+        Reason.NO_ROUTE,
+        "no route takes it, and FULFILLMENT_BACKEND is none: add a route that does, and then ask for another try",
+        ORDER.session,
+    )

@@ -1,0 +1,336 @@
+"""Refunds and disputes: what stops an order, what is news of it, how it is shown, and what a backend is told."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from fulfillment_api.disputes import DISPUTE_KINDS, dispute_kind, gravest
+from fulfillment_api.resource import Annotations, FulfillmentRequest
+from fulfillment_api.spec import Amount, Expiry, Reversal, ReversalKind
+from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
+from fulfillment_operator.backends.order import ReversalNotice
+from fulfillment_operator.backends.outcome import Done
+from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.mail.interface import MailOutcome
+from fulfillment_operator.policy.decide import Fail, Fulfill, Reverse, decide
+from fulfillment_operator.policy.reversals import (
+    is_reversal_due,
+    new_reversals,
+    notified_until,
+    reversal_change,
+    shown_reversals,
+    with_reversals,
+)
+from fulfillment_operator.policy.transition import Retries, dispatched, failed
+from support.builders import CREATED, make_request, make_session
+
+NOW = CREATED + timedelta(hours=1)
+RETRIES = Retries(delay=timedelta(seconds=2), deadline=timedelta(hours=72))
+REFUNDED, DISPUTED = ReversalKind.REFUNDED, ReversalKind.DISPUTED
+NAME = make_request().metadata.name
+
+
+def usd(total: int) -> Amount:
+    return Amount(total=total, currency="usd", display=f"{total / 100:.2f} USD")
+
+
+NOTHING = make_session()
+PART, MORE = make_session(amount_refunded=usd(500)), make_session(amount_refunded=usd(800))
+ALL = make_session(amount_refunded=usd(1099), refunded=True)
+
+
+def disputed(kind: ReversalKind) -> CheckoutSession:
+    return make_session(dispute=kind)
+
+
+def fulfilled(kind: ReversalKind | None = REFUNDED, *, generation: int = 2) -> FulfillmentRequest:
+    """Return a request that was fulfilled in its first generation, and hinted at in its second."""
+    status = dispatched(make_request(), make_session(), Done("order-7"), "http", RETRIES, CREATED)
+    request = make_request(status=status, generation=generation)
+    return replace(request, spec=replace(request.spec, reversal=Reversal(kind=kind) if kind else None))
+
+
+def expired() -> FulfillmentRequest:
+    request = fulfilled(None)
+    return replace(request, spec=replace(request.spec, expiry=Expiry(event="evt_1")))
+
+
+def conditions(status: Status) -> dict[str, tuple[ConditionStatus, str, str]]:
+    return {each.type: (each.status, each.reason, each.message) for each in status.conditions}
+
+
+def seen(request: FulfillmentRequest, *sessions: CheckoutSession) -> tuple[FulfillmentRequest, list[ReversalNotice]]:
+    """Let the sweep see what Stripe says, one after the other; return the request, and what the backend was told."""
+    told: list[ReversalNotice] = []
+    for number, session in enumerate(sessions):
+        assert request.status is not None
+        change = reversal_change(request, session)
+        told += change.notices
+        at = NOW + timedelta(hours=number)
+        request = replace(request, status=with_reversals(request, request.status, change, at))
+    return request, told
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        (ALL, Reason.REFUNDED),
+        (disputed(ReversalKind.DISPUTED), Reason.DISPUTED),
+        (disputed(ReversalKind.DISPUTE_LOST), Reason.DISPUTE_LOST),
+        (make_session(refunded=True, dispute=DISPUTED), Reason.REFUNDED),
+    ],
+)
+def test_what_was_undone_before_it_was_fulfilled_is_not_fulfilled(session: CheckoutSession, reason: Reason) -> None:
+    """The request fails with a reason of its own; the conditions tell all that came after the sale."""
+    step = decide(make_request(), session, NOW)
+    assert isinstance(step, Fail)
+    status = failed(make_request(), step, NOW)
+    assert (status.phase, status.reason) == (Phase.FAILED, reason)
+    found = conditions(status)
+    assert found["Paid"][0] is ConditionStatus.TRUE
+    assert (ConditionType.REFUNDED in found) == session.refunded
+    assert (ConditionType.DISPUTED in found) == (session.dispute is not None)
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        PART,
+        *map(
+            disputed,
+            [
+                ReversalKind.INQUIRY,
+                ReversalKind.INQUIRY_CLOSED,
+                ReversalKind.DISPUTE_WON,
+                ReversalKind.DISPUTE_PREVENTED,
+            ],
+        ),
+    ],
+)
+def test_what_stops_nothing(session: CheckoutSession) -> None:
+    """The order is handed over, and shows it from the first try on."""
+    assert decide(make_request(), session, NOW) == Fulfill(session)
+    change = reversal_change(make_request(), session)
+    status = dispatched(make_request(), session, Done(), "http", RETRIES, NOW, None, change)
+    assert status.phase is Phase.FULFILLED
+    assert shown_reversals(status) == change.kinds != ()
+    assert new_reversals(None, status) == change.kinds
+
+
+@pytest.mark.parametrize(
+    ("stopped", "since", "reason"),
+    [
+        (ALL, NOTHING, Reason.REFUND_FAILED),
+        (ALL, PART, Reason.REFUND_FAILED),
+        (disputed(DISPUTED), disputed(ReversalKind.DISPUTE_WON), Reason.DISPUTE_WON),
+        (disputed(DISPUTED), disputed(ReversalKind.DISPUTE_PREVENTED), Reason.DISPUTE_PREVENTED),
+        (disputed(ReversalKind.DISPUTE_LOST), disputed(ReversalKind.DISPUTE_WON), Reason.DISPUTE_WON),
+    ],
+)
+def test_an_order_that_was_stopped_goes_on_when_a_person_says_so(
+    stopped: CheckoutSession, since: CheckoutSession, reason: Reason
+) -> None:
+    """What stopped it is undone: it says so, and stays stopped, however often it is looked at, until a retry."""
+    step = decide(make_request(), stopped, NOW)
+    assert isinstance(step, Fail)
+    request = make_request(status=failed(make_request(), step, NOW), generation=2)
+    for _ in range(2):
+        step = decide(request, since, NOW)
+        assert isinstance(step, Fail)
+        assert step.reason is reason
+        request = replace(request, status=failed(request, step, NOW))
+        assert request.status is not None
+        assert not {each for each in shown_reversals(request.status) if each in {REFUNDED, DISPUTED}}
+    retried = make_request(status=request.status, annotations=Annotations(retry="now"))
+    assert decide(retried, since, NOW) == Fulfill(since)
+
+
+def test_the_backend_that_has_a_stopped_order_is_told_that_its_refund_failed() -> None:
+    """As it was told of the refund."""
+    before = make_request(status=dispatched(make_request(), NOTHING, Done(), "http", RETRIES, NOW))
+    assert before.status is not None
+    stopped = replace(before, status=failed(before, Fail(Reason.REFUNDED, "…", ALL), NOW))
+    step = decide(stopped, NOTHING, NOW)
+    assert isinstance(step, Reverse)
+    assert [each.kind for each in reversal_change(stopped, NOTHING).notices] == [ReversalKind.REFUND_FAILED]
+
+
+@pytest.mark.parametrize(
+    ("request_", "due"),
+    [
+        (fulfilled(REFUNDED), True),
+        (fulfilled(DISPUTED), True),
+        (fulfilled(REFUNDED, generation=1), False),  # looked at
+        (expired(), False),
+        (fulfilled(None), False),
+        (make_request(generation=2), False),
+    ],
+)
+def test_which_fulfilled_orders_are_looked_at(request_: FulfillmentRequest, due: bool) -> None:
+    """Those of which an event hinted at something that nobody looked at."""
+    assert due == is_reversal_due(request_)
+
+
+def test_it_is_shown_once_and_the_order_stays_fulfilled() -> None:
+    """A second look finds no news; the first time stays."""
+    request, told = seen(fulfilled(), ALL)
+    status = request.status
+    assert status is not None
+    assert (status.phase, status.reason, status.message) == (
+        Phase.FULFILLED,
+        Reason.FULFILLED,
+        "the backend http fulfilled the order as order-7",
+    )
+    assert status.observed_generation == 2
+    assert conditions(status)["Refunded"] == (ConditionStatus.TRUE, "Refunded", "all of the payment was given back")
+    assert status.reversals == Reversals(amount_refunded=usd(1099), news={"refunded": 1})
+    assert told == [ReversalNotice(REFUNDED, f"{NAME}.refunded")]
+    assert seen(request, ALL) == (request, [])
+
+
+@pytest.mark.parametrize(
+    ("sessions", "condition", "keys"),
+    [
+        ((PART,), ("False", "PartiallyRefunded", "5.00 USD of 10.99 USD was given back"), ["partially-refunded.500"]),
+        (
+            (PART, MORE),
+            ("False", "PartiallyRefunded", "8.00 USD of 10.99 USD was given back"),
+            ["partially-refunded.500", "partially-refunded.800.2"],
+        ),
+        (
+            (PART, ALL),
+            ("True", "Refunded", "all of the payment was given back"),
+            ["partially-refunded.500", "refunded"],
+        ),
+        (
+            (ALL, NOTHING),
+            ("False", "RefundFailed", "the refund failed, or was canceled: nothing is given back"),
+            ["refunded", "refund-failed"],
+        ),
+        (
+            (MORE, PART),
+            ("False", "RefundFailed", "the refund failed, or was canceled: 5.00 USD of 10.99 USD is given back"),
+            ["partially-refunded.800", "refund-failed.500"],
+        ),
+        (
+            (ALL, NOTHING, ALL),
+            ("True", "Refunded", "all of the payment was given back"),
+            ["refunded", "refund-failed", "refunded.2"],
+        ),
+        (
+            (PART, NOTHING, PART, NOTHING),
+            ("False", "RefundFailed", "the refund failed, or was canceled: nothing is given back"),
+            ["partially-refunded.500", "refund-failed", "partially-refunded.500.2", "refund-failed.2"],
+        ),
+    ],
+)
+def test_refunds_are_shown_and_told_as_stripe_says_now(
+    sessions: Sequence[CheckoutSession], condition: tuple[str, str, str], keys: Sequence[str]
+) -> None:
+    """Both ways; each notice once, and each with a key of its own."""
+    twice = [each for session in sessions for each in (session, session)]
+    request, told = seen(fulfilled(), *twice)
+    assert request.status is not None
+    assert conditions(request.status)["Refunded"] == condition
+    assert [each.key for each in told] == [f"{NAME}.{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "condition", "keys"),
+    [
+        ((DISPUTED,), ("True", "Disputed"), ["disputed"]),
+        ((DISPUTED, ReversalKind.DISPUTE_WON), ("False", "DisputeWon"), ["disputed", "dispute-won"]),
+        ((DISPUTED, ReversalKind.DISPUTE_LOST), ("True", "DisputeLost"), ["disputed", "dispute-lost"]),
+        ((ReversalKind.INQUIRY,), ("False", "Inquiry"), []),
+        ((ReversalKind.INQUIRY, ReversalKind.INQUIRY_CLOSED), ("False", "InquiryClosed"), []),
+        ((ReversalKind.INQUIRY, DISPUTED), ("True", "Disputed"), ["disputed"]),
+        ((ReversalKind.DISPUTE_PREVENTED,), ("False", "DisputePrevented"), ["dispute-prevented"]),
+        (
+            (DISPUTED, ReversalKind.DISPUTE_WON, DISPUTED),
+            ("True", "Disputed"),
+            ["disputed", "dispute-won", "disputed.2"],
+        ),
+    ],
+)
+def test_disputes_are_shown_and_told_as_stripe_says_now(
+    kinds: Sequence[ReversalKind], condition: tuple[str, str], keys: Sequence[str]
+) -> None:
+    """Both ways. An inquiry is no dispute: it is shown, and no backend is told."""
+    request, told = seen(fulfilled(DISPUTED), *(disputed(each) for kind in kinds for each in (kind, kind)))
+    assert request.status is not None
+    assert conditions(request.status)["Disputed"][:2] == condition
+    assert [each.key for each in told] == [f"{NAME}.{key}" for key in keys]
+
+
+def test_a_fraud_warning_is_what_its_event_says() -> None:
+    """It is shown once, also when another event follows, and no backend is told."""
+    request, told = seen(fulfilled(ReversalKind.FRAUD_WARNING), NOTHING, NOTHING)
+    later = replace(request, spec=replace(request.spec, reversal=Reversal(kind=DISPUTED)))
+    request, more = seen(later, disputed(DISPUTED))
+    assert request.status is not None
+    assert shown_reversals(request.status) == (DISPUTED, ReversalKind.FRAUD_WARNING)
+    assert request.status.reversals == Reversals(news={"fraud-warning": 1, "disputed": 1})
+    assert (told, [each.kind for each in more]) == ([], [DISPUTED])
+
+
+def test_that_a_backend_does_not_know_is_shown() -> None:
+    """A person may then tell it."""
+    before = fulfilled(DISPUTED)
+    assert before.status is not None
+    change = reversal_change(before, make_session(dispute=DISPUTED, amount_refunded=usd(500)))
+    status = with_reversals(before, before.status, change.with_problem("the endpoint answered 503"), NOW)
+    assert conditions(status)["Disputed"][2] == (
+        "the buyer disputes the payment; the backend does not know: the endpoint answered 503"
+    )
+
+
+def test_until_when_a_backend_is_told() -> None:
+    """From the event on; without one, from when the order was first dispatched."""
+    request, day = fulfilled(), timedelta(days=1)
+    assert notified_until(request, day) == CREATED + day
+    late = replace(request.spec, reversal=Reversal(kind=REFUNDED, observed_at=NOW))
+    assert notified_until(replace(request, spec=late), day) == NOW + day
+    assert notified_until(make_request(), day) == CREATED + day
+
+
+@given(st.lists(st.sampled_from([NOTHING, PART, MORE, ALL, *map(disputed, DISPUTE_KINDS)]), max_size=12))
+def test_no_key_is_told_twice_whatever_stripe_says(sessions: list[CheckoutSession]) -> None:
+    """Else a backend would take a second refund for the first; and a second look at the same tells nothing."""
+    request, told = seen(fulfilled(), *sessions)
+    assert len({each.key for each in told}) == len(told)
+    assert seen(request, *sessions[-1:]) == (request, [])
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kind"),
+    [
+        ([], None),
+        (["won", "needs_response"], DISPUTED),
+        (["won", "warning_closed", "lost"], ReversalKind.DISPUTE_LOST),
+        (["warning_closed", "won"], ReversalKind.DISPUTE_WON),
+        (["won", "unheard-of"], DISPUTED),
+        ([None], DISPUTED),
+    ],
+)
+def test_of_several_disputes_the_gravest_counts(statuses: list[str | None], kind: ReversalKind | None) -> None:
+    """One that is open above all; one whose state is not known is taken for open."""
+    assert gravest(statuses) is kind
+    assert {dispute_kind(each) for each in statuses} <= {*DISPUTE_KINDS}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (MailOutcome(Reason.MAIL_SENT, "sent"), ConditionStatus.TRUE),
+        (MailOutcome(Reason.MAIL_UNAVAILABLE, "not sent"), ConditionStatus.FALSE),
+    ],
+)
+def test_a_receipt_is_shown_and_holds_nothing(outcome: MailOutcome, expected: ConditionStatus) -> None:
+    """The order is fulfilled whatever became of the mail about it."""
+    status = dispatched(make_request(), make_session(), Done(), "log", RETRIES, NOW, outcome)
+    assert status.phase is Phase.FULFILLED
+    assert conditions(status)["CustomerNotified"] == (expected, outcome.reason, outcome.message)

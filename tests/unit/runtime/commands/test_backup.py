@@ -1,0 +1,84 @@
+"""What a backup is read from, and the status that an order has when its spec is created anew."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fulfillment_runtime.commands.backup import BackedUpRequest, read_backup
+
+CONDITION = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Fulfilled",
+    "message": "done",
+    "lastTransitionTime": "2026-11-02T09:00:00Z",
+    "observedGeneration": 2,
+}
+
+
+def backed_up(observed: int | None, generation: int | None) -> dict[str, Any]:
+    status = {
+        "phase": "fulfilled",
+        "reason": "Fulfilled",
+        "message": "done",
+        "observedGeneration": observed,
+        "conditions": [CONDITION],
+        "lastHandled": {"retry": "1"},
+        "manual": {"complete": "parcel 7"},
+    }
+    return {
+        "apiVersion": "checkout-fulfillment.dev/v1alpha1",
+        "kind": "FulfillmentRequest",
+        "metadata": {"name": "cs-1", "namespace": "shop", "uid": "1", "generation": generation},
+        "spec": {"session": {"id": "cs_test_1", "livemode": False}, "payment": {"status": "paid"}},
+        **({"status": status} if observed is not None else {}),
+    }
+
+
+def read(*items: dict[str, Any]) -> list[BackedUpRequest]:
+    return read_backup(b"\n".join(json.dumps(each).encode() for each in items))
+
+
+@pytest.mark.parametrize(
+    ("observed", "generation", "expected"),
+    [
+        pytest.param(1, 1, 1, id="it had seen its only spec"),
+        pytest.param(7, 7, 1, id="it had seen the newest spec"),
+        pytest.param(6, 7, 0, id="it had not seen the newest spec"),
+        pytest.param(7, None, 1, id="nobody says which spec there was"),
+    ],
+)
+def test_a_status_is_of_the_spec_that_is_created(observed: int, generation: int | None, expected: int) -> None:
+    """Or of none, where it had not seen what is created; all else of it stays."""
+    (request,) = read(backed_up(observed, generation))
+    status = request.status_of(1)
+    assert status is not None
+    assert status.observed_generation == expected
+    assert [each.observed_generation for each in status.conditions] == [expected]
+    assert status.last_handled is not None
+    assert status.last_handled.retry == "1"
+    assert status.manual is not None
+    assert status.manual.complete == "parcel 7"
+
+
+def test_an_order_without_a_status_has_none() -> None:
+    """It is created as any other."""
+    (request,) = read(backed_up(None, 1))
+    assert request.status_of(1) is None
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+@pytest.mark.parametrize("kind", ["List", "FulfillmentRequestList"])
+def test_lines_and_lists_are_read_alike(kind: str, indent: int | None) -> None:
+    """Kubectl prints one object of many lines."""
+    items = [backed_up(1, 1), backed_up(None, 1)]
+    found = read_backup(json.dumps({"kind": kind, "items": items}, indent=indent).encode())
+    assert found == read(*items) == read_backup(b"\n\n".join(json.dumps(each).encode() for each in items) + b"\n")
+
+
+def test_one_object_and_nothing_are_read() -> None:
+    """As `kubectl get fr NAME -o json` prints it, and as an export of an empty namespace is."""
+    one = backed_up(1, 1)
+    assert read_backup(json.dumps(one, indent=4).encode()) == read(one)
+    assert read_backup(b"") == []

@@ -1,0 +1,70 @@
+"""Settings in files are read again when the files change, as the kubelet changes mounted Secrets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.settings import load_settings
+from fulfillment_runtime.settings_reload import settings_changes
+from fulfillment_service.settings import ServiceSettings
+from support.kubelet import MountedVolume
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> MountedVolume:
+    return MountedVolume(tmp_path, {"api-key": "sk_test_first\n"})
+
+
+def changes(secret: MountedVolume) -> AsyncIterator[OperatorSettings]:
+    return settings_changes(
+        partial(load_settings, OperatorSettings), {"STRIPE_API_KEY_FILE": str(secret.folder / "api-key")}, interval=0.01
+    )
+
+
+async def test_a_changed_secret_is_taken(secret: MountedVolume) -> None:
+    """The settings come anew, as a whole."""
+    waiting = asyncio.ensure_future(anext(changes(secret)))
+    await asyncio.sleep(0)  # it has read the file as it is
+    secret.change({"api-key": "rk_live_second\n"})
+    settings = await asyncio.wait_for(waiting, 5)
+    assert settings.stripe_api_key == "rk_live_second"
+    assert settings.livemode is True
+
+
+async def test_a_wrong_secret_is_passed_over(secret: MountedVolume) -> None:
+    """What is wrong is told, and the process goes on until it is mended."""
+    waiting = asyncio.ensure_future(anext(changes(secret)))
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        secret.change({"api-key": "pk_test_public\n"})
+        async with asyncio.timeout(5):
+            while not logs:  # noqa: ASYNC110 - a log line is no event that could be awaited
+                await asyncio.sleep(0.01)
+        secret.change({"api-key": "sk_test_third\n"})
+        settings = await asyncio.wait_for(waiting, 5)
+    assert settings.stripe_api_key == "sk_test_third"
+    assert logs[0]["event"] == "settings.not_reloaded"
+    assert "STRIPE_API_KEY is no secret key" in logs[0]["message"]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [{"a": "whsec_1", "b": "whsec_3"}, {"a": "whsec_1"}, {"a": "whsec_1", "b": "whsec_2", "c": "whsec_4"}],
+    ids=["one changes", "one goes", "one comes"],
+)
+async def test_a_changed_folder_is_taken(tmp_path: Path, after: dict[str, str]) -> None:
+    """Secrets that are projected side by side come anew when one of them changes."""
+    volume = MountedVolume(tmp_path, {"a": "whsec_1", "b": "whsec_2"})
+    settings = settings_changes(
+        partial(load_settings, ServiceSettings), {"STRIPE_WEBHOOK_SECRETS_FILE": str(volume.folder)}, interval=0.01
+    )
+    waiting = asyncio.ensure_future(anext(settings))
+    await asyncio.sleep(0)  # it has read the folder as it is
+    volume.change(after)
+    changed = await asyncio.wait_for(waiting, 5)
+    assert changed.webhook_secrets == tuple(after.values())
