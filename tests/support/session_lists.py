@@ -46,6 +46,7 @@ def settle(stripe: Account, due: Iterable[Due], listing: SessionList | None = No
         if not spans:
             anchor = next(iter(left.values()))
             stripe.by_id.append(anchor.session)
+            listing.asked_by_id()
             answered.add(left.pop(anchor.session).session)
         for span in spans:
             page = stripe.page(span)
@@ -53,5 +54,6 @@ def settle(stripe: Account, due: Iterable[Due], listing: SessionList | None = No
             answered.update(left.pop(session).session for session in shown)
             for lacking in listing.answered(span, page, len(shown)):
                 stripe.by_id.append(lacking.session)
+                listing.asked_by_id()
                 answered.add(left.pop(lacking.session).session)
     return answered

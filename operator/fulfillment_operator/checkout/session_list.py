@@ -4,8 +4,9 @@
 other programs stand in it, too, and it cannot be asked for ids: so a span pays where the Sessions that are due lie
 close together, as after an outage. What a page did not show is asked for by its id, as ever.
 
-Whatever the list holds, this costs at most one request more than to ask for each Session by its id: a page that
-shows none of what is due is paid for by those before it that showed several (`_credit`).
+Whatever the list holds, this costs at most a twentieth more, and one, than to ask for each Session by its id: a page
+that shows none of what is due is paid for by those before it that showed several, or by twenty requests by id
+(`_credit`).
 """
 
 from bisect import bisect_left
@@ -20,6 +21,7 @@ WORTHWHILE = 10
 _FILL = 80  # Sessions that a span may hold, as far as is known: a guess that fails leaves a part of it to the next page
 _FORGETS = 0.8  # of the density, each time that it keeps a list from being asked: it may have changed
 _LARGEST_CREDIT = 1000  # requests
+_TRIED_AGAIN_AFTER = 20  # requests by id: the list may be of more use than it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class SessionList:
     """Sessions of anyone in a second, as the last page showed."""
     _credit: int = 0
     """By how many requests the lists were cheaper so far."""
+    _by_id: int = 0
+    """Requests by id since the lists were dearer."""
     _walk: tuple[int, str] | None = None
     """A second that has more than a page, and the Session that ended its last page."""
     _asked: list[Span] = field(default_factory=list)
@@ -122,6 +126,13 @@ class SessionList:
     def asked(self, span: Span) -> None:
         """Take in that a page is asked for."""
         self._asked.append(span)
+
+    def asked_by_id(self) -> None:
+        """Take in that one was asked for by its id."""
+        if self._credit < 0:
+            self._by_id += 1
+            if self._by_id == _TRIED_AGAIN_AFTER:
+                self._credit, self._by_id = self._credit + 1, 0
 
     def failed(self, span: Span) -> None:
         """Take in that Stripe did not list it."""

@@ -7,7 +7,7 @@ turn comes, seconds at most. An answer serves a wish that is older than the requ
 
 import asyncio
 import time
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -101,7 +101,7 @@ class SessionSource:
         self._open: dict[_Key, Due] = {}
         """What is due, and is not asked for yet."""
         self._by_time: dict[str | None, list[Due]] = {}
-        """The same of each account by the time of creation; it may hold more, which is not open any more."""
+        """Those of each account whose time of creation is known, by it."""
         self._on_the_way: dict[_Key, Due] = {}
         """What is due, and may stand in a page that is asked for."""
         self._kept: dict[_Key, _Kept] = {}
@@ -132,7 +132,9 @@ class SessionSource:
         if not self._is_on_the_way(due):
             self._add_open(due)
             if not self._wishes and (turn := self._turn_at_once(due)) is not None:
-                return await self._by_id(self._open.pop(due.key), turn)
+                self._close(due.key)
+                self._list_of(due.account).asked_by_id()
+                return await self._by_id(due, turn)
         wish = _Wish(due)
         self._wishes[wish] = None
         self._begin_work()
@@ -162,15 +164,22 @@ class SessionSource:
             if due.key not in self._on_the_way and due.key not in self._kept:
                 self._open.setdefault(due.key, due)
         self._by_time = {}
-        for due in sorted((each for each in self._open.values() if each.created is not None), key=created_of):
+        for due in sorted((each for each in self._open.values() if each.created is not None), key=_place):
             self._by_time.setdefault(due.account, []).append(due)
 
     def _add_open(self, due: Due) -> None:
         if self._open.get(due.key) == due:
             return
+        self._close(due.key)
         self._open[due.key] = due
         if due.created is not None:
-            insort(self._by_time.setdefault(due.account, []), due, key=created_of)
+            insort(self._by_time.setdefault(due.account, []), due, key=_place)
+
+    def _close(self, key: _Key) -> None:
+        due = self._open.pop(key, None)
+        if due is not None and due.created is not None:
+            by_time = self._by_time[due.account]
+            del by_time[bisect_left(by_time, _place(due), key=_place)]
 
     def _is_on_the_way(self, due: Due) -> bool:
         """Tell whether a page is asked for in which it may stand: it is seen when that comes."""
@@ -226,7 +235,8 @@ class SessionSource:
         wish, span = self._next()  # what is due may have changed until it was our turn
         if turn.endpoint == SESSION and wish is not None:
             self._wishes.pop(wish, None)
-            self._open.pop(wish.due.key, None)
+            self._close(wish.due.key)
+            self._list_of(wish.due.account).asked_by_id()
             self._spawn(self._answer_by_id(wish, turn))
         elif turn.endpoint == SESSIONS and span is not None:
             self._ask_list(span, turn)
@@ -244,8 +254,7 @@ class SessionSource:
         return by_id or (None if _is_worthwhile(span) else first), span
 
     def _plan(self, anchor: Due) -> Span | None:
-        by_time = self._by_time.get(anchor.account, ())
-        return self._list_of(anchor.account).plan(anchor, [each for each in by_time if self._is_open(each)])
+        return self._list_of(anchor.account).plan(anchor, self._by_time.get(anchor.account, ()))
 
     def _plan_ahead(self) -> Span | None:
         """Choose a page for what is queued, so that no worker has to wait for it."""
@@ -254,9 +263,6 @@ class SessionSource:
         anchor = next((each for each in self._open.values() if each.created and not self._is_on_the_way(each)), None)
         span = self._plan(anchor) if anchor else None
         return span if _is_worthwhile(span) else None
-
-    def _is_open(self, due: Due) -> bool:
-        return self._open.get(due.key) is due
 
     # The requests
 
@@ -279,13 +285,10 @@ class SessionSource:
 
     def _ask_list(self, span: Span, turn: Turn) -> None:
         account = span.due[0].account
-        of_span = {
-            each.key: each
-            for each in self._by_time.get(account, ())
-            if span.first <= created_of(each) <= span.last and self._is_open(each)
-        }
+        by_time = self._by_time.get(account, ())
+        of_span = {each.key: each for each in by_time if span.first <= created_of(each) <= span.last}
         for key in of_span:
-            del self._open[key]
+            self._close(key)
         self._on_the_way |= of_span
         self._list_of(account).asked(span)
         self._spawn(self._answer_by_list(span, account, of_span, turn))
@@ -364,6 +367,11 @@ def list_params(span: Span) -> dict[str, object]:
         "expand": [f"data.{each}" for each in _EXPAND],
         **({"starting_after": span.after} if span.after else {}),
     }
+
+
+def _place(due: Due) -> tuple[int, str]:
+    """Return where among others it stands by the time of its creation."""
+    return created_of(due), due.session
 
 
 def _is_worthwhile(span: Span | None) -> bool:

@@ -11,6 +11,7 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase
 from fulfillment_operator.checkout.session_list import Due
 from fulfillment_operator.controller.held_request import HeldRequest
 from fulfillment_operator.controller.reconciler import Reconciler, Result
@@ -169,7 +170,7 @@ class Controller:
         entry = self._entries.get(request.metadata.name)
         if entry is None or entry.held.uid != request.metadata.uid:
             return False
-        return entry.held.unpack().metadata.deletion_timestamp is None and await self._exists(request)
+        return not entry.held.is_deleted and await self._exists(request)
 
     def _settle(self, reconciled: FulfillmentRequest, failures: int, result: Result) -> None:
         """Remember what a reconcile left, unless the request changed meanwhile."""
@@ -192,7 +193,10 @@ class Controller:
         match self._step(entry, request):
             case Settled():
                 self._queue.cancel(name)
+                if entry.held.level.phase != Phase.FULFILLED:  # such a one is forgotten at once
+                    entry.held = entry.held.compressed()
             case Wait(until):
+                entry.held = entry.held.compressed()
                 self._queue.add_after(name, (until - self._clock()).total_seconds(), urgent=is_urgent(request))
             case _:
                 self._queue.add(name, urgent=is_urgent(request))

@@ -24,7 +24,7 @@ def test_what_is_held_is_the_whole_request(spec: Spec, status: Status) -> None:
     """Every field of spec and status."""
     request = replace(make_request(), spec=spec, status=status)
     held = HeldRequest.pack(request)
-    assert held.unpack() == request
+    assert held.unpack() == held.compressed().unpack() == held.compressed().compressed().unpack() == request
     assert (held.name, held.uid, held.version) == (request.metadata.name, request.metadata.uid, 7)
     assert held.level[:2] == (status.phase, status.reason)
 
@@ -56,7 +56,7 @@ def test_a_request_that_waits_takes_little_memory() -> None:
         )
         return HeldRequest.pack(
             replace(request, status=status, metadata=replace(request.metadata, uid=str(UUID(int=number))))
-        )
+        ).compressed()
 
     pack(0)
     tracemalloc.start()
