@@ -313,6 +313,44 @@ async def test_who_waits_may_be_cancelled() -> None:
         await source.close()
 
 
+async def test_an_order_that_no_page_shows_is_asked_for_while_one_is_on_its_way() -> None:
+    """As long as there is a turn for it."""
+    async with open_shop() as shop:
+        source = SessionSource(shop.reader)
+        source.backlog = orders = Orders()
+        elsewhere, *sold = [shop.sell() for _ in range(12)]
+        orders.add(*map(request_of, sold))
+        shop.stripe.faults.set([Slow(seconds=30, times=1)])
+        of_the_page = [asyncio.create_task(source.retrieve_due(due_of(request_of(each)))) for each in sold]
+        while not shop.lists():  # noqa: ASYNC110 - the stand-in tells nobody
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            await source.retrieve_due(Due(elsewhere.id, int(START) - 10_000))
+        for each in of_the_page:
+            each.cancel()
+        await source.close()
+
+
+async def test_no_order_is_left_waiting_when_a_page_lands_as_a_turn_is_given() -> None:
+    """Its end gives the next turn, whose order was cancelled meanwhile: what waits from then on is asked for, too."""
+    async with open_shop(replace(PLENTY, concurrency=1)) as shop:
+        source = SessionSource(shop.reader)
+        source.backlog = orders = Orders()
+        sold = [shop.sell() for _ in range(20)]
+        orders.add(*map(request_of, sold[:10]))
+        shop.stripe.faults.set([Slow(seconds=0.2, times=1)])
+        of_the_page = [asyncio.create_task(source.retrieve_due(due_of(request_of(each)))) for each in sold[:10]]
+        while not shop.lists():  # noqa: ASYNC110 - the stand-in tells nobody
+            await asyncio.sleep(0.01)
+        elsewhere = asyncio.create_task(source.retrieve_due(Due("cs_test_elsewhere", int(START) - 10_000)))
+        await asyncio.sleep(0)
+        elsewhere.cancel()
+        await asyncio.gather(*of_the_page)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(source.retrieve_due(due_of(request_of(each))) for each in sold[10:]))
+        await source.close()
+
+
 async def test_an_order_of_a_list_is_completed_as_any_other() -> None:
     """More line items than a page shows, and how a dispute stands, are asked for; an odd one concerns itself alone."""
     async with open_shop() as shop:

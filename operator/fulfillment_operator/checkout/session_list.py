@@ -21,6 +21,7 @@ WORTHWHILE = 10
 _FILL = 80  # Sessions that a span may hold, as far as is known: a guess that fails leaves a part of it to the next page
 _FORGETS = 0.8  # of the density, each time that it keeps a list from being asked: it may have changed
 _LARGEST_CREDIT = 1000  # requests
+_WALKS = 100  # seconds whose pages are remembered
 _TRIED_AGAIN_AFTER = 20  # requests by id: the list may be of more use than it was
 
 
@@ -78,8 +79,8 @@ class SessionList:
     """By how many requests the lists were cheaper so far."""
     _by_id: int = 0
     """Requests by id since the lists were dearer."""
-    _walk: tuple[int, str] | None = None
-    """A second that has more than a page, and the Session that ended its last page."""
+    _walks: dict[int, str] = field(default_factory=dict)
+    """Seconds that have more than a page, each with the Session that ended its last page."""
     _asked: list[Span] = field(default_factory=list)
 
     def covers(self, due: Due) -> bool:
@@ -97,8 +98,8 @@ class SessionList:
             return None
         start = bisect_left(due, anchor.created, key=created_of)
         crowd = due[start : bisect_left(due, anchor.created + 1, key=created_of)]
-        if self._walk is not None and self._walk[0] == anchor.created:
-            return Span(anchor.created, anchor.created, tuple(crowd), after=self._walk[1])
+        if anchor.created in self._walks:
+            return Span(anchor.created, anchor.created, tuple(crowd), after=self._walks[anchor.created])
         if len(crowd) > PAGE:  # time does not tell them apart: page after page
             return Span(anchor.created, anchor.created, tuple(crowd))
         found = self._neighbours(anchor.created, due, start)
@@ -154,11 +155,13 @@ class SessionList:
         unseen = [each for each in span.due if each.session not in ids]
         is_within_a_second = span.first == span.last
         if not page.has_more or not page.sessions or not (shown or is_within_a_second):
-            self._walk = None
+            self._walks.pop(span.first, None)
             return frozenset(unseen)
         last, oldest = page.sessions[-1]
         if is_within_a_second:  # what was answered before may fill a page: the rest stands behind it
-            self._walk = (span.first, last)
+            self._walks[span.first] = last
+            if len(self._walks) > _WALKS:
+                del self._walks[next(iter(self._walks))]
         return frozenset(each for each in unseen if created_of(each) > oldest)
 
     def _learn_density(self, span: Span, page: Page) -> None:

@@ -106,7 +106,8 @@ class SessionSource:
         """What is due, and may stand in a page that is asked for."""
         self._kept: dict[_Key, _Kept] = {}
         self._looked_at, self._seen = float("-inf"), 0
-        self._landed = asyncio.Event()
+        self._changed = asyncio.Event()
+        """Set when a wish comes, or a page: what is asked for next may be another."""
         self._worker: asyncio.Task[None] | None = None
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -208,6 +209,7 @@ class SessionSource:
         return None if _is_worthwhile(self._plan(due)) else self._reader.throttle.turn_at_once(SESSION)
 
     def _begin_work(self) -> None:
+        self._changed.set()
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
 
@@ -215,14 +217,14 @@ class SessionSource:
         """Ask for what is due, one request after the other as there are turns, until nothing waits."""
         try:
             while True:
+                self._changed.clear()
                 self._drop_old()
                 self._look()
                 wish, span = self._next()
                 if wish is not None or span is not None:
                     await self._ask_next(bool(wish), bool(span))
                 elif self._wishes:
-                    self._landed.clear()
-                    await self._landed.wait()
+                    await self._changed.wait()
                 else:
                     return
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
@@ -318,7 +320,6 @@ class SessionSource:
             del self._on_the_way[key]
         self._give(due, shown, asked_at)
         self._reopen(account, due, shown, lacking, failure)
-        self._landed.set()
         self._begin_work()
 
     def _give(self, due: dict[_Key, Due], shown: dict[_Key, object], asked_at: float) -> None:

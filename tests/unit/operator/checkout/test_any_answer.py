@@ -49,6 +49,10 @@ LINE_ITEMS = st.lists(instances("item", often=READ), max_size=3).flatmap(
 INVOICE_PAYMENTS = st.lists(instances("invoice_payment", often=READ), max_size=1).map(
     lambda found: {"object": "list", "data": found, "has_more": False}
 )
+DISPUTES = st.lists(instances("dispute", often=READ), max_size=2).map(
+    lambda found: {"object": "list", "data": found, "has_more": False}
+)
+EMPTY = {"object": "list", "data": [], "has_more": False}
 
 
 class Answers(stripe.HTTPClient):
@@ -56,9 +60,14 @@ class Answers(stripe.HTTPClient):
 
     name = "answers"
 
-    def __init__(self, session: Any, line_items: Any, invoice_payments: Any) -> None:
+    def __init__(self, session: Any, line_items: Any, invoice_payments: Any, disputes: Any) -> None:
         super().__init__()
-        self._answers = {"line_items": line_items, "invoice_payments": invoice_payments, SESSION_ID: session}
+        self._answers = {
+            SESSION_ID: session,
+            "line_items": line_items,
+            "invoice_payments": invoice_payments,
+            "disputes": disputes,
+        }
         self.count = 0
 
     async def request_async(
@@ -103,13 +112,15 @@ def status_of(hint: PaymentStatus, session: CheckoutSession) -> Status:
             assert_never(never)
 
 
-def judge(hint: PaymentStatus, session: Any, line_items: Any, invoice_payments: Any) -> Phase:
-    answers = Answers(session, line_items, invoice_payments)
+def judge(
+    hint: PaymentStatus, session: Any, line_items: Any = EMPTY, invoice_payments: Any = EMPTY, disputes: Any = EMPTY
+) -> Phase:
+    answers = Answers(session, line_items, invoice_payments, disputes)
     try:
         status = status_of(hint, retrieve(answers))
     except SessionUnreadableError as error:
         status = transition.failed(make_request(hint), Fail(Reason.SESSION_UNREADABLE, str(error)), NOW)
-    assert answers.count <= 4
+    assert answers.count <= 5
     assert msgspec.convert(msgspec.to_builtins(status), Status) == status
     step = next_step(
         make_request(hint, status=status),
@@ -123,12 +134,18 @@ def judge(hint: PaymentStatus, session: Any, line_items: Any, invoice_payments: 
     return status.phase
 
 
-@given(hint=st.sampled_from(PaymentStatus), session=SESSIONS, line_items=LINE_ITEMS, invoice_payments=INVOICE_PAYMENTS)
+@given(
+    hint=st.sampled_from(PaymentStatus),
+    session=SESSIONS,
+    line_items=LINE_ITEMS,
+    invoice_payments=INVOICE_PAYMENTS,
+    disputes=DISPUTES,
+)
 def test_any_answer_that_the_schema_allows_ends_in_a_phase(
-    hint: PaymentStatus, session: Any, line_items: Any, invoice_payments: Any
+    hint: PaymentStatus, session: Any, line_items: Any, invoice_payments: Any, disputes: Any
 ) -> None:
     """Never in an exception that nobody foresaw, nor in a passing fault, and after a few requests."""
-    assert judge(hint, session, line_items, invoice_payments) in Phase
+    assert judge(hint, session, line_items, invoice_payments, disputes) in Phase
 
 
 @given(
@@ -148,22 +165,23 @@ def test_any_answer_that_the_schema_allows_ends_in_a_phase(
         ),
     ),
     line_items=LINE_ITEMS,
+    disputes=DISPUTES,
 )
-def test_any_answer_at_all_ends_in_a_phase(hint: PaymentStatus, session: Any, line_items: Any) -> None:
+def test_any_answer_at_all_ends_in_a_phase(hint: PaymentStatus, session: Any, line_items: Any, disputes: Any) -> None:
     """Of fields that are null, absent or of any type likewise."""
-    assert judge(hint, session, line_items, {"object": "list", "data": []}) in Phase
+    assert judge(hint, session, line_items, disputes=disputes) in Phase
 
 
 @pytest.mark.parametrize("answer", [[], [1], "text", 7, None, {"object": 5}, {"id": None}])
 def test_an_answer_that_is_no_session_is_unreadable(answer: Any) -> None:
     """It is JSON, so Stripe was reached, and no passing fault."""
-    assert judge(PaymentStatus.PAID, answer, {"object": "list", "data": []}, {}) is Phase.FAILED
+    assert judge(PaymentStatus.PAID, answer) is Phase.FAILED
 
 
 def test_a_part_that_nobody_reads_may_be_of_any_form() -> None:
     """Stripe's library would refuse the whole answer for it."""
     odd = {"object": "checkout.session", "payment_status": "paid", "currency_conversion": {"fx_rate": "much"}}
-    assert judge(PaymentStatus.PAID, odd, {"object": "list", "data": [], "has_more": False}, {}) is Phase.FULFILLED
+    assert judge(PaymentStatus.PAID, odd) is Phase.FULFILLED
 
 
 def test_what_is_read_is_in_the_schema() -> None:
