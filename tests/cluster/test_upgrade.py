@@ -1,45 +1,15 @@
 """A new version is rolled out while Stripe goes on sending: nothing is lost, refused or done twice."""
 
-import asyncio
 import statistics
 import time
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-import support.steady_load
 from fulfillment_api.names import request_name
 from fulfillment_api.status import Phase
-from support.live_cluster import CHART, RELEASE, LiveCluster, eventually
+from support.cluster_load import steady_load
+from support.live_cluster import CHART, RELEASE, LiveCluster
 from support.stand_ins import StandIns
-
-RATE = 20
-"""Events a second: more than a million a day."""
-PROGRAM = Path(support.steady_load.__file__).read_text(encoding="utf-8")
-
-
-@asynccontextmanager
-async def load(cluster: LiveCluster) -> AsyncIterator[Callable[[], Awaitable[support.steady_load.Report]]]:
-    """Let events flow from inside of the cluster through the Service; give what ends that and tells what came of it."""
-    told = ("python", "-c", PROGRAM, f"http://{RELEASE}-webhook/webhook", str(RATE))
-    command = (*cluster.kubectl_command, "exec", "--stdin", "deploy/world-stripe", "--", *told)
-    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
-
-    async def end() -> support.steady_load.Report:
-        out, err = await process.communicate(b"")
-        assert process.returncode == 0, err.decode()
-        return msgspec.json.decode(out, type=support.steady_load.Report)
-
-    try:
-        yield end
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def test_an_upgrade_under_load_loses_no_event(
@@ -47,9 +17,7 @@ async def test_an_upgrade_under_load_loses_no_event(
 ) -> None:
     """Every event is acknowledged at the first try, every order is fulfilled, and each is handed to the shop once."""
     old = [pod for component in ("webhook", "operator") for pod in await cluster.pods(component)]
-    known = len(await cluster.orders())
-    async with load(cluster) as end:
-        await eventually(cluster.orders, lambda orders: len(orders) > known + RATE, within=30, what="events flow")
+    async with steady_load(cluster) as end:
         start = time.monotonic()
         await cluster.helm("upgrade", RELEASE, str(CHART), "--wait", "--timeout=5m", values=with_new_pods(values))
         upgraded = time.monotonic() - start
