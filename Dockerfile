@@ -16,6 +16,7 @@ COPY api api
 COPY runtime runtime
 COPY service service
 COPY operator operator
+COPY page page
 COPY cli cli
 RUN ["/opt/build/bin/python", "-m", "pip", "wheel", "--no-cache-dir", "--no-build-isolation", "--no-deps", "--no-index", \
      "--wheel-dir", "dist", "."]
@@ -58,4 +59,4 @@ COPY --from=build-world /opt/fulfillment /opt/fulfillment
 FROM runtime
 LABEL org.opencontainers.image.title="checkout-fulfillment"
 COPY --from=build /opt/fulfillment /opt/fulfillment
-EXPOSE 4242 8081
+EXPOSE 4242 4244 8081

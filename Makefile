@@ -48,6 +48,11 @@ coverage: programs ## run these tests, and list the lines and branches that none
 test-chart: programs chart-programs ## run the tests of the chart and of its alerts
 	$(PYTEST) tests/chart tests/monitoring
 
+.PHONY: test-page
+test-page: programs ## try the order page in a browser; skipped where /usr/bin/chromium or npm is missing
+	@if ! [ -x /usr/bin/chromium ] || ! command -v npm >/dev/null; then echo "The order page is not tried in a browser: there is no /usr/bin/chromium, or no npm."; else \
+	npm ci --prefix tests/page --ignore-scripts --no-audit --no-fund && $(BIN)/pytest $(if $(TESTS),$(TESTS),tests/page); fi
+
 .PHONY: images
 images: programs ## build both images, and load them into the cluster at hand (kind, k3d, minikube, …)
 	@$(BIN)/python -m fulfillment_local.images $(if $(TAG),--tag $(TAG))
@@ -68,7 +73,7 @@ bench-docs: $(SETUP) # write what the last `make bench` measured into docs/perfo
 check: $(SETUP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy api runtime service operator cli local monitoring tests benchmarks
+	$(BIN)/mypy api runtime service operator page cli local monitoring tests benchmarks
 	$(BIN)/lint-imports
 
 .PHONY: lock

@@ -29,6 +29,7 @@ class User(StrEnum):
     SERVICE = "service"
     """May do nothing until it is granted rules; likewise the others."""
     OPERATOR = "operator"
+    PAGE = "page"
     SELF_TEST = "self-test"
     NOBODY = "nobody"
     ALICE = "alice"

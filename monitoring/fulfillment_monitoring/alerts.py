@@ -303,6 +303,15 @@ ALERTS = (
         description="Events are not recorded. Stripe sends them again for up to three days.",
     ),
     Alert(
+        name="CheckoutPageErrors",
+        expression=_rises("5m", "namespace", _in("fulfillment_page_visits_total", 'outcome="unavailable"')),
+        hold="5m",
+        severity=Severity.WARNING,
+        summary="The order page cannot show orders in {{ .Labels.namespace }}",
+        description="For five minutes buyers have been shown no order, since the Kubernetes API or Stripe cannot be "
+        "asked. The orders themselves go on.",
+    ),
+    Alert(
         name="CheckoutCallbackErrors",
         expression=_rises(
             "5m",

@@ -12,6 +12,7 @@ from fulfillment_operator.backends.installed import installed_backends, mistakes
 from fulfillment_operator.backends.routes import BackendName, Routing, parse_routing
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings, load_settings, mistakes_in
+from fulfillment_runtime.shop import SHOP_NAME, SHOP_URL, ShopName, ShopUrl
 from fulfillment_runtime.stripe.settings import StripeSettings
 
 
@@ -127,12 +128,8 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     receipts: Annotated[bool, Meta(description="true mails the customer when an order is fulfilled")] = field(
         default=False, name="FULFILLMENT_RECEIPTS"
     )
-    shop_name: Annotated[str, Meta(description="what mails call the shop")] = field(
-        default="our shop", name="FULFILLMENT_SHOP_NAME"
-    )
-    shop_url: Annotated[str, Meta(pattern="^https?://", description="where a customer places a new order")] | None = (
-        field(default=None, name="FULFILLMENT_SHOP_URL")
-    )
+    shop_name: ShopName = field(default="our shop", name=SHOP_NAME)
+    shop_url: ShopUrl | None = field(default=None, name=SHOP_URL)
 
     def __post_init__(self) -> None:
         """Check how the settings go together."""

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from fulfillment_runtime.http_server import serve
 from fulfillment_runtime.kubernetes.access import check_access
 from fulfillment_runtime.kubernetes.connection import connect
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
@@ -24,7 +25,6 @@ from fulfillment_runtime.settings_reload import settings_changes
 from fulfillment_service.http.app import create_app
 from fulfillment_service.http.callback import Callbacks
 from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
-from fulfillment_service.http.server import serve
 from fulfillment_service.http.webhook import Webhook
 from fulfillment_service.rbac import SERVICE_RULES
 from fulfillment_service.request_store import RequestStore
@@ -121,6 +121,8 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             serve(
                 app,
                 settings.webhook_port,
+                what="the webhook port",
+                setting="FULFILLMENT_WEBHOOK_PORT",
                 address=settings.bind_address,
                 head_timeout=deadline,
                 drain=settings.drain.total_seconds(),

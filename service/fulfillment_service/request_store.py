@@ -91,6 +91,18 @@ class RequestStore:
         """
         return await self.retry(lambda: _record(self.requests, change), deadline=deadline)
 
+    async def ensure(self, desired: DesiredRequest, *, deadline: float) -> OperationResult:
+        """Make sure that a request exists, and change nothing of one that does: events know better how it stands.
+
+        Args:
+            desired: the request.
+            deadline: when to give up, in the event loop's time.
+
+        Raises:
+            NotRecordedError: it does not exist, or not surely.
+        """
+        return await self.retry(lambda: _create(self.requests, desired), deadline=deadline)
+
     async def preview(self, change: SpecChange, *, deadline: float) -> OperationResult | Ignored:
         """Return what `record` would, and change nothing.
 
@@ -152,13 +164,17 @@ async def _record(requests: FulfillmentRequestClient, change: SpecChange) -> Ope
     return await _record_hint(requests, change)
 
 
+async def _create(requests: FulfillmentRequestClient, desired: DesiredRequest) -> OperationResult:
+    try:
+        await requests.create(desired.name, desired.spec)
+    except AlreadyExistsError:
+        return OperationResult.UNCHANGED
+    return OperationResult.CREATED
+
+
 async def _create_or_update(requests: FulfillmentRequestClient, desired: DesiredRequest) -> OperationResult:
     while True:
-        try:
-            await requests.create(desired.name, desired.spec)
-        except AlreadyExistsError:
-            pass
-        else:
+        if await _create(requests, desired) is OperationResult.CREATED:
             return OperationResult.CREATED
         try:
             found = await requests.get(desired.name)

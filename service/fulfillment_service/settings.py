@@ -159,12 +159,12 @@ class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
     ] = field(default="checkout-fulfillment-recovery", name="FULFILLMENT_RECOVERY_NAME")
 
 
-def mode_mistake(settings: RecoverSettings, events: EventSettings) -> str | None:
-    """Return what is wrong when a recovery would list events of one mode, and those of the other count; else None."""
+def mode_mistake(settings: StripeSettings, events: EventSettings) -> str | None:
+    """Return what is wrong when Stripe is asked about one mode, and events of the other count; else None."""
     if events.livemode in {None, settings.key_is_live}:
         return None
     mode = "live" if settings.key_is_live else "test"
     return (
         f"STRIPE_LIVEMODE is {str(events.livemode).lower()}, and STRIPE_API_KEY is a key of {mode} mode: "
-        "no event that it lists would count"
+        "nothing that Stripe tells would count"
     )

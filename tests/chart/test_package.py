@@ -20,6 +20,7 @@ from support.fast_yaml import load_all
 from support.kubectl import kubectl
 from support.repository import ROOT
 from support.running_operator import RULES as OPERATOR_RULES
+from support.running_page import PAGE_RULES
 from support.running_webhook import RULES as SERVICE_RULES
 
 SKAFFOLD_SCHEMA = ROOT.parent / "shared/reference/skaffold-v4beta14.schema.json"
@@ -98,12 +99,15 @@ def test_the_definition_is_rendered_whole(helm: Path) -> None:
     assert crd["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-@pytest.mark.parametrize(("component", "rules"), [("webhook", [SERVICE_RULES]), ("operator", list(OPERATOR_RULES))])
+@pytest.mark.parametrize(
+    ("component", "rules"),
+    [("webhook", [SERVICE_RULES]), ("operator", list(OPERATOR_RULES)), ("page", [PAGE_RULES])],
+)
 def test_the_roles_allow_what_is_needed(programs: ChartPrograms, component: str, rules: list[Any]) -> None:
     """What the tests of the programs may do on a real API server, their Roles allow, and no more."""
     (role,) = (
         each
-        for each in render(programs.helm)
+        for each in render(programs.helm, {"page": {"enabled": True}})
         if each["kind"] == "Role" and each["metadata"]["name"] == f"checkout-fulfillment-{component}"
     )
     assert role["rules"] == [
@@ -134,9 +138,12 @@ def test_a_new_version_changes_no_selector(helm: Path, tmp_path: Path, values: P
     assert pod_templates(before) == pod_templates(after)
 
 
+OWN_KINDS = {"webhook": {"Service"}, "operator": {"PodMonitor"}, "page": {"Service", "PodMonitor"}}
+
+
 def test_selectors_hold_three_labels(helm: Path) -> None:
     """Each is of the chart's name, the release and the component; and selects the pods of one workload."""
-    for component in ("webhook", "operator"):
+    for component in ("webhook", "operator", "page"):
         expected = {
             "app.kubernetes.io/name": "fulfillment",
             "app.kubernetes.io/instance": "checkout-fulfillment",
@@ -149,9 +156,7 @@ def test_selectors_hold_three_labels(helm: Path) -> None:
             if each["metadata"]["labels"].get("app.kubernetes.io/component") == component
             and each["kind"] != "ServiceMonitor"  # which selects the Service
         }
-        kinds = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"} | (
-            {"Service"} if component == "webhook" else {"PodMonitor"}
-        )
+        kinds = {"Deployment", "PodDisruptionBudget", "NetworkPolicy"} | OWN_KINDS[component]
         assert found == {(kind, json.dumps(expected, sort_keys=True)) for kind in kinds}
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from fulfillment_local.programs import ChartPrograms
 from fulfillment_operator.settings import OperatorSettings
+from fulfillment_page.settings import PageSettings
 from fulfillment_runtime.settings import LogFormat, known_settings, load_settings
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.stored_fields import StoredFields
@@ -32,8 +33,13 @@ MOUNTED = {
     "smtp/username": "shop",
     "smtp/password": "secret",
     "mail-templates/payment_failed.txt": "Sorry.",
+    "page-templates/unknown.html": "<p>Nothing here.</p>",
+    "page-catalogues/de.po": 'msgid ""\nmsgstr ""\n',
+    "page-logo/logo.png": "a picture",
 }
 MOUNTED_AT = "/etc/checkout-fulfillment"
+
+PAGE = {"page": {"enabled": True}}
 
 TEXTS = {path: get(DEFAULTS, path) for path in leaves() if isinstance(get(DEFAULTS, path), str)}
 
@@ -41,6 +47,7 @@ TEXTS = {path: get(DEFAULTS, path) for path in leaves() if isinstance(get(DEFAUL
 NOT_IN_A_POD = {
     "FULFILLMENT_BIND_ADDRESS",
     "FULFILLMENT_MANAGEMENT_PORT",
+    "FULFILLMENT_PAGE_PORT",
     "FULFILLMENT_WEBHOOK_PORT",
     "KUBECONFIG",
 }
@@ -132,6 +139,23 @@ def test_the_recovery_is_told_what_both_workloads_are(
     }
 
 
+def test_the_page_is_told_what_both_workloads_are(
+    programs: ChartPrograms, environ: Callable[[list[Manifest], str], Environ]
+) -> None:
+    """It asks Stripe as the operator does, and makes the requests that the webhook makes."""
+    manifests = render(programs.helm, VALUES["everything"])
+    told = environ(manifests, "page")
+
+    page, events = load_settings(PageSettings, told), load_settings(EventSettings, told)
+    operator = load_settings(OperatorSettings, environ(manifests, "operator"))
+    service = load_settings(ServiceSettings, environ(manifests, "webhook"))
+
+    assert (page.stripe_api_base, page.stripe_timeout) == (operator.stripe_api_base, operator.stripe_timeout)
+    assert (page.shop_name, page.shop_url) == (operator.shop_name, operator.shop_url)
+    assert events.filters == service.filters != Filters()
+    assert events.stored == service.stored != StoredFields()
+
+
 def test_the_charts_defaults_are_the_programs(
     programs: ChartPrograms, environ: Callable[[list[Manifest], str], Environ]
 ) -> None:
@@ -146,19 +170,26 @@ def test_the_charts_defaults_are_the_programs(
     }
     assert changed(OperatorSettings, environ(manifests, "operator")) == {**shared, "stripe_api_key": "sk_test_1"}
 
+    page = changed(PageSettings, environ(render(programs.helm, PAGE), "page"))
+    assert page.pop("trusted_proxies")  # a pod has an Ingress before it, which tells who visits
+    assert page == {**shared, "stripe_api_key": "sk_test_1", "page_drain": timedelta(seconds=5)}
+
 
 def test_ports_are_those_of_the_programs(programs: ChartPrograms) -> None:
     """The containers' ports are where the programs listen, and the probes ask at one of them."""
     service = load_settings(ServiceSettings, {"STRIPE_WEBHOOK_SECRETS": "whsec_1"})
-    found = containers(render(programs.helm))
+    page = load_settings(PageSettings, {"STRIPE_API_KEY": "sk_test_1"})
+    found = containers(render(programs.helm, PAGE))
 
     ports = {
-        name: {each["name"]: each["containerPort"] for each in found[name]["ports"]} for name in ("webhook", "operator")
+        name: {each["name"]: each["containerPort"] for each in found[name]["ports"]}
+        for name in ("webhook", "operator", "page")
     }
 
     assert ports == {
         "webhook": {"http": service.webhook_port, "metrics": service.management_port},
         "operator": {"metrics": service.management_port},
+        "page": {"http": page.page_port, "metrics": page.management_port},
     }
 
 

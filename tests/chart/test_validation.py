@@ -173,6 +173,13 @@ SECRET = "sk_live_that_must_not_be_repeated"
         ),
         ({"mail": {"smtp": {"host": "mail.example"}}}, "mail.from is not set: mails need a sender"),
         ({"mail": {"receipts": True}}, "mail.smtp.host is not set: mail.receipts mails receipts by it"),
+        ({"page": {"drain": "5m1s"}}, "page.drain must be at most 5m"),
+        (
+            {"page": {"drain": "21s"}},
+            "page.terminationGracePeriodSeconds must be more than page.drain and the 9 seconds",
+        ),
+        ({"page": {"ingress": {"enabled": True}}}, "page.ingress.hosts is empty: name the hosts"),
+        ({"page": {"httpRoute": {"enabled": True}}}, "page.httpRoute.parentRefs is empty: name the Gateway"),
         ({"webhook": {"ingress": {"enabled": True}}}, "webhook.ingress.hosts is empty: name the hosts"),
         ({"webhook": {"httpRoute": {"enabled": True}}}, "webhook.httpRoute.parentRefs is empty: name the Gateway"),
         (

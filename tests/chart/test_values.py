@@ -23,6 +23,7 @@ HIDDEN_BY = {
     "image.tag": ("image.digest", ""),
     "webhook.replicas": ("webhook.autoscaling.enabled", False),
     "webhook.podDisruptionBudget.maxUnavailable": ("webhook.podDisruptionBudget.minAvailable", None),
+    "page.podDisruptionBudget.maxUnavailable": ("page.podDisruptionBudget.minAvailable", None),
     "operator.podDisruptionBudget.maxUnavailable": ("operator.podDisruptionBudget.minAvailable", None),
 }
 # Only for messages: a secret in values is refused with words that help.

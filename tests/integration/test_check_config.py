@@ -131,7 +131,7 @@ WRONG = [
     ({"STRIPE_METADATA": "app=1 app=2"}, "STRIPE_METADATA names a key twice: a Session has one value of each"),
     (
         {"STRIPE_LIVEMODE": "true"},
-        "STRIPE_LIVEMODE is true, and STRIPE_API_KEY is a key of test mode: no event that it lists would count",
+        "STRIPE_LIVEMODE is true, and STRIPE_API_KEY is a key of test mode: nothing that Stripe tells would count",
     ),
     ({"KUBECONFIG": "/nowhere"}, "KUBECONFIG names '/nowhere', which is not there: set it to a kubeconfig file"),
     ({"KUBECONFIG": __file__}, "no Kubernetes API to talk to: the kubeconfig is wrong: it is none"),

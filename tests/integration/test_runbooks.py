@@ -34,7 +34,9 @@ def test_a_page_says_what_a_person_needs(page: Path) -> None:
 
 def test_what_a_page_greps_for_is_written_by_the_product() -> None:
     """Names of log lines, of reasons and of column heads stand in the code."""
-    code = "".join(path.read_text() for room in ("api", "service", "operator") for path in (ROOT / room).rglob("*.py"))
+    code = "".join(
+        path.read_text() for room in ("api", "service", "operator", "page") for path in (ROOT / room).rglob("*.py")
+    )
     patterns = {
         command.split("grep -E ")[1].strip("'") for page in PAGES for command in commands(page) if "grep" in command
     }

@@ -17,6 +17,8 @@ from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector, req
 from fulfillment_operator.upkeep.recovery_metrics import RecoveryCollector
 from fulfillment_operator.upkeep.retention_sweep import RetentionMetrics
 from fulfillment_operator.upkeep.webhook_endpoint_check import WebhookEndpointMetrics
+from fulfillment_page.metrics import PageMetrics
+from fulfillment_page.session_lookup import LookupOutcome
 from fulfillment_runtime.management import process_registry
 from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
 from support.builders import make_request
@@ -106,12 +108,12 @@ def test_promtool_accepts_every_expression(promtool: str, tmp_path: Path) -> Non
 
 
 def metrics() -> Iterator[Metric]:
-    """Give all that both workloads serve, with a request of every phase in the cluster."""
+    """Give all that the workloads serve, with a request of every phase in the cluster."""
     requests = [make_request()]
     for phase in (Phase.AWAITING_PAYMENT, Phase.FULFILLING, Phase.FAILED):
         status = Status(phase=phase, reason=Reason.PAYMENT_FAILED, message="m", observed_generation=1, conditions=[])
         requests.append(make_request(status=status))
-    operator, webhook = process_registry(0), process_registry(0)
+    operator, webhook, page = process_registry(0), process_registry(0), process_registry(0)
     OperatorMetrics(operator, "http")
     operator.register(RequestsCollector(lambda: map(request_level, requests), lambda: 0))
     RetentionMetrics(operator)
@@ -121,7 +123,8 @@ def metrics() -> Iterator[Metric]:
     operator.register(recovery)
     WebhookMetrics(webhook, started_at=0.0)
     CallbackMetrics(webhook)
-    for registry in (operator, webhook):
+    PageMetrics(page, LookupOutcome)
+    for registry in (operator, webhook, page):
         yield from registry.collect()
 
 

@@ -167,6 +167,7 @@ COUNTS = (
     Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="receipt",reason="MailUnavailable"', 60),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="503"', 5, hold=2),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="500"', 5, hold=2),
+    Count("CheckoutPageErrors", "fulfillment_page_visits_total", 'outcome="unavailable"', 5, hold=5),
     *(
         Count("CheckoutCallbackErrors", "fulfillment_callbacks_total", f'outcome="{outcome}"', 5, hold=2)
         for outcome in ("unavailable", "blocked", "internal")

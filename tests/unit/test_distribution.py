@@ -12,7 +12,7 @@ from support.repository import ROOT
 
 PRODUCT = {
     f"fulfillment_{each}": ROOT / each / f"fulfillment_{each}"
-    for each in ("api", "runtime", "service", "operator", "cli")
+    for each in ("api", "runtime", "service", "operator", "page", "cli")
 }
 
 

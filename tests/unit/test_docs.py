@@ -13,6 +13,8 @@ from fulfillment_operator.upkeep.recovery_metrics import RecoveryCollector
 from fulfillment_operator.upkeep.retention_sweep import RetentionMetrics
 from fulfillment_operator.upkeep.webhook_endpoint_check import WebhookEndpointMetrics
 from fulfillment_operator.upkeep.webhook_endpoints import RECOMMENDED, REQUIRED
+from fulfillment_page.metrics import PageMetrics
+from fulfillment_page.session_lookup import LookupOutcome
 from fulfillment_runtime.settings import known_settings
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
@@ -32,7 +34,7 @@ def test_every_setting_is_documented_in_its_own_words() -> None:
 
 
 def test_every_metric_is_documented() -> None:
-    """The families of both workloads' registries."""
+    """The families of every workload's registry."""
     registry = CollectorRegistry()
     OperatorMetrics(registry, "log")
     RetentionMetrics(registry)
@@ -44,9 +46,11 @@ def test_every_metric_is_documented() -> None:
     service = CollectorRegistry()
     WebhookMetrics(service, started_at=0.0)
     CallbackMetrics(service)
+    page = CollectorRegistry()
+    PageMetrics(page, LookupOutcome)
     found = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for each in (registry, service)
+        for each in (registry, service, page)
         for family in each.collect()
         if family.name.startswith("fulfillment_")
     }

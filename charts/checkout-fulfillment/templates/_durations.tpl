@@ -42,4 +42,11 @@
 {{- if le (float64 .Values.webhook.terminationGracePeriodSeconds) (addf $drain $deadline) -}}
 {{- fail "\nwebhook.terminationGracePeriodSeconds must be more than webhook.drain and webhook.deadline together: a pod would be killed with events in its hands" -}}
 {{- end -}}
+{{- $pageDrain := include "checkout-fulfillment.seconds" .Values.page.drain | float64 -}}
+{{- if gt $pageDrain 300.0 -}}
+{{- fail "\npage.drain must be at most 5m" -}}
+{{- end -}}
+{{- if le (float64 .Values.page.terminationGracePeriodSeconds) (addf $pageDrain 9.0) -}}
+{{- fail "\npage.terminationGracePeriodSeconds must be more than page.drain and the 9 seconds that a visit may take" -}}
+{{- end -}}
 {{- end -}}

@@ -14,7 +14,7 @@
 {{- if or (hasKey .Values.mail.smtp "password") (hasKey .Values.mail.smtp "username") -}}
 {{- fail "\nmail.smtp.username and mail.smtp.password: secrets never stand in values. Put both into a Secret, and name that in mail.smtp.existingSecret" -}}
 {{- end -}}
-{{- range $component := list "webhook" "operator" "recovery" -}}
+{{- range $component := list "webhook" "operator" "page" "recovery" -}}
 {{- range (index $.Values $component).extraEnv -}}
 {{- if and (regexMatch "^(STRIPE_API_KEY|STRIPE_WEBHOOK_SECRETS|FULFILLMENT_HTTP_SECRET|FULFILLMENT_SMTP_PASSWORD)$" .name) (hasKey . "value") -}}
 {{- fail (printf "\n%s.extraEnv: %s is a secret, which never stands in values: name a Secret that holds it, in stripe, backend.http or mail.smtp" $component .name) -}}
@@ -45,6 +45,12 @@
 {{- end -}}
 {{- if and .Values.webhook.httpRoute.enabled (not .Values.webhook.httpRoute.parentRefs) -}}
 {{- fail "\nwebhook.httpRoute.parentRefs is empty: name the Gateway that the route belongs to" -}}
+{{- end -}}
+{{- if and .Values.page.ingress.enabled (not .Values.page.ingress.hosts) -}}
+{{- fail "\npage.ingress.hosts is empty: name the hosts at which buyers reach the order page" -}}
+{{- end -}}
+{{- if and .Values.page.httpRoute.enabled (not .Values.page.httpRoute.parentRefs) -}}
+{{- fail "\npage.httpRoute.parentRefs is empty: name the Gateway that the route belongs to" -}}
 {{- end -}}
 {{- if gt (int .Values.webhook.autoscaling.minReplicas) (int .Values.webhook.autoscaling.maxReplicas) -}}
 {{- fail "\nwebhook.autoscaling.minReplicas is greater than webhook.autoscaling.maxReplicas" -}}

@@ -2,6 +2,7 @@
 
 from fulfillment_monitoring.rows.now import NOW
 from fulfillment_monitoring.rows.operator import OPERATOR
+from fulfillment_monitoring.rows.order_page import ORDER_PAGE
 from fulfillment_monitoring.rows.orders import ORDERS
 from fulfillment_monitoring.rows.pods import PODS
 from fulfillment_monitoring.rows.reversals import REVERSALS
@@ -14,6 +15,7 @@ ROWS = (
     ("Refunds and disputes", REVERSALS),
     ("Webhook", WEBHOOK),
     ("Operator", OPERATOR),
+    ("Order page", ORDER_PAGE),
     ("Upkeep", UPKEEP),
     ("Pods", PODS),
 )

@@ -14,12 +14,12 @@ import structlog
 
 from fulfillment_operator.controller.event_correlator import EventCorrelator, RecordedEvent
 from fulfillment_operator.controller.event_queue import EventQueue
-from fulfillment_operator.controller.token_bucket import TokenBucket
 from fulfillment_operator.metrics import EventDropCause, OperatorMetrics
 from fulfillment_runtime.backoff import Backoff, retry
 from fulfillment_runtime.kubernetes.errors import ApiUnavailableError, KubernetesError
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.events import EventType
+from fulfillment_runtime.token_bucket import TokenBucket
 
 _log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from fulfillment_operator.controller.token_bucket import TokenBucket
 from fulfillment_runtime.kubernetes.events import Event, EventType
+from fulfillment_runtime.token_bucket import TokenBucket
 
 _SIMILAR_WITHIN = 600.0  # seconds: what comes later begins anew
 _MESSAGES = 9  # of one reason that are told each by itself; more are combined

@@ -17,8 +17,9 @@ from fulfillment_api.spec import Amount
 from fulfillment_api.status import LineItem
 from fulfillment_operator.checkout.collected import Collected, Customer, CustomField, ShippingCost, TotalDetails
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
-from fulfillment_operator.mail.money import amounts, localized
+from fulfillment_operator.mail.money import amounts
 from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.localized_money import localized
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from fulfillment_runtime.kubernetes.errors import (
 )
 from fulfillment_runtime.kubernetes.events import ListedEvent, PostedEvent
 from fulfillment_runtime.kubernetes.list_watch import (
+    Change,
     ListedRequest,
     ListedVersions,
     ListPage,
@@ -205,6 +206,31 @@ class FulfillmentRequestClient:
                         raise NotFoundError(f"{name} was deleted")
                     case WatchEventType.BOOKMARK | WatchEventType.ERROR:
                         raise ApiUnavailableError("the Kubernetes API ended the watch")
+
+    async def current_version(self) -> str:
+        """Tell the resource version that all requests together are at: `changes` since it misses none."""
+        page = await self._send(Method.GET, self._path, query={"limit": "1"})
+        return msgspec.json.decode(page, type=ListPage).metadata.resource_version
+
+    async def changes(self, since: str, *, timeout: float) -> AsyncGenerator[Change, None]:
+        """Watch all requests.
+
+        Args:
+            since: the resource version after which changes are told.
+            timeout: seconds after which it ends.
+
+        Raises:
+            ApiUnavailableError: the API server ended it otherwise, or does not go back as far as `since`.
+        """
+        query = {"watch": "true", "resourceVersion": since, "allowWatchBookmarks": "true"}
+        query["timeoutSeconds"] = str(ceil(timeout))
+        async with self._api.stream(self._path, query=query, timeout=timeout + _WATCH_MARGIN) as lines:
+            async for line in lines:
+                event = msgspec.json.decode(line, type=WatchEvent)
+                if event.type is WatchEventType.ERROR:
+                    raise ApiUnavailableError("the Kubernetes API ended the watch")
+                metadata = msgspec.json.decode(event.object, type=PartialObjectMetadata).metadata
+                yield Change(event.type, metadata, event.object)
 
     async def patch_spec(self, request: FulfillmentRequest, patch: SpecPatch) -> None:
         """Replace one field of the spec, of exactly the version that was read.

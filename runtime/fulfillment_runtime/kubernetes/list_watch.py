@@ -31,9 +31,9 @@ class ListedRequest:
 class PartialMetadata(Struct, rename="camel"):
     """metav1.ObjectMeta, as far as it is read."""
 
-    name: str
-    uid: str
     resource_version: str
+    name: str = ""  # a bookmark has neither
+    uid: str = ""
 
 
 class PartialObjectMetadata(Struct):
@@ -97,3 +97,14 @@ class WatchEvent(Struct):
 
     type: WatchEventType
     object: Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a watch of all requests tells: that one changed, or how far it has come (a bookmark)."""
+
+    type: WatchEventType
+    metadata: PartialMetadata
+    """Of a bookmark the resource version alone says something."""
+    raw: Raw
+    """The whole object, undecoded: few of a watch's changes concern whoever watches."""

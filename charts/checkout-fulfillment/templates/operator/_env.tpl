@@ -50,14 +50,19 @@
   value: {{ .Values.backend.http.timeout }}
 {{- end -}}
 
-{{/* The operator's environment: mail. */}}
-{{- define "checkout-fulfillment.mailEnv" -}}
+{{/* Whose mails, and whose order page. */}}
+{{- define "checkout-fulfillment.shopEnv" -}}
 - name: FULFILLMENT_SHOP_NAME
   value: {{ .Values.shop.name | quote }}
 {{- with .Values.shop.url }}
 - name: FULFILLMENT_SHOP_URL
   value: {{ . | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* The operator's environment: mail. */}}
+{{- define "checkout-fulfillment.mailEnv" -}}
+{{- include "checkout-fulfillment.shopEnv" . }}
 {{- with .Values.mail.from }}
 - name: FULFILLMENT_MAIL_FROM
   value: {{ . | quote }}

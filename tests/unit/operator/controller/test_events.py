@@ -15,12 +15,12 @@ from prometheus_client import CollectorRegistry
 from fulfillment_operator.controller.event_broadcaster import EventBroadcaster
 from fulfillment_operator.controller.event_correlator import EventCorrelator, RecordedEvent
 from fulfillment_operator.controller.event_queue import EventQueue
-from fulfillment_operator.controller.token_bucket import TokenBucket
 from fulfillment_operator.metrics import EventDropCause, OperatorMetrics
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.events import EventType
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
+from fulfillment_runtime.token_bucket import TokenBucket
 from support.builders import CREATED
 from support.dropped_events import dropped_events
 

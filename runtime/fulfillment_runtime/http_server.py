@@ -26,7 +26,15 @@ _IDLE_SECONDS = 75
 
 @contextlib.asynccontextmanager
 async def serve(  # noqa: PLR0913 - what, where, and for how long
-    app: ASGIApp, port: int, *, address: str | None, head_timeout: float, drain: float, grace: float
+    app: ASGIApp,
+    port: int,
+    *,
+    what: str,
+    setting: str,
+    address: str | None,
+    head_timeout: float,
+    drain: float,
+    grace: float,
 ) -> AsyncIterator[int]:
     """Serve the application, and yield the port's number (`port` 0 takes a free one).
 
@@ -36,6 +44,8 @@ async def serve(  # noqa: PLR0913 - what, where, and for how long
     Args:
         app: what to serve.
         port: the port.
+        what: what it is for, in words for a person: "the webhook port".
+        setting: the variable that names another.
         address: the one IP address to listen on; None: every one of this machine.
         head_timeout: seconds that a sender may take for a request's head; then it is hung up on.
         drain: seconds that all is still served at the end, while load balancers take note.
@@ -44,7 +54,7 @@ async def serve(  # noqa: PLR0913 - what, where, and for how long
     Raises:
         UnavailableError: the port is taken.
     """
-    listener = listen(port, address=address, what="the webhook port", setting="FULFILLMENT_WEBHOOK_PORT")
+    listener = listen(port, address=address, what=what, setting=setting)
     draining = asyncio.Event()
     server = _Server(
         uvicorn.Config(

@@ -1,0 +1,169 @@
+"""Decides what a buyer is told of an order: its state in the buyer's terms, its items and amounts. Pure.
+
+Reasons and messages of the status are for the people who run the shop: none of them is shown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum, unique
+from types import MappingProxyType
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Amount, PaymentStatus
+from fulfillment_api.status import ConditionStatus, ConditionType, Order, Phase, Reason, Status
+
+
+@unique
+class BuyerState(StrEnum):
+    """How an order stands, as far as that is the buyer's business."""
+
+    RECEIVED = "received"
+    """It is there, and nothing more is known yet."""
+    PAYMENT_PROCESSING = "payment-processing"
+    PAYMENT_REQUIRES_ACTION = "payment-requires-action"
+    """The buyer has something left to do, such as a bank transfer."""
+    PAYMENT_AUTHORIZED = "payment-authorized"
+    """The seller has to capture it."""
+    PREPARING = "preparing"
+    """It is paid, and being fulfilled."""
+    FULFILLED = "fulfilled"
+    SAVED = "saved"
+    """A payment method was saved, and nothing sold."""
+    PAYMENT_FAILED = "payment-failed"
+    PAYMENT_CANCELED = "payment-canceled"
+    REFUNDED = "refunded"
+    """All of the payment was given back."""
+    NEEDS_ATTENTION = "needs-attention"
+    """The shop has to do something about it, whatever that is."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a page that is open need not wait for more: a failed payment may still be paid after all."""
+        return self in {BuyerState.FULFILLED, BuyerState.SAVED, BuyerState.REFUNDED}
+
+
+_AWAITING: Mapping[str, BuyerState] = MappingProxyType(
+    {
+        Reason.PAYMENT_PROCESSING: BuyerState.PAYMENT_PROCESSING,
+        Reason.PAYMENT_OVERDUE: BuyerState.PAYMENT_PROCESSING,
+        Reason.PAYMENT_REQUIRES_ACTION: BuyerState.PAYMENT_REQUIRES_ACTION,
+        Reason.PAYMENT_REQUIRES_CAPTURE: BuyerState.PAYMENT_AUTHORIZED,
+    }
+)
+_FAILED: Mapping[str, BuyerState] = MappingProxyType(
+    {
+        Reason.PAYMENT_FAILED: BuyerState.PAYMENT_FAILED,
+        Reason.PAYMENT_CANCELED: BuyerState.PAYMENT_CANCELED,
+        Reason.REFUNDED: BuyerState.REFUNDED,
+    }
+)
+_NO_ORDER = frozenset(
+    (Reason.SESSION_EXPIRED, Reason.SESSION_NOT_FOUND, Reason.LIVEMODE_MISMATCH, Reason.NAME_MISMATCH)
+)
+"""Of a failed request: nothing was bought, or not here."""
+_PAID = frozenset((PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A line of the order."""
+
+    description: str | None
+    quantity: int | None
+    amount: Amount | None
+    """None: Stripe does not tell, or tells it in another currency than the buyer paid in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderView:
+    """What a buyer sees of an order."""
+
+    state: BuyerState
+    reference: str
+    """What the buyer can tell the shop: the request's name."""
+    items: tuple[Item, ...]
+    """Empty until Stripe was asked, and once retention took them away."""
+    shipping: Amount | None
+    """What the total holds beside the items; None: nothing, or it cannot be told."""
+    total: Amount | None
+    """As the buyer saw it."""
+    refunded: Amount | None
+    """What was given back."""
+
+
+def view_of(request: FulfillmentRequest) -> OrderView | None:
+    """Decide what a buyer sees of a request; None: there is no order to show."""
+    state = _state_of(request)
+    if state is None:
+        return None
+    order = request.status.order if request.status else None
+    reversals = request.status.reversals if request.status else None
+    seen = order.presentment if order else None
+    total = seen or (order.amount if order else None) or request.spec.amount
+    items = _items_of(order, None if seen else total)
+    return OrderView(
+        state=state,
+        reference=request.metadata.name,
+        items=items,
+        shipping=_shipping(items, total) if order and order.amount == request.spec.amount else None,
+        total=total,
+        refunded=reversals.amount_refunded if reversals else None,
+    )
+
+
+def _state_of(request: FulfillmentRequest) -> BuyerState | None:
+    status = request.status
+    if status is None:
+        return BuyerState.RECEIVED
+    match status.phase:
+        case Phase.AWAITING_PAYMENT:
+            return _awaiting(request, status)
+        case Phase.FULFILLING:
+            return BuyerState.PREPARING
+        case Phase.FULFILLED:
+            return _fulfilled(status)
+        case Phase.FAILED:
+            return None if status.reason in _NO_ORDER else _FAILED.get(status.reason, BuyerState.NEEDS_ATTENTION)
+
+
+def _awaiting(request: FulfillmentRequest, status: Status) -> BuyerState | None:
+    """Tell how a payment stands. For other reasons the operator has not heard of it yet, or is held up."""
+    if status.reason == Reason.SESSION_OPEN:
+        return None
+    paid = status.condition(ConditionType.PAID)
+    is_paid = request.spec.payment.status in _PAID or (paid is not None and paid.status is ConditionStatus.TRUE)
+    return _AWAITING.get(status.reason, BuyerState.RECEIVED if is_paid else BuyerState.PAYMENT_PROCESSING)
+
+
+def _fulfilled(status: Status) -> BuyerState:
+    if status.reason == Reason.NOTHING_TO_FULFILL:
+        return BuyerState.SAVED
+    refunded = status.condition(ConditionType.REFUNDED)
+    is_refunded = refunded is not None and refunded.reason == Reason.REFUNDED
+    return BuyerState.REFUNDED if is_refunded else BuyerState.FULFILLED
+
+
+def _items_of(order: Order | None, total: Amount | None) -> tuple[Item, ...]:
+    currency = total.currency if total else None
+    return tuple(
+        Item(
+            description=each.description,
+            quantity=each.quantity,
+            amount=Amount(total=each.amount_total, currency=currency, display="")
+            if each.amount_total is not None and currency is not None and each.currency == currency
+            else None,
+        )
+        for each in (order.line_items if order else ())
+    )
+
+
+def _shipping(items: tuple[Item, ...], total: Amount | None) -> Amount | None:
+    """Tell what is shipped for: a Session's total is that of its items, after discounts and taxes, and shipping.
+
+    Source: https://docs.stripe.com/api/checkout/sessions/object, amount_total and total_details.
+    """
+    known = [each.amount.total for each in items if each.amount is not None]
+    if total is None or not items or len(known) < len(items):
+        return None
+    rest = total.total - sum(known)
+    return Amount(total=rest, currency=total.currency, display="") if rest > 0 else None

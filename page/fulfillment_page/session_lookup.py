@@ -1,0 +1,208 @@
+"""Asks Stripe about a Session that no request is of, once, and makes its request if it is an order.
+
+Most buyers come when the event has made their request: Checkout waits for the webhook before it redirects them. This is
+for the others (Stripe, "Fulfill orders with Checkout"), and for whoever guesses: what is asked is bounded, for each
+address and over all, and what was no order is not asked again.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum, unique
+from http import HTTPStatus
+
+import stripe
+import structlog
+
+from fulfillment_page.budgets import Budget
+from fulfillment_page.metrics import PageMetrics
+from fulfillment_runtime.stripe.client import StripeMisconfiguredError, translate_error
+from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.retrieved_session import NotCompleted, parse_retrieved_session
+from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.translate import DesiredRequest, translate
+from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, RequestStore
+
+_log = structlog.get_logger(__name__)
+
+_SESSION = "/v1/checkout/sessions/{id}"
+_RIGHT = "to read Checkout Sessions: give the restricted key this read permission"
+_LANDS_WITHIN = timedelta(days=2)
+"""So long after a Session was created its buyer may come from Checkout: it expires after a day at most.
+
+An order that is missing later was deleted, and would be fulfilled twice; or its event is lost, which Stripe sends again
+for three days, and `fulfillment recover` finds.
+"""
+_REMEMBERED = 20_000
+"""Sessions that were no order; the oldest is forgotten first."""
+_NO_ORDER_FOR = timedelta(hours=6)
+_OPEN_FOR = timedelta(minutes=1)
+"""A Session that is open may be completed the next moment."""
+
+
+@unique
+class LookupOutcome(StrEnum):
+    """What became of a question to Stripe, or why none was asked: a metric's label."""
+
+    MADE = "made"
+    """The Session is an order, and has its request."""
+    NOT_FOUND = "not-found"
+    """Stripe knows no such Session."""
+    OPEN = "open"
+    EXPIRED = "expired"
+    UNREADABLE = "unreadable"
+    NOT_COUNTED = "not-counted"
+    """The Session sold nothing, or not what counts here."""
+    TOO_OLD = "too-old"
+    """Nobody comes from Checkout so late."""
+    REMEMBERED = "remembered"
+    """It was no order before: Stripe was not asked."""
+    LIMITED = "limited"
+    """Too many were asked for: Stripe was not asked."""
+    UNAVAILABLE = "unavailable"
+    """Stripe, or the API server, cannot be asked right now."""
+    MISCONFIGURED = "misconfigured"
+    """Stripe, or the API server, refuses it: a person must mend the settings."""
+
+
+_FORGOTTEN_AFTER = {
+    LookupOutcome.NOT_FOUND: _NO_ORDER_FOR,
+    LookupOutcome.EXPIRED: _NO_ORDER_FOR,
+    LookupOutcome.UNREADABLE: _NO_ORDER_FOR,
+    LookupOutcome.NOT_COUNTED: _NO_ORDER_FOR,
+    LookupOutcome.TOO_OLD: _NO_ORDER_FOR,
+    LookupOutcome.OPEN: _OPEN_FOR,
+}
+"""How long Stripe is not asked again."""
+_NOT_COMPLETED = {
+    NotCompleted.OPEN: LookupOutcome.OPEN,
+    NotCompleted.EXPIRED: LookupOutcome.EXPIRED,
+    NotCompleted.UNREADABLE: LookupOutcome.UNREADABLE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Which Sessions are orders here."""
+
+    filters: Filters
+    stored: StoredFields
+
+
+def request_of(body: str, session_id: str, origin: Origin, *, now: datetime) -> DesiredRequest | LookupOutcome:
+    """Decide which request a Session that was retrieved should have. Pure.
+
+    Args:
+        body: Stripe's answer.
+        session_id: the Session that was asked for.
+        origin: which Sessions are orders here.
+        now: the time, with its zone.
+    """
+    event = parse_retrieved_session(body, session_id)
+    if isinstance(event, NotCompleted):
+        return _NOT_COMPLETED[event]
+    if event.created_at is None or event.created_at < now - _LANDS_WITHIN:
+        return LookupOutcome.TOO_OLD
+    change = translate(event, origin.filters, origin.stored, observed_at=now)
+    return change if isinstance(change, DesiredRequest) else LookupOutcome.NOT_COUNTED
+
+
+class SessionLookup:
+    """Asks Stripe, and remembers what was no order."""
+
+    def __init__(  # noqa: PLR0913 - who is asked, what counts, and what is injected
+        self,
+        reader: StripeReader,
+        store: RequestStore,
+        origin: Origin,
+        *,
+        budget: Budget,
+        deadline: timedelta,
+        metrics: PageMetrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Make it; nothing is remembered yet.
+
+        Args:
+            reader: asks Stripe; it may be replaced.
+            store: makes requests.
+            origin: which Sessions are orders here.
+            budget: how often Stripe is asked.
+            deadline: how long an answer may take.
+            metrics: counts.
+            clock: tells the time, with its zone.
+        """
+        self.reader = reader
+        self._store = store
+        self._origin = origin
+        self._budget = budget
+        self._deadline = deadline.total_seconds()
+        self._metrics = metrics
+        self._clock = clock
+        self._no_orders: OrderedDict[str, datetime] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[LookupOutcome]] = {}
+
+    async def make_request(self, session_id: str, address: str) -> LookupOutcome:
+        """Make the request of a Session that has none, if it is an order.
+
+        Args:
+            session_id: it has the shape of one.
+            address: who asks.
+        """
+        outcome = await self._outcome(session_id, address)
+        self._metrics.looked_up(outcome)
+        return outcome
+
+    async def _outcome(self, session_id: str, address: str) -> LookupOutcome:
+        until = self._no_orders.get(session_id)
+        if until is not None and self._clock() < until:
+            return LookupOutcome.REMEMBERED
+        task = self._under_way.get(session_id)
+        if task is None:
+            if not self._budget.try_accept(address):
+                return LookupOutcome.LIMITED
+            task = asyncio.create_task(self._ask(session_id))
+            self._under_way[session_id] = task
+            task.add_done_callback(lambda _: self._under_way.pop(session_id, None))
+        # A visitor who leaves takes nobody else's answer away, nor the order's request.
+        return await asyncio.shield(task)
+
+    async def _ask(self, session_id: str) -> LookupOutcome:
+        try:
+            async with asyncio.timeout(self._deadline):
+                outcome = await self._ask_stripe(session_id)
+        except TimeoutError:
+            return LookupOutcome.UNAVAILABLE
+        if outcome in _FORGOTTEN_AFTER:
+            self._no_orders[session_id] = self._clock() + _FORGOTTEN_AFTER[outcome]
+            self._no_orders.move_to_end(session_id)
+            if len(self._no_orders) > _REMEMBERED:
+                self._no_orders.popitem(last=False)
+        return outcome
+
+    async def _ask_stripe(self, session_id: str) -> LookupOutcome:
+        try:
+            answer = await self.reader.get(_SESSION, {}, account=None, object_id=session_id)
+        except stripe.StripeError as error:
+            if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
+                return LookupOutcome.NOT_FOUND
+            failure = translate_error(error, right=_RIGHT)
+            _log.warning("page.stripe_not_asked", message=str(failure))
+            is_wrong = isinstance(failure, StripeMisconfiguredError)
+            return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
+        desired = request_of(str(answer.body), session_id, self._origin, now=self._clock())
+        return await self._make(desired) if isinstance(desired, DesiredRequest) else desired
+
+    async def _make(self, desired: DesiredRequest) -> LookupOutcome:
+        deadline = asyncio.get_running_loop().time() + self._deadline
+        try:
+            result = await self._store.ensure(desired, deadline=deadline)
+        except NotRecordedError as error:
+            _log.error("page.order_not_recorded", request=desired.name, message=str(error))
+            is_wrong = error.reason is NotRecordedReason.BLOCKED
+            return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
+        _log.info("page.order_recorded", request=desired.name, session=desired.spec.session.id, outcome=result)
+        return LookupOutcome.MADE

@@ -1,0 +1,154 @@
+"""What a buyer is told of each state of an order."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from fulfillment_api.spec import Amount, PaymentStatus
+from fulfillment_api.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    LineItem,
+    Order,
+    Phase,
+    Reason,
+    Reversals,
+    Status,
+)
+from fulfillment_page.buyer_state import BuyerState, Item, view_of
+from fulfillment_page.texts import STATE_TEXTS
+from support.builders import CREATED, make_request, make_status
+
+USD = Amount(total=1099, currency="usd", display="10.99 USD")
+
+
+def with_condition(status: Status, kind: ConditionType, truth: ConditionStatus, reason: Reason) -> Status:
+    made = Condition(type=kind, status=truth, reason=reason, message="", last_transition_time=CREATED)
+    return replace(status, conditions=[*status.conditions, made])
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "payment", "expected"),
+    [
+        ("awaiting-payment", "PaymentProcessing", "unpaid", "payment-processing"),
+        ("awaiting-payment", "PaymentOverdue", "unpaid", "payment-processing"),
+        ("awaiting-payment", "PaymentRequiresAction", "unpaid", "payment-requires-action"),
+        ("awaiting-payment", "PaymentRequiresCapture", "unpaid", "payment-authorized"),
+        ("awaiting-payment", "SessionOpen", "unpaid", None),
+        ("awaiting-payment", "StripeUnavailable", "paid", "received"),
+        ("awaiting-payment", "StripeUnavailable", "unpaid", "payment-processing"),
+        ("awaiting-payment", "StripeMisconfigured", "no_payment_required", "received"),
+        ("awaiting-payment", "Restored", "paid", "received"),
+        ("fulfilling", "BackendUnavailable", "paid", "preparing"),
+        ("fulfilling", "Dispatched", "paid", "preparing"),
+        ("fulfilling", "Paused", "paid", "preparing"),
+        ("fulfilled", "Fulfilled", "paid", "fulfilled"),
+        ("fulfilled", "ManuallyCompleted", "paid", "fulfilled"),
+        ("fulfilled", "NothingToFulfill", "unpaid", "saved"),
+        ("failed", "PaymentFailed", "failed", "payment-failed"),
+        ("failed", "PaymentCanceled", "canceled", "payment-canceled"),
+        ("failed", "Refunded", "paid", "refunded"),
+        ("failed", "SessionExpired", "unpaid", None),
+        ("failed", "SessionNotFound", "paid", None),
+        ("failed", "LivemodeMismatch", "paid", None),
+        ("failed", "NameMismatch", "paid", None),
+        ("failed", "FulfillmentFailed", "paid", "needs-attention"),
+        ("failed", "ManuallyFailed", "paid", "needs-attention"),
+        ("failed", "Disputed", "paid", "needs-attention"),
+        ("failed", "SessionUnreadable", "paid", "needs-attention"),
+        ("failed", "OfALaterVersion", "paid", "needs-attention"),
+    ],
+)
+def test_a_buyer_is_told_the_state_in_their_own_terms(
+    phase: str, reason: str, payment: str, expected: str | None
+) -> None:
+    """What is the shop's business alone is not told, and what is no order is none."""
+    status = replace(make_status(Phase(phase), Reason.FULFILLED), reason=reason)
+    view = view_of(make_request(PaymentStatus(payment), status=status))
+    assert (view.state if view else None) == expected
+
+
+def test_an_order_without_a_status_is_received() -> None:
+    """The operator has not seen it yet; what the event said of the amount is there."""
+    view = view_of(make_request())
+    assert view is not None
+    assert (view.state, view.items, view.total) == (BuyerState.RECEIVED, (), USD)
+
+
+def test_a_payment_that_stripe_says_is_paid_is_not_on_its_way() -> None:
+    """Although no event said so, and the operator is held up by something else."""
+    status = with_condition(
+        make_status(Phase.AWAITING_PAYMENT, Reason.STRIPE_UNAVAILABLE),
+        ConditionType.PAID,
+        ConditionStatus.TRUE,
+        Reason.PAID,
+    )
+    view = view_of(make_request(PaymentStatus.UNPAID, status=status))
+    assert view is not None
+    assert view.state is BuyerState.RECEIVED
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [(Reason.REFUNDED, BuyerState.REFUNDED), (Reason.PARTIALLY_REFUNDED, BuyerState.FULFILLED)],
+)
+def test_a_refund_is_shown(reason: Reason, expected: BuyerState) -> None:
+    """Of all of it the state says so, of a part the amount alone."""
+    status = with_condition(
+        make_status(Phase.FULFILLED, Reason.FULFILLED), ConditionType.REFUNDED, ConditionStatus.TRUE, reason
+    )
+    view = view_of(make_request(status=replace(status, reversals=Reversals(amount_refunded=USD))))
+    assert view is not None
+    assert (view.state, view.refunded) == (expected, USD)
+
+
+def item(total: int | None = 1099, currency: str | None = "usd", **facts: Any) -> LineItem:
+    return LineItem(id="li_1", description="T-shirt", quantity=2, amount_total=total, currency=currency, **facts)
+
+
+@pytest.mark.parametrize(
+    ("order", "amounts", "shipping", "total"),
+    [
+        (Order(line_items=[item()], amount=USD), [1099], None, 1099),
+        (Order(line_items=[item(599)], amount=USD), [599], 500, 1099),
+        (Order(line_items=[item(2000)], amount=USD), [2000], None, 1099),  # an invoice took less
+        (Order(line_items=[item(599), item(None)], amount=USD), [599, None], None, 1099),
+        (Order(line_items=[item(currency="eur")], amount=USD), [None], None, 1099),
+        (Order(line_items=[item(599)], amount=replace(USD, total=700)), [599], None, 700),  # captured in part
+        (
+            Order(line_items=[item()], amount=USD, presentment=Amount(total=1634, currency="jpy", display="")),
+            [None],  # Stripe tells what each costs in the merchant's currency alone
+            None,
+            1634,
+        ),
+        (Order(line_items=[], removed_line_items=1, amount=USD), [], None, 1099),
+        (Order(line_items=[]), [], None, 1099),
+    ],
+)
+def test_amounts_are_those_that_the_buyer_saw(
+    order: Order, amounts: list[int | None], shipping: int | None, total: int
+) -> None:
+    """Never in another currency than they paid in; and the shipping that makes up the rest of a Session's total."""
+    view = view_of(make_request(status=replace(make_status(Phase.FULFILLED, Reason.FULFILLED), order=order)))
+    assert view is not None
+    assert [each.amount.total if each.amount else None for each in view.items] == amounts
+    assert (view.shipping.total if view.shipping else None) == shipping
+    assert view.total is not None
+    assert view.total.total == total
+
+
+def test_an_item_shows_what_and_how_many() -> None:
+    """Nothing of Stripe's ids."""
+    order = Order(line_items=[item(price="price_1", product="prod_1")], amount=USD)
+    view = view_of(make_request(status=replace(make_status(Phase.FULFILLED, Reason.FULFILLED), order=order)))
+    assert view is not None
+    assert view.items == (
+        Item(description="T-shirt", quantity=2, amount=Amount(total=1099, currency="usd", display="")),
+    )
+
+
+def test_every_state_has_its_text() -> None:
+    """And none besides."""
+    assert set(STATE_TEXTS) == set(BuyerState)
