@@ -69,11 +69,23 @@ bench: programs ## measure what docs/performance.md lists, in ten minutes; BASE=
 bench-docs: $(SETUP) # write what the last `make bench` measured into docs/performance.md
 	@$(BIN)/python -m benchmarks.page
 
+.PHONY: faults
+faults: programs ## play what can fail, and show that no order is lost or doubled; CASES=baseline,… ORDERS=2000 TOGETHER=1
+	@$(BIN)/python -m faults
+
+.PHONY: faults-mutations
+faults-mutations: programs # switch off what keeps each promise, and show that `make faults` notices
+	@$(BIN)/python -m faults.mutations
+
+.PHONY: faults-docs
+faults-docs: $(SETUP) # write what the last `make faults` found into docs/reliability.md
+	@$(BIN)/python -m faults.page
+
 .PHONY: check
 check: $(SETUP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy api runtime service operator page cli local monitoring tests benchmarks
+	$(BIN)/mypy api runtime service operator page cli local monitoring tests benchmarks faults
 	$(BIN)/lint-imports
 
 .PHONY: lock

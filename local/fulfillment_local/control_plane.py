@@ -8,6 +8,7 @@ import asyncio
 import base64
 import secrets
 import shutil
+import signal
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -141,9 +142,24 @@ class ControlPlane:
         """Let the API server hang: it takes connections, and answers nothing."""
         return self._api_server.suspended()
 
+    def etcd_hanging(self) -> AbstractContextManager[None]:
+        """Let etcd hang: the API server takes requests, and cannot do them."""
+        return self._etcd.suspended()
+
+    async def compact(self) -> None:
+        """Let etcd forget which changes there were: who watches since an older one is told 410 Gone."""
+        connector = aiohttp.UnixConnector(str(self._etcd_socket))
+        async with aiohttp.ClientSession("http://etcd", connector=connector, raise_for_status=True) as session:
+            async with session.post("/v3/kv/range", json={"key": base64.b64encode(b"/").decode()}) as answer:
+                revision = (await answer.json())["header"]["revision"]
+            async with session.post("/v3/kv/compaction", json={"revision": revision, "physical": True}):
+                pass
+
     @asynccontextmanager
-    async def down(self) -> AsyncIterator[None]:
-        """Stop the API server; then start it again at the same address, with all that it held."""
+    async def down(self, *, killed: bool = False) -> AsyncIterator[None]:
+        """Stop the API server, or kill it; then start it again at the same address, with all that it held."""
+        if killed:
+            self._api_server.signal(signal.SIGKILL)
         await self._api_server.stop()
         try:
             yield

@@ -80,6 +80,16 @@ class Child:
                 self._process.kill()
                 await self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def wait(self) -> int:
+        """Wait until it ends, and return its exit code; below 0 is the signal that ended it."""
+        assert self._process is not None, "it was not started"  # noqa: S101 - a mistake in the calling code
+        return await self._process.wait()
+
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Make it hang: it keeps its connections and takes new ones, but answers none."""
@@ -98,8 +108,7 @@ class Child:
         Raises:
             UnavailableError: always, with the last lines it wrote.
         """
-        assert self._process is not None, "it was not started"  # noqa: S101 - a mistake in the calling code
-        code = await self._process.wait()
+        code = await self.wait()
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         raise UnavailableError(f"{self._program.name} ended ({how}):\n{self.last_lines()}")
 

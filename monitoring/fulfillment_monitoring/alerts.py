@@ -352,6 +352,15 @@ ALERTS = (
         "nothing since: new orders are not reconciled.",
     ),
     Alert(
+        name="CheckoutWatchRefused",
+        expression=f"max by (namespace) ({_in('fulfillment_watch_refused')}) > 0",
+        hold="2m",
+        severity=Severity.CRITICAL,
+        summary="The API server refuses the operator's watch in {{ .Labels.namespace }}",
+        description="The operator may not list or watch FulfillmentRequests, or the cluster has no such resource: "
+        "new orders are not reconciled. Its /readyz says why. It goes on by itself when it is allowed again.",
+    ),
+    Alert(
         name="CheckoutNoLeader",
         expression=f"count by (namespace) ({_LEADER}) unless sum by (namespace) ({_LEADER}) > 0",
         hold="2m",

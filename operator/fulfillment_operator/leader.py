@@ -19,6 +19,7 @@ from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.event_broadcaster import EventBroadcaster
 from fulfillment_operator.controller.event_recorder import EventRecorder
+from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.reconciler import Reconciler
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.controller.watch import watching
@@ -86,6 +87,7 @@ class Leader:
     dispatcher: Dispatcher
     mail: CustomerMail
     metrics: LeaderMetrics
+    health: Health
     monotonic: Callable[[], float]
     """Tells seconds from any moment on; it never goes back."""
 
@@ -110,7 +112,9 @@ class Leader:
                 metrics=self.metrics.operator,
             )
             recorder = EventRecorder(broadcaster.enqueue, self.metrics.operator, utc_now)
-            writer = StatusWriter(self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator)
+            writer = StatusWriter(
+                self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator, waits=self.health.goes_on
+            )
             reconciler = Reconciler(
                 stripe=stripe,
                 dispatcher=self.dispatcher,
@@ -131,6 +135,7 @@ class Leader:
                     retry_max=policy.backend.longest,
                 ),
                 backoff=policy.errors,
+                health=self.health,
                 clock=lambda: datetime.now(UTC),
                 metrics=self.metrics.operator,
             )
@@ -144,6 +149,8 @@ class Leader:
                     sync=sync,
                     configuration=self.api.configuration,
                     namespace=settings.namespace,
+                    permitted=self.requests.check_list,
+                    health=self.health,
                     clock=utc_now,
                     metrics=self.metrics.operator,
                     ended=ended,

@@ -7,17 +7,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 
 from fulfillment_operator.controller.dispatcher import Dispatcher
+from fulfillment_operator.controller.health import Health
 from fulfillment_operator.factory import open_backends
 from fulfillment_operator.leader import KUBERNETES_TIMEOUT, Leader, LeaderMetrics, in_background
 from fulfillment_operator.mail.factory import customer_mail
 from fulfillment_operator.rbac import rules_of
 from fulfillment_operator.settings import OperatorSettings, load_operator_settings
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.access import check_access
 from fulfillment_runtime.kubernetes.connection import connect
 from fulfillment_runtime.kubernetes.event_sink import EventSink
@@ -29,6 +32,8 @@ from fulfillment_runtime.process import fail, on_stop_signal
 from fulfillment_runtime.settings_reload import settings_changes
 
 _log = structlog.get_logger(__name__)
+
+_AT_ONE_ORDER = timedelta(minutes=10)  # beside Stripe's and the mail server's deadlines: far more than a backend's
 
 
 async def run_until_stopped(settings: OperatorSettings) -> None:
@@ -93,13 +98,19 @@ async def running_operator(
         await check_access(api, settings.namespace, rules_of(settings), timeout=KUBERNETES_TIMEOUT)
         backends = await stack.enter_async_context(open_backends(settings, environ, api))
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        health = Health(
+            at_one_order=_AT_ONE_ORDER + settings.stripe_timeout + settings.smtp_timeout,
+            clock=utc_now,
+            monotonic=monotonic,
+            metrics=metrics.operator,
+        )
         port = await stack.enter_async_context(
             management_server(
                 settings.management_port,
                 registry,
                 address=settings.bind_address,
-                live=lambda: "it is ending" if ended.done() else None,
-                ready=lambda: None,  # a standby is as ready as it will be
+                live=lambda: "it is ending" if ended.done() else health.live(),
+                ready=health.ready,  # a standby is as ready as it will be
             )
         )
         _log.info("operator.started", namespace=settings.namespace, backends=sorted(backends), management_port=port)
@@ -115,6 +126,7 @@ async def running_operator(
             dispatcher=Dispatcher(backends, settings.routing, metrics.operator),
             mail=mail,
             metrics=metrics,
+            health=health,
             monotonic=monotonic,
         )
         await stack.enter_async_context(

@@ -194,6 +194,15 @@ class OperatorMetrics:
             "When the watch last brought a request, in Unix time; until the first, when it began; 0 on a standby.",
             registry=registry,
         )
+        self.watch_heard_at = Gauge(
+            "fulfillment_watch_last_heard_timestamp_seconds",
+            "When the API server last said anything to the watch, a bookmark or a refusal too, in Unix time; "
+            "0 on a standby.",
+            registry=registry,
+        )
+        self.watch_refused = Gauge(
+            "fulfillment_watch_refused", "Whether the API server refuses the watch: 1 or 0.", registry=registry
+        )
         self.leader = Gauge(
             "fulfillment_leader", "Whether this operator holds the Lease, and works: 1 or 0.", registry=registry
         )

@@ -1,5 +1,7 @@
 """The management port of both workloads: `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -20,6 +22,9 @@ from prometheus_client.registry import Collector
 
 from fulfillment_runtime.logs import dropped_lines
 from fulfillment_runtime.sockets import listen
+
+_LOOK_EVERY = 1.0  # seconds
+_STANDS_STILL = 10.0  # seconds: Stripe and the kubelet have given up by then
 
 Check = Callable[[], str | None]
 """Tells what is wrong, in words for a person; None when nothing is."""
@@ -58,6 +63,39 @@ class _LogCollector(Collector):
         yield counter
 
 
+class LoopLag:
+    """How late the event loop is: what it has to do waits for as long, and so does every answer."""
+
+    def __init__(self, monotonic: Callable[[], float], registry: CollectorRegistry) -> None:
+        """Make it.
+
+        Args:
+            monotonic: tells seconds from any moment on; it never goes back.
+            registry: where the metric is registered.
+        """
+        self._monotonic = monotonic
+        self._last = 0.0
+        self._gauge = Gauge(
+            "fulfillment_event_loop_lag_seconds",
+            "How late the event loop was when it was last looked at, which is once a second.",
+            registry=registry,
+        )
+
+    async def run(self) -> None:
+        """Measure, until cancelled."""
+        while True:
+            due = self._monotonic() + _LOOK_EVERY
+            await asyncio.sleep(_LOOK_EVERY)
+            self._last = max(0.0, self._monotonic() - due)
+            self._gauge.set(self._last)
+
+    def live(self) -> str | None:
+        """Say that the event loop stands still for longer than anyone waits; None: it does not."""
+        if self._last <= _STANDS_STILL:
+            return None
+        return f"the event loop stood still for {self._last:.0f} s"
+
+
 @asynccontextmanager
 async def management_server(
     port: int, registry: CollectorRegistry, *, address: str | None, live: Check, ready: Check
@@ -74,17 +112,20 @@ async def management_server(
     Raises:
         UnavailableError: the port is taken.
     """
+    lag = LoopLag(time.monotonic, registry)
     listener = listen(port, address=address, what="the management port", setting="FULFILLMENT_MANAGEMENT_PORT")
     app = web.Application()
     app.router.add_get("/metrics", _metrics_handler(registry))
-    app.router.add_get("/healthz", _check_handler(live))
+    app.router.add_get("/healthz", _check_handler(lambda: lag.live() or live()))
     app.router.add_get("/readyz", _check_handler(ready))
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
+    measuring = asyncio.create_task(lag.run())
     try:
         await web.SockSite(runner, listener).start()
         yield listener.getsockname()[1]
     finally:
+        measuring.cancel()
         await runner.cleanup()
 
 

@@ -15,11 +15,11 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
+from fulfillment_local.cuttable_proxy import CuttableProxy, cuttable_proxy
 from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
 from fulfillment_local.programs import find_programs
 from fulfillment_operator.main import running_operator
 from fulfillment_runtime.fatal_errors import UnavailableError
-from support.cuttable_proxy import CuttableProxy, cuttable_proxy
 from support.installed_crd import install_crd
 from support.order_endpoint import order_endpoint
 from support.running_operator import LEASE_THAT_IS_KEPT, Shop, open_shop

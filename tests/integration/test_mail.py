@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from support.builders import make_intent, make_session
 SHOP = Shop(name="Harbour Goods", url="https://shop.example", sender="Harbour Goods <orders@shop.example>")
 FAILED = make_session(SessionPayment.UNPAID)
 NOW = datetime(2026, 11, 2, 9, 30, tzinfo=UTC)
-KEY = "cs-aaaaaaaaaaaaaaaaaaaaaaaaaa"
+KEY, OTHER_KEY = "cs-aaaaaaaaaaaaaaaaaaaaaaaaaa", "cs-bbbbbbbbbbbbbbbbbbbbbbbbbb"
 
 
 def mailer(
@@ -273,6 +273,30 @@ async def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave() ->
     async with smtp_server(rude) as box:
         outcome = await mailer(box, timeout=5).send_payment_failed(KEY, FAILED)
     assert outcome.reason is Reason.MAIL_SENT
+
+
+async def test_no_mail_goes_before_the_one_before_it_is_noted() -> None:
+    """So a kill between a mail and its note doubles one mail at most, however many orders are worked on."""
+    async with mailbox() as box:
+        sender = mailer(box)
+        async with AsyncExitStack() as noted:
+            await sender.send_payment_failed(KEY, FAILED, noted)
+            second = asyncio.create_task(sender.send_payment_failed(OTHER_KEY, FAILED, noted))
+            done, _ = await asyncio.wait([second], timeout=0.3)
+            assert (done, len(box.mails)) == (set(), 1)
+        assert (await second).reason is Reason.MAIL_SENT
+        assert len(box.mails) == 2
+
+
+async def test_what_waited_behind_a_mail_that_got_no_answer_waits_no_second_time() -> None:
+    """A mail server that hangs holds up as many orders as there are workers for its deadline, and not for each's."""
+    async with mailbox() as box:
+        box.trouble.hang = True
+        sender, time = mailer(box, timeout=0.5), asyncio.get_running_loop().time
+        began = time()
+        outcomes = await asyncio.gather(*(sender.send_payment_failed(KEY, FAILED) for _ in range(8)))
+        assert {outcome.reason for outcome in outcomes} == {Reason.MAIL_UNAVAILABLE}
+        assert time() - began < 8 * 0.5
 
 
 async def test_no_mail_server(unused_tcp_port: int) -> None:

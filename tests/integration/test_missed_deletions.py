@@ -14,8 +14,8 @@ from aiohttp import web
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.credentials import User
+from fulfillment_local.cuttable_proxy import CuttableProxy, cuttable_proxy
 from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
-from support.cuttable_proxy import CuttableProxy, cuttable_proxy
 from support.order_endpoint import order_endpoint
 from support.running_operator import LEASE_THAT_IS_KEPT, WITHIN, AtWork, Shop, at_work
 

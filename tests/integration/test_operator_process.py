@@ -1,4 +1,4 @@
-"""`fulfillment operator` as a process in a rolling update: the old one ends, and the next one leads at once."""
+"""The operator in a rolling update, and when the API server refuses its watch."""
 
 import asyncio
 import json
@@ -7,11 +7,13 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeAlias
 
 import pytest
 from kubernetes.aio import client
 
 from fulfillment_api import names
+from fulfillment_api.crd import custom_resource_definition
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
@@ -20,14 +22,15 @@ from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.programs import find_programs
 from support.commands import fulfillment
 from support.installed_crd import install_crd
-from support.running_operator import Shop, open_shop
+from support.running_operator import RULES, WITHIN, AtWork, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 AT_ONCE = 6.0  # seconds; it takes half a second, and a Lease that is not freed takes 15
 NEXT_TRY = 2.0  # seconds between two tries of a standby for the Lease
 DEFINITION = f"{names.PLURAL}.{names.GROUP}"
-ENDS_WITHIN = 60.0  # seconds; kopf itself tries for 9
+
+Change: TypeAlias = Callable[[Shop], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -108,18 +111,43 @@ async def take_rights_away(shop: Shop) -> None:
     )
 
 
-@pytest.mark.parametrize("end_watch", [delete_definition, take_rights_away])
-async def test_a_watch_that_ends_for_good_ends_the_process(
-    own_shop: Shop, end_watch: Callable[[Shop], Awaitable[None]]
+async def install_definition(shop: Shop) -> None:
+    """Install the CustomResourceDefinition again."""
+    await shop.control_plane.install(custom_resource_definition())
+
+
+async def give_rights_back(shop: Shop) -> None:
+    """Grant the operator's rules once more."""
+    await shop.control_plane.grant(User.OPERATOR, shop.namespace, RULES)
+
+
+@pytest.mark.parametrize(
+    ("refuse", "says_why", "allow"),
+    [
+        (delete_definition, "the cluster has no fulfillmentrequests", install_definition),
+        (take_rights_away, "403", give_rights_back),
+    ],
+)
+async def test_a_watch_that_is_refused_is_told_as_that_and_goes_on_when_it_is_allowed(
+    own_shop: Shop, refuse: Change, says_why: str, allow: Change
 ) -> None:
-    """A leader that hears nothing more must not stay: Kubernetes starts it again, and another one leads."""
-    async with running(own_shop) as operator:
-        await says(operator, "operator.leading")
+    """It is not ready, says why, goes on leading, and takes up what was sold meanwhile by itself."""
+    async with at_work(own_shop) as operator:
         await own_shop.becomes(await own_shop.sell(Order()), Phase.FULFILLED)
-        await end_watch(own_shop)
-        async with asyncio.timeout(ENDS_WITHIN):
-            code = await operator.wait()
-        assert operator.stderr is not None
-        last = (await operator.stderr.read()).decode().splitlines()[-1]
-    assert (code, last.partition(":")[0]) == (os.EX_UNAVAILABLE, "Error")
-    assert "the watch of FulfillmentRequests ended" in last
+        assert await ready(own_shop, operator) == (200, "ok\n")
+        await refuse(own_shop)
+        async with asyncio.timeout(WITHIN):
+            while says_why not in (await ready(own_shop, operator))[1]:  # noqa: ASYNC110 - it is asked
+                await asyncio.sleep(0.1)
+        assert (await ready(own_shop, operator))[0] == 503
+        assert await operator.metric("fulfillment_watch_refused") == 1
+        await allow(own_shop)
+        await own_shop.becomes(await own_shop.sell(Order()), Phase.FULFILLED)
+        assert await ready(own_shop, operator) == (200, "ok\n")
+        assert await operator.metric("fulfillment_watch_refused") == 0
+        assert await operator.metric("fulfillment_leader") == 1
+
+
+async def ready(shop: Shop, operator: AtWork) -> tuple[int, str]:
+    async with shop.http.get(f"{operator.url}/readyz") as response:
+        return response.status, await response.text()

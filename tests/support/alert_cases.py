@@ -22,6 +22,7 @@ EVENTS = 'fulfillment_webhook_events_total{type="t",outcome="created",pod="w"}'
 OLDEST = 'fulfillment_oldest_request_timestamp_seconds{phase="fulfilling",pod="a"}'
 HEARD = 'fulfillment_watch_last_event_timestamp_seconds{pod="a"}'
 HEARD_BY_STANDBY = 'fulfillment_watch_last_event_timestamp_seconds{pod="b"}'
+REFUSED = 'fulfillment_watch_refused{pod="a"}'
 
 
 @dataclass(frozen=True)
@@ -485,6 +486,11 @@ OTHERS = (
         "the leader hears nothing of the orders that come; a standby never did",
         {EVENTS: "0x9 0+1x100", HEARD: "0+60x10 600x100", HEARD_BY_STANDBY: "0x110"},
         {10: set(), 25: set(), 40: {"CheckoutWatchStale"}},
+    ),
+    Case(
+        "the watch is refused for as long as an API server takes to start, and later for good",
+        {REFUSED: "0x10 1x1 0x20 1x60"},
+        {12: set(), 33: set(), 36: {"CheckoutWatchRefused"}},
     ),
     Case(
         "the leader hears the orders; a standby hears none",

@@ -13,6 +13,7 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
 from fulfillment_operator.checkout.session_list import Due
+from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.held_request import HeldRequest
 from fulfillment_operator.controller.reconciler import Reconciler, Result
 from fulfillment_operator.controller.workqueue import WorkQueue
@@ -51,6 +52,7 @@ class Controller:
         next_step: NextStep,
         exists: Callable[[FulfillmentRequest], Awaitable[bool]],
         backoff: Backoff,
+        health: Health,
         clock: Callable[[], datetime],
         metrics: OperatorMetrics,
     ) -> None:
@@ -61,6 +63,7 @@ class Controller:
             next_step: tells them.
             exists: tells whether a request is in the cluster, should the watch have missed that it was deleted.
             backoff: between two reconciles that failed in a way that nobody foresaw.
+            health: is told when a worker begins with an order, and ends.
             clock: tells the time, with its zone and its fractions of a second.
             metrics: counts.
         """
@@ -68,6 +71,7 @@ class Controller:
         self._next_step = next_step
         self._exists = exists
         self._backoff = backoff
+        self._health = health
         self._clock = clock
         self._metrics = metrics
         self._entries: dict[str, _Entry] = {}
@@ -144,10 +148,12 @@ class Controller:
             try:
                 entry = self._entries.get(name)
                 if entry is not None:
+                    self._health.begins()
                     request = entry.held.unpack()
                     with structlog.contextvars.bound_contextvars(request=name, session=request.spec.session.id):
                         await self._process(entry, request)
             finally:
+                self._health.ends()
                 self._queue.done(name)
 
     async def _process(self, entry: _Entry, request: FulfillmentRequest) -> None:

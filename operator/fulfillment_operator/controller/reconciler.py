@@ -1,6 +1,7 @@
 """Executes the next step of one request: asks Stripe, its backend or the mail server, and writes what came of it."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias, assert_never
@@ -191,9 +192,11 @@ class Reconciler:
                 return Result(None)
         except KubernetesError as error:
             return self._retry_later("reconcile.not_known_to_stand", str(error), request, failures)
-        taken = await self._take(decide(request, session, self._clock()), request, failures)
-        retry_after = self._backoff(failures) if is_mail_due(taken.status) else taken.retry_after
-        return replace(await self._write(request, taken.status), retry_after=retry_after, check_after=taken.check_after)
+        async with AsyncExitStack() as noted:
+            taken = await self._take(decide(request, session, self._clock()), request, failures, noted)
+            retry_after = self._backoff(failures) if is_mail_due(taken.status) else taken.retry_after
+            result = await self._write(request, taken.status)
+        return replace(result, retry_after=retry_after, check_after=taken.check_after)
 
     def _retry_later(
         self, event: str, message: str, request: FulfillmentRequest, failures: int, asked: timedelta | None = None
@@ -229,12 +232,14 @@ class Reconciler:
     def _backoff(self, failures: int, asked: timedelta | None = None) -> timedelta:
         return max(self._retry_policy.errors.delay(failures + 1), asked or timedelta(0))
 
-    async def _take(self, decision: Decision, request: FulfillmentRequest, failures: int) -> _Taken:
+    async def _take(
+        self, decision: Decision, request: FulfillmentRequest, failures: int, noted: AsyncExitStack
+    ) -> _Taken:
         match decision:
             case AwaitPayment(session, state, overdue):
                 return _Taken(transition.awaiting_payment(request, session, state, self._clock(), overdue=overdue))
             case FailPayment(session, notify):
-                mail = await self._mail_payment_failed(request, session) if notify else None
+                mail = await self._mail_payment_failed(request, session, noted) if notify else None
                 return _Taken(transition.payment_failed(request, session, mail, self._clock()))
             case EndEmpty(session):
                 return _Taken(transition.ended_empty(request, session, self._clock()))
@@ -243,16 +248,20 @@ class Reconciler:
             case Reverse():
                 return await self._reverse(request, decision, failures)
             case Fulfill(session):
-                return await self._fulfill(request, session)
+                return await self._fulfill(request, session, noted)
             case _:
                 assert_never(decision)
 
-    async def _mail_payment_failed(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome:
-        outcome = await self._mail.send_payment_failed(idempotency_key(request), session)
+    async def _mail_payment_failed(
+        self, request: FulfillmentRequest, session: CheckoutSession, noted: AsyncExitStack
+    ) -> MailOutcome:
+        outcome = await self._mail.send_payment_failed(idempotency_key(request), session, noted)
         return self._counted(MailKind.PAYMENT_FAILED, outcome)
 
-    async def _mail_receipt(self, request: FulfillmentRequest, session: CheckoutSession) -> MailOutcome | None:
-        outcome = await self._mail.send_receipt(idempotency_key(request), session)
+    async def _mail_receipt(
+        self, request: FulfillmentRequest, session: CheckoutSession, noted: AsyncExitStack
+    ) -> MailOutcome | None:
+        outcome = await self._mail.send_receipt(idempotency_key(request), session, noted)
         return self._counted(MailKind.RECEIPT, outcome) if outcome else None
 
     def _counted(self, mail: MailKind, outcome: MailOutcome) -> MailOutcome:
@@ -260,7 +269,7 @@ class Reconciler:
         _log.info("reconcile.customer_mail", mail=mail, reason=outcome.reason, message=outcome.message)
         return outcome
 
-    async def _fulfill(self, request: FulfillmentRequest, session: CheckoutSession) -> _Taken:
+    async def _fulfill(self, request: FulfillmentRequest, session: CheckoutSession, noted: AsyncExitStack) -> _Taken:
         before = transition.tries_before(request)
         change = reversal_change(request, session)
         unaware = await self._notify(request, session, change)
@@ -273,7 +282,7 @@ class Reconciler:
             return _Taken(transition.failed(request, backend, self._clock()))
         busy = await self._former_backend_busy(request, backend.name, before)
         outcome = busy or await self._dispatcher.fulfill(backend, order)
-        receipt = await self._mail_receipt(request, session) if isinstance(outcome, Done) else None
+        receipt = await self._mail_receipt(request, session, noted) if isinstance(outcome, Done) else None
         # What the backend could not be told is not shown as told, so it is told next time; once done, there is none.
         untold = isinstance(unaware, TryAgain) and not isinstance(outcome, Done)
         reversal = None if untold else change.with_problem(unaware.error if unaware else None)

@@ -41,6 +41,8 @@ class StatusWriter:
     backoff: Backoff
     """Between two tries."""
     metrics: OperatorMetrics
+    waits: Callable[[], None]
+    """Is called before each further try: the worker goes on, however long the API server is away."""
 
     async def write(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
         """Write a status, and record what is new of it.
@@ -72,6 +74,7 @@ class StatusWriter:
         return await retry(write, on=_PASSING, backoff=self.backoff, scheduled=self._count)
 
     def _count(self, error: KubernetesError, delay: timedelta) -> None:
+        self.waits()
         self.metrics.errors.labels(ErrorKind.KUBERNETES).inc()
         _log.warning("reconcile.status_not_written", message=str(error), again_after=delay.total_seconds())
 

@@ -8,11 +8,10 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -25,8 +24,11 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_operator.controller.cache_sync import UNFULFILLED, CacheSync
 from fulfillment_operator.controller.controller import Controller
+from fulfillment_operator.controller.health import Health
+from fulfillment_operator.controller.watch_connection import connections, heard_by
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_runtime.fatal_errors import UnavailableError
+from fulfillment_runtime.kubernetes.errors import ForbiddenError, KubernetesError, NotInstalledError
 
 _log = structlog.get_logger(__name__)
 
@@ -34,27 +36,35 @@ _CREDENTIALS_LAST = timedelta(minutes=10)  # a pod's token is renewed on disk lo
 _WATCH_SECONDS = 300
 # Among peers, of whom there are none. Without one kopf asks the system for this user's name, and a pod's has none.
 _IDENTITY: Any = "checkout-fulfillment"
+_ASKED_AGAIN_AFTER = 2.0  # seconds, whether a watch that was refused is allowed again
 _TLS_CLOSES_WITHIN = 0.1  # seconds; nobody tells when the connection of a watch that was cut is closed
 
 
 @asynccontextmanager
-async def watching(  # noqa: PLR0913 - where to watch, and whom to call
+async def watching(  # noqa: C901, PLR0913 - where to watch, whom to call, and the thread between the two
     *,
     controller: Controller,
     sync: CacheSync,
     configuration: client.Configuration,
     namespace: str,
+    permitted: Callable[[], Coroutine[Any, Any, None]],
+    health: Health,
     clock: Callable[[], datetime],
     metrics: OperatorMetrics,
     ended: Callable[[UnavailableError], None],
 ) -> AsyncIterator[threading.Event]:
     """Watch the requests that are not fulfilled, while the context lasts.
 
+    A watch that the API server refuses is begun anew when it is allowed again. One that hears nothing kopf connects
+    anew, after 70 s; should that not help, the process is not live any more.
+
     Args:
         controller: takes in what changed, in this event loop.
         sync: takes in, likewise, when kopf's connection is interrupted and made again.
         configuration: how to reach the API server, and with which credentials.
         namespace: whose requests are watched.
+        permitted: asks the API server, in this event loop, whether requests may be listed, and raises why not.
+        health: is told what the API server says to the watch.
         clock: tells the time, with its zone.
         metrics: gets the time of the last event; until the first, the time of the beginning.
         ended: is called, in this event loop, when the watch ends by itself: the process must end too, so that
@@ -64,7 +74,8 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to call
         An event that is set when the watch has begun.
     """
     loop, context = asyncio.get_running_loop(), contextvars.copy_context()
-    began, stop, leaving = threading.Event(), threading.Event(), threading.Event()
+    began, leaving = threading.Event(), threading.Event()
+    stops = [threading.Event()]  # the last one is that of the watch that runs
 
     def call(what: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - as call_soon_threadsafe has it
         # In a context of ours: kopf's holds the raw object, and an order's timer would hold that for weeks.
@@ -73,30 +84,20 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to call
     def take(event: kopf.RawEvent) -> None:
         metrics.watch_event_at.set(clock().timestamp())
         metadata = event["object"]["metadata"]
-        name = metadata["name"]
         if event["type"] == "DELETED":  # also when it becomes fulfilled: the selector no longer has it
-            call(controller.forget, name, metadata["uid"])
-            return
-        try:
-            request = msgspec.convert(event["object"], FulfillmentRequest)
-        except msgspec.ValidationError as error:
-            metrics.errors.labels(ErrorKind.UNDECODABLE).inc()
-            _log.error(
-                "watch.undecodable",
-                request=name,
-                message=f"{error}: install the CustomResourceDefinition of this version",
-            )
-            return
-        call(controller.observe, request)
+            call(controller.forget, metadata["name"], metadata["uid"])
+        elif (request := _decoded(event["object"], metrics)) is not None:
+            call(controller.observe, request)
 
-    async def operate() -> None:
+    async def operate(stop: threading.Event) -> None:
         try:
             await kopf.operator(
                 registry=_registry(
                     take,
                     configuration,
                     clock,
-                    _connections(partial(call, sync.interrupted), partial(call, sync.connected)),
+                    connections(partial(call, sync.interrupted), partial(call, sync.connected), health),
+                    health,
                 ),
                 settings=_settings(),
                 namespaces=[namespace],
@@ -111,15 +112,23 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to call
 
     def run() -> None:
         reason: BaseException | None = None
-        try:
-            asyncio.run(operate())
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the process
-            reason = error
+        while not leaving.is_set():
+            try:
+                asyncio.run(operate(stops[-1]))
+            except Exception as error:  # noqa: BLE001 - whatever it is, unless the watch is refused it ends the process
+                reason = error
+            if leaving.is_set() or not health.is_refused:
+                break
+            _log.error("watch.refused", message=f"{health.ready()}; it is asked again until it allows it")
+            while not leaving.wait(_ASKED_AGAIN_AFTER) and not _is_permitted(permitted, loop, health):
+                pass
+            stops.append(threading.Event())
         if not leaving.is_set():
             loop.call_soon_threadsafe(ended, UnavailableError(f"the watch of FulfillmentRequests ended: {reason!r}"))
 
     # In a thread kopf cannot have the signals, and says so each time at this logger.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
+    health.heard()
     metrics.watch_event_at.set(clock().timestamp())  # else a watch that has just begun would look stale
     thread = threading.Thread(target=run, name="kopf", daemon=True)
     thread.start()
@@ -127,37 +136,44 @@ async def watching(  # noqa: PLR0913 - where to watch, and whom to call
         yield began
     finally:
         leaving.set()
-        stop.set()
+        for stop in stops:
+            stop.set()
         await asyncio.to_thread(thread.join)
 
 
-def _connections(interrupted: Callable[[], None], connected: Callable[[int], None]) -> aiohttp.TraceConfig:
-    """Tell of the watch's connection by kopf's requests: no handler of kopf's is told that a watch was cut.
+def _decoded(stored: kopf.RawBody, metrics: OperatorMetrics) -> FulfillmentRequest | None:
+    try:
+        return msgspec.convert(stored, FulfillmentRequest)
+    except msgspec.ValidationError as error:
+        metrics.errors.labels(ErrorKind.UNDECODABLE).inc()
+        _log.error(
+            "watch.undecodable",
+            request=stored["metadata"]["name"],
+            message=f"{error}: install the CustomResourceDefinition of this version",
+        )
+        return None
 
-    Args:
-        interrupted: is called when kopf lists or watches anew, for what it had has ended.
-        connected: is called when the API server has begun to tell of changes, with the resource version since which.
-    """
-    trace = aiohttp.TraceConfig()
 
-    async def starts(_session: object, _context: object, request: aiohttp.TraceRequestStartParams) -> None:
-        if request.url.name == names.PLURAL:
-            interrupted()
-
-    async def answered(_session: object, _context: object, request: aiohttp.TraceRequestEndParams) -> None:
-        if "watch" in request.url.query and request.response.status == HTTPStatus.OK:
-            connected(int(request.url.query["resourceVersion"]))
-
-    trace.on_request_start.append(starts)
-    trace.on_request_end.append(answered)
-    return trace
+def _is_permitted(
+    permitted: Callable[[], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop, health: Health
+) -> bool:
+    """Ask for what kopf would ask: where there is no such resource, kopf waits for it in silence, for ever."""
+    try:
+        asyncio.run_coroutine_threadsafe(permitted(), loop).result()
+    except (ForbiddenError, NotInstalledError) as error:
+        health.refused(str(error))
+        return False
+    except KubernetesError:
+        return True  # a passing fault, which kopf sits out
+    return True
 
 
 def _registry(
     take: Callable[[kopf.RawEvent], None],
     configuration: client.Configuration,
     clock: Callable[[], datetime],
-    connections: aiohttp.TraceConfig,
+    trace: aiohttp.TraceConfig,
+    health: Health,
 ) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
@@ -177,7 +193,8 @@ def _registry(
         session = aiohttp.ClientSession(  # as kopf makes one; it closes this one, too
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
-            trace_configs=[connections],
+            trace_configs=[trace],
+            response_class=heard_by(health),
         )
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session, expiration=clock() + _CREDENTIALS_LAST)
 

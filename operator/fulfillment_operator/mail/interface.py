@@ -1,5 +1,6 @@
 """How customers are mailed, and what comes of it. Pure."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,13 +21,19 @@ class MailOutcome:
 class CustomerMail(Protocol):
     """Mails customers how their orders ended."""
 
-    async def send_payment_failed(self, key: str, session: CheckoutSession) -> MailOutcome:
+    async def send_payment_failed(
+        self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None
+    ) -> MailOutcome:
         """Ask the customer, once, for a new order.
 
         Args:
             key: the order's idempotency key.
             session: the order.
+            noted: what is to be closed when the status tells of the mail. Until then no other mail goes, so that a kill
+                between a mail and its note doubles one mail at most. None: nobody notes it.
         """
 
-    async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:
+    async def send_receipt(
+        self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None
+    ) -> MailOutcome | None:
         """Tell the customer, once, that the order is fulfilled; None: receipts are off."""

@@ -6,7 +6,7 @@ No message of this module holds an address or the server's own words, which may 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -58,18 +58,26 @@ class Mailer:
         self._server = server
         self._clock = clock
         self._receipts = receipts
+        self._turn = asyncio.Lock()
+        self._stalls = 0
 
-    async def send_payment_failed(self, key: str, session: CheckoutSession) -> MailOutcome:
+    async def send_payment_failed(
+        self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None
+    ) -> MailOutcome:
         """Ask the customer for a new order."""
-        return await self._mail(Occasion.PAYMENT_FAILED, key, session, afterwards="; tried again")
+        return await self._mail(Occasion.PAYMENT_FAILED, key, session, noted, afterwards="; tried again")
 
-    async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:
+    async def send_receipt(
+        self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None
+    ) -> MailOutcome | None:
         """Tell the customer that the order is fulfilled, once; None: receipts are off."""
         if not self._receipts:
             return None
-        return await self._mail(Occasion.FULFILLED, key, session, afterwards="; a receipt is not tried again")
+        return await self._mail(Occasion.FULFILLED, key, session, noted, afterwards="; a receipt is not tried again")
 
-    async def _mail(self, occasion: Occasion, key: str, session: CheckoutSession, *, afterwards: str) -> MailOutcome:
+    async def _mail(
+        self, occasion: Occasion, key: str, session: CheckoutSession, noted: AsyncExitStack | None, *, afterwards: str
+    ) -> MailOutcome:
         customer = session.customer
         if customer is None or not customer.email:
             return MailOutcome(Reason.NO_EMAIL_ADDRESS, "Stripe has no e-mail address of the customer")
@@ -83,7 +91,7 @@ class Mailer:
                 Reason.MAIL_UNAVAILABLE, f"a mail template does not render for this order: {error.message}"
             )
         try:
-            await self._send(message)
+            await self._send(message, noted)
         except aiosmtplib.SMTPRecipientsRefused as error:
             return _rejection(max(each.code for each in error.recipients), "the customer's address", afterwards)
         except aiosmtplib.SMTPDataError as error:
@@ -108,12 +116,34 @@ class Mailer:
         except (aiosmtplib.SMTPException, OSError) as error:
             return _unavailable(error)
 
-    async def _send(self, message: EmailMessage) -> None:
-        async with self._connection() as connection:
-            await connection.send_message(message)
+    async def _send(self, message: EmailMessage, noted: AsyncExitStack | None) -> None:
+        async with self._connection() as (connection, left), self._taking_turn(noted):
+            try:
+                async with asyncio.timeout(left):
+                    await connection.send_message(message)
+            except TimeoutError:
+                self._stalls += 1
+                raise
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[aiosmtplib.SMTP]:
+    async def _taking_turn(self, noted: AsyncExitStack | None) -> AsyncIterator[None]:
+        """Let one mail at a time go, and the next one when this one is noted, or did not go.
+
+        Raises:
+            TimeoutError: the server let the mail before this one wait in vain: it would take as long again.
+        """
+        stalls = self._stalls
+        async with AsyncExitStack() as turn:
+            await turn.enter_async_context(self._turn)
+            if stalls != self._stalls:
+                raise TimeoutError
+            yield
+            if noted is not None:
+                noted.push_async_exit(turn.pop_all())
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[tuple[aiosmtplib.SMTP, float]]:
+        """Connect, and yield the connection with the seconds that are left for a mail."""
         server, seconds = self._server, self._server.timeout.total_seconds()
         connection = aiosmtplib.SMTP(
             hostname=server.host,
@@ -126,9 +156,10 @@ class Mailer:
             timeout=seconds,
         )
         with closing(connection):
+            began = asyncio.get_running_loop().time()
             async with asyncio.timeout(seconds):  # the library's own is for each command alone
                 await connection.connect()
-                yield connection
+            yield connection, seconds - (asyncio.get_running_loop().time() - began)
             with suppress(aiosmtplib.SMTPException):  # what was to be done is done, however the server takes leave
                 await connection.quit(timeout=_QUIT_TIMEOUT)
 
@@ -136,11 +167,21 @@ class Mailer:
 class NoMailer:
     """Says that nobody can be mailed, because no mail server is set."""
 
-    async def send_payment_failed(self, key: str, session: CheckoutSession) -> MailOutcome:  # noqa: ARG002 - as Mailer
+    async def send_payment_failed(
+        self,
+        key: str,  # noqa: ARG002 - as Mailer; likewise the others
+        session: CheckoutSession,  # noqa: ARG002
+        noted: AsyncExitStack | None = None,  # noqa: ARG002
+    ) -> MailOutcome:
         """Say that nobody is."""
         return MailOutcome(Reason.MAIL_NOT_CONFIGURED, "the customer was not told: FULFILLMENT_SMTP_HOST is not set")
 
-    async def send_receipt(self, key: str, session: CheckoutSession) -> MailOutcome | None:  # noqa: ARG002 - likewise
+    async def send_receipt(
+        self,
+        key: str,  # noqa: ARG002
+        session: CheckoutSession,  # noqa: ARG002
+        noted: AsyncExitStack | None = None,  # noqa: ARG002
+    ) -> MailOutcome | None:
         """Send none."""
         return None
 

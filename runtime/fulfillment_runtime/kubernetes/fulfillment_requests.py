@@ -168,6 +168,15 @@ class FulfillmentRequestClient:
                 of_uid[meta.uid] = int(meta.resource_version)
         return ListedVersions(of_uid, int(resource_version))
 
+    async def check_list(self) -> None:
+        """Ask for no more than whether requests may be listed; raise what a list would raise."""
+        query = {"limit": "1"}
+        answer = await self._api.request(
+            Method.GET, self._path, query=query, accept=MediaType.METADATA_LIST, timeout=self._timeout
+        )
+        if not answer.is_success:
+            raise error_of(answer)
+
     async def _pages(
         self, path: str, query: Mapping[str, str], *, accept: MediaType = MediaType.JSON, timeout: float
     ) -> AsyncIterator[ListPage]:

@@ -1,6 +1,7 @@
 """The controller: what the watch brings is reconciled at once, and what fails for one request stops no other."""
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,10 +15,12 @@ from structlog.testing import capture_logs
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.controller.controller import Controller
+from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.reconciler import Reconciler, Result, Stands
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.policy.next_step import Action, next_step
 from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.clock import utc_now
 from support.builders import CREATED, make_request
 
 AT_ONCE = Backoff(timedelta(milliseconds=1), timedelta(milliseconds=1), lambda: 0.0)
@@ -80,8 +83,15 @@ def controller(reconciles: Reconciles) -> tuple[Controller, CollectorRegistry]:
     registry = CollectorRegistry()
     step = partial(next_step, livemode=False, recheck=timedelta(hours=6), retry_max=timedelta(minutes=15))
     metrics = OperatorMetrics(registry, "log")
+    health = Health(at_one_order=timedelta(hours=1), clock=utc_now, monotonic=time.monotonic, metrics=metrics)
     return Controller(
-        reconciles, next_step=step, exists=exists, backoff=AT_ONCE, clock=lambda: datetime.now(UTC), metrics=metrics
+        reconciles,
+        next_step=step,
+        exists=exists,
+        backoff=AT_ONCE,
+        health=health,
+        clock=lambda: datetime.now(UTC),
+        metrics=metrics,
     ), registry
 
 

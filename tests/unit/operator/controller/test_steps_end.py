@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -132,10 +133,14 @@ class Outside:
     async def stop(self, _key: str, _uid: str) -> TryAgain | None:
         return self.stopped
 
-    async def send_payment_failed(self, _key: str, _session: CheckoutSession) -> MailOutcome:
+    async def send_payment_failed(
+        self, _key: str, _session: CheckoutSession, _noted: AsyncExitStack | None = None
+    ) -> MailOutcome:
         return self.mail
 
-    async def send_receipt(self, _key: str, _session: CheckoutSession) -> MailOutcome | None:
+    async def send_receipt(
+        self, _key: str, _session: CheckoutSession, _noted: AsyncExitStack | None = None
+    ) -> MailOutcome | None:
         return self.mail
 
     async def write(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
