@@ -12,11 +12,11 @@ from fulfillment_api.names import request_name
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase, Reason
 from fulfillment_local.credentials import User
+from fulfillment_local.cuttable_proxy import cuttable_proxy
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.traffic import Fail
 from fulfillment_service.settings import EventSettings
 from support.builders import make_status
-from support.cuttable_proxy import cuttable_proxy
 from support.running_operator import Shop, at_work
 from support.running_page import RunningOrderPage, order_page
 
