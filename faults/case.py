@@ -9,7 +9,7 @@ from kubernetes.aio import client
 
 from faults.verdict import Verdict
 from faults.world import Staging, World, open_world
-from fulfillment_local.programs import Programs
+from fulfillment_local.control_plane import ControlPlane
 
 _LOOK_EVERY = 0.5  # seconds
 _SETTLED_WITHIN = 180.0  # seconds after the last event was taken
@@ -20,7 +20,7 @@ class NotPlayableError(Exception):
     """This machine does not allow what the case needs; the message says what."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Case:
     """A fault, and what it is played on."""
 
@@ -73,9 +73,11 @@ class Row:
         return self.verdict.is_clean and self.settled is not None and led and once
 
 
-async def play(case: Case, programs: Programs, scale: Scale, *, seed: int = 1) -> Row:
-    """Play a case to its end."""
-    async with open_world(programs, case.staging, orders=scale.orders, seconds=scale.seconds, seed=seed) as world:
+async def play(case: Case, control_plane: ControlPlane, scale: Scale, *, seed: int = 1) -> Row:
+    """Play a case to its end, in a namespace of its own."""
+    async with open_world(
+        control_plane, case.staging, f"shop-{case.name}", orders=scale.orders, seconds=scale.seconds, seed=seed
+    ) as world:
         loop = asyncio.get_running_loop()
         selling = asyncio.create_task(world.sale.run())
         try:

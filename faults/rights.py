@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PLURAL
-from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 
 _RBAC = "rbac.authorization.k8s.io"
-_NAMESPACE = "shop"
 
 
 def _rule(group: str, resources: str, verbs: str, names: str | None = None) -> client.V1PolicyRule:
@@ -58,20 +56,20 @@ class Rights:
     """A Role of each workload."""
 
     api: client.ApiClient
-    control_plane: ControlPlane
+    namespace: str
 
     async def grant_all(self) -> None:
         """Give both workloads what the chart gives them, in a namespace that has no Role yet."""
         rbac = client.RbacAuthorizationV1Api(self.api)
         for user, rules in _RULES.items():
             metadata = client.V1ObjectMeta(name=str(user))
-            await rbac.create_namespaced_role(_NAMESPACE, client.V1Role(metadata=metadata, rules=rules))
+            await rbac.create_namespaced_role(self.namespace, client.V1Role(metadata=metadata, rules=rules))
             binding = client.V1RoleBinding(
                 metadata=metadata,
                 role_ref=client.V1RoleRef(api_group=_RBAC, kind="Role", name=str(user)),
                 subjects=[client.RbacV1Subject(api_group=_RBAC, kind="User", name=str(user))],
             )
-            await rbac.create_namespaced_role_binding(_NAMESPACE, binding)
+            await rbac.create_namespaced_role_binding(self.namespace, binding)
 
     @asynccontextmanager
     async def without(self, user: User, *, resources: str | None = None, verbs: str = "") -> AsyncIterator[None]:
@@ -84,4 +82,4 @@ class Rights:
 
     async def _replace(self, user: User, rules: list[client.V1PolicyRule]) -> None:
         role = client.V1Role(metadata=client.V1ObjectMeta(name=str(user)), rules=rules)
-        await client.RbacAuthorizationV1Api(self.api).replace_namespaced_role(str(user), _NAMESPACE, role)
+        await client.RbacAuthorizationV1Api(self.api).replace_namespaced_role(str(user), self.namespace, role)

@@ -21,7 +21,8 @@ _KINDS = {  # what is sold, in percent, and what comes of it
     (Outcome.PAID, AfterPayment.REFUNDED): 8,
 }
 _DOUBLED = 0.05
-_LATE = (0.0, 2.0)  # seconds that an event takes: one of two may overtake the other
+_LATE, _VERY_LATE = (0.0, 2.0), (4.0, 8.0)  # seconds that an event takes
+_OFTEN_VERY_LATE = 0.2  # so that the second event of an order overtakes the first
 _SETTLED_AFTER = (0.5, 6.0)
 # Stripe waits minutes, then hours, for up to three days: here a bench's seconds.
 _SENT_AGAIN_AFTER = (0.5, 1.0, 2.0, 4.0)
@@ -71,7 +72,7 @@ class Sale:
                     group.create_task(self._tell(next_event))
 
     async def _tell(self, event: Event) -> None:
-        await asyncio.sleep(self.chance.uniform(*_LATE))
+        await asyncio.sleep(self.chance.uniform(*(_VERY_LATE if self.chance.random() < _OFTEN_VERY_LATE else _LATE)))
         delivery = delivery_of(bytes(sent_event(event).snapshot))
         times = 2 if self.chance.random() < _DOUBLED else 1
         await asyncio.gather(*(self._until_taken(event, delivery) for _ in range(times)))

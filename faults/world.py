@@ -21,7 +21,6 @@ from faults.rights import Rights
 from faults.sale import Sale
 from faults.surroundings import Hosts, LogReader, on_small_disk
 from faults.verdict import Verdict, judge
-from fulfillment_api.crd import custom_resource_definition
 from fulfillment_api.names import GROUP, PLURAL, VERSION
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
@@ -31,16 +30,12 @@ from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_local.mailbox import Mailbox, mailbox
 from fulfillment_local.processes import wait_until_ready
-from fulfillment_local.programs import Programs
 from fulfillment_local.webhook_sender import Webhook
-
-NAMESPACE = "shop"
-ADDRESS: dict[str, Any] = {"group": GROUP, "version": VERSION, "plural": PLURAL, "namespace": NAMESPACE}
 
 _SECRET = "whsec_faults_0123456789abcdef"  # noqa: S105 - signs events of the stand-in only
 _NAMES = ("stripe.faults.test", "shop.faults.test")
 _CLOCK = Path(__file__).parent / "clock"
-_LEADS_WITHIN = 60.0  # seconds
+_LEADS_WITHIN = 180.0  # seconds: a machine may be busy
 _LOOK_EVERY = 0.1
 
 
@@ -68,6 +63,8 @@ class World:
     """What runs."""
 
     control_plane: ControlPlane
+    namespace: str
+    """Where the workloads are at work: no other case is."""
     api: client.ApiClient
     """As someone who may do everything."""
     stripe: StripeServer
@@ -93,6 +90,11 @@ class World:
         """Let the operators find no name while the context lasts."""
         return nullcontext() if self.hosts is None else self.hosts.empty()
 
+    @property
+    def address(self) -> dict[str, Any]:
+        """Where the Kubernetes client library finds the requests."""
+        return {"group": GROUP, "version": VERSION, "plural": PLURAL, "namespace": self.namespace}
+
     async def leader(self) -> Pod:
         """Wait until an operator leads, and return it."""
         async with asyncio.timeout(_LEADS_WITHIN):
@@ -116,7 +118,7 @@ class World:
     async def stored(self) -> list[dict[str, Any]]:
         """List the requests as the API server has them."""
         found: Any = await client.CustomObjectsApi(self.api).list_namespaced_custom_object(
-            **ADDRESS, _request_timeout=10
+            **self.address, _request_timeout=10
         )
         items: list[dict[str, Any]] = found["items"]
         return items
@@ -135,21 +137,19 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(
-    programs: Programs, staging: Staging, *, orders: int, seconds: float, seed: int
+async def open_world(  # noqa: PLR0913 - where, what, and how much
+    control_plane: ControlPlane, staging: Staging, namespace: str, *, orders: int, seconds: float, seed: int
 ) -> AsyncIterator[World]:
-    """Start all of it; the sale has not begun.
+    """Start all of it, in a namespace that is not there yet; the sale has not begun.
 
     Raises:
         UnavailableError: a part cannot start; with the last lines it wrote.
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-")))
-        control_plane = await stack.enter_async_context(ControlPlane.running(programs))
         api = await stack.enter_async_context(control_plane.connect())
-        await client.CoreV1Api(api).create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=NAMESPACE)))
-        await control_plane.install(custom_resource_definition())
-        rights = Rights(api, control_plane)
+        await client.CoreV1Api(api).create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=namespace)))
+        rights = Rights(api, namespace)
         await rights.grant_all()
         proxy = await stack.enter_async_context(running_api_proxy(control_plane)) if staging.behind_proxy else None
         stripe = await stack.enter_async_context(stripe_server(new_world(seed=seed)))
@@ -166,7 +166,7 @@ async def open_world(
         def named(url: str, name: str) -> str:
             return url.replace(HOST, name) if staging.names else url
 
-        usual = {"FULFILLMENT_NAMESPACE": NAMESPACE, "FULFILLMENT_LOG_FORMAT": "json"}
+        usual = {"FULFILLMENT_NAMESPACE": namespace, "FULFILLMENT_LOG_FORMAT": "json"}
         service_environ = settings_environ(
             kubeconfig(User.SERVICE),
             STRIPE_WEBHOOK_SECRETS=_SECRET,
@@ -215,6 +215,7 @@ async def open_world(
         chance = random.Random(seed)  # noqa: S311 - which orders are played, no secret
         world = World(
             control_plane=control_plane,
+            namespace=namespace,
             api=api,
             stripe=stripe,
             mailbox=box,

@@ -7,7 +7,7 @@ from kubernetes.aio import client
 
 from faults.case import Case
 from faults.pod import FULFILLMENT
-from faults.world import ADDRESS, NAMESPACE, Staging, World
+from faults.world import Staging, World
 from fulfillment_api.crd import custom_resource_definition
 from fulfillment_api.names import GROUP, PLURAL, request_name
 from fulfillment_local.credentials import User
@@ -75,7 +75,7 @@ async def deleted_unheard(world: World) -> None:
     with world.proxy.swallowing(watches_only=True):
         world.proxy.cut()
         for name in names:
-            await client.CustomObjectsApi(world.api).delete_namespaced_custom_object(**ADDRESS, name=name)
+            await client.CustomObjectsApi(world.api).delete_namespaced_custom_object(**world.address, name=name)
         world.deleted.update(names.values())
         await world.control_plane.compact()
     await asyncio.sleep(_COMPARED_WITHIN)
@@ -148,18 +148,18 @@ async def crd_deleted(world: World) -> None:
 async def namespace_deleted(world: World) -> None:
     """Delete the namespace with all that it holds, make it again, and recover the orders from Stripe."""
     core, rbac = client.CoreV1Api(world.api), client.RbacAuthorizationV1Api(world.api)
-    await core.delete_namespace(NAMESPACE)
+    await core.delete_namespace(world.namespace)
     # What the namespace's controller does, which is no part of an API server.
-    await client.CustomObjectsApi(world.api).delete_collection_namespaced_custom_object(**ADDRESS)
-    await client.CoordinationV1Api(world.api).delete_collection_namespaced_lease(NAMESPACE)
-    await rbac.delete_collection_namespaced_role(NAMESPACE)
-    await rbac.delete_collection_namespaced_role_binding(NAMESPACE)
-    found = await core.read_namespace(NAMESPACE)
+    await client.CustomObjectsApi(world.api).delete_collection_namespaced_custom_object(**world.address)
+    await client.CoordinationV1Api(world.api).delete_collection_namespaced_lease(world.namespace)
+    await rbac.delete_collection_namespaced_role(world.namespace)
+    await rbac.delete_collection_namespaced_role_binding(world.namespace)
+    found = await core.read_namespace(world.namespace)
     if found.spec is not None:
         found.spec.finalizers = []
-    await core.replace_namespace_finalize(NAMESPACE, found)
+    await core.replace_namespace_finalize(world.namespace, found)
     await asyncio.sleep(_AWAY)
-    await core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=NAMESPACE)))
+    await core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=world.namespace)))
     await world.rights.grant_all()
     await _recover(world)
 
@@ -169,7 +169,7 @@ async def _recover(world: World) -> None:
     environ = {
         **{name: value for name, value in world.operator_environ.items() if not name.startswith("FULFILLMENT_")},
         "KUBECONFIG": str(world.control_plane.kubeconfigs[User.ADMIN]),
-        "FULFILLMENT_NAMESPACE": NAMESPACE,
+        "FULFILLMENT_NAMESPACE": world.namespace,
     }
     process = await asyncio.create_subprocess_exec(
         FULFILLMENT,
