@@ -152,10 +152,10 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
                 head_timeout=_DEADLINE.total_seconds(),
                 drain=settings.page_drain.total_seconds(),
                 grace=_DEADLINE.total_seconds() + 1,
+                closing=stopping.set,
             )
         )
         stack.callback(feed.end)
-        stack.callback(stopping.set)
         _log.info("page.started", namespace=settings.namespace, page_port=page_port, management_port=management_port)
         yield RunningPage(lookup, page_port, management_port)
         _log.info("page.stopping")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import ClassVar
 
 import uvicorn
@@ -35,6 +35,7 @@ async def serve(  # noqa: PLR0913 - what, where, and for how long
     head_timeout: float,
     drain: float,
     grace: float,
+    closing: Callable[[], None],
 ) -> AsyncIterator[int]:
     """Serve the application, and yield the port's number (`port` 0 takes a free one).
 
@@ -48,8 +49,11 @@ async def serve(  # noqa: PLR0913 - what, where, and for how long
         setting: the variable that names another.
         address: the one IP address to listen on; None: every one of this machine.
         head_timeout: seconds that a sender may take for a request's head; then it is hung up on.
-        drain: seconds that all is still served at the end, while load balancers take note.
+        drain: seconds that all is still served at the end, while load balancers take note. Until it is over the pod
+            must say that it is ready: where no other pod is, a node still leads to those that end and are ready
+            (Kubernetes, "Endpoint Slices", serving and terminating).
         grace: seconds after that, when requests under way are given up.
+        closing: is called when no new connection is accepted any more.
 
     Raises:
         UnavailableError: the port is taken.
@@ -82,6 +86,7 @@ async def serve(  # noqa: PLR0913 - what, where, and for how long
     finally:
         draining.set()
         await asyncio.wait({serving}, timeout=drain)
+        closing()
         server.should_exit = True
         await serving
 

@@ -127,9 +127,9 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
                 head_timeout=deadline,
                 drain=settings.drain.total_seconds(),
                 grace=deadline + 1,
+                closing=stopping.set,
             )
         )
-        stack.callback(stopping.set)
         _log.info(
             "service.started",
             namespace=settings.namespace,
