@@ -4,12 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 PROCESSES ?= 4
+# The time of what is made of a commit, so that it is the same whenever it is made.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+export SOURCE_DATE_EPOCH
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(SETUP): requirements-dev.lock pyproject.toml local/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.12 …")'
@@ -53,8 +56,29 @@ test-page: programs ## try the order page in a browser; skipped where /usr/bin/c
 	@if ! [ -x /usr/bin/chromium ] || ! command -v npm >/dev/null; then echo "The order page is not tried in a browser: there is no /usr/bin/chromium, or no npm."; else \
 	npm ci --prefix tests/page --ignore-scripts --no-audit --no-fund && $(BIN)/pytest $(if $(TESTS),$(TESTS),tests/page); fi
 
+.PHONY: test-kubernetes
+test-kubernetes: programs chart-programs ## run the tests that meet an API server on an older one: VERSION=1.31, 1.34
+	@assets=$$($(BIN)/python -m fulfillment_local.programs --kubernetes $(VERSION)) && "$$assets/kube-apiserver" --version && \
+	KUBEBUILDER_ASSETS=$$assets $(PYTEST) $(if $(TESTS),$(TESTS),tests/integration tests/chart)
+
+.PHONY: sbom
+sbom: $(SETUP) ## write the image's bill of materials (CycloneDX): dist/sbom.cdx.json
+	@$(BIN)/python -m fulfillment_local.sbom dist/sbom.cdx.json
+
+# A build that uses no cache, and so has to make all of it again.
+BUILDAH ?= buildah
+BUILD = $(BUILDAH) build --no-cache --timestamp $(SOURCE_DATE_EPOCH) $(IMAGE_OPTIONS)
+
+.PHONY: image-twice
+image-twice: ## build the image twice by buildah, and compare the digests
+	@mkdir -p dist
+	$(BUILD) --iidfile dist/image-1 .
+	$(BUILD) --iidfile dist/image-2 .
+	@cat dist/image-1 && echo && cat dist/image-2 && echo
+	@cmp dist/image-1 dist/image-2
+
 .PHONY: images
-images: programs ## build both images, and load them into the cluster at hand (kind, k3d, minikube, …)
+images: programs sbom ## build both images, load them into the cluster at hand (kind, k3d, minikube, …), and write the bill of materials
 	@$(BIN)/python -m fulfillment_local.images $(if $(TAG),--tag $(TAG))
 
 .PHONY: e2e

@@ -83,6 +83,33 @@ def find_programs(
     return Programs(etcd=etcd, kube_apiserver=kube_apiserver, kubectl=kubectl)
 
 
+def find_older_kubernetes(
+    version: str,
+    environ: Mapping[str, str],
+    *,
+    index_url: str = envtest.INDEX_URL,
+    build: Build = build_from_module,
+    say: Say = _say,
+) -> Path:
+    """Find a kube-apiserver of an older Kubernetes, with its kubectl; download or build what is missing.
+
+    Args:
+        version: its minor version, one of `versions.OLDER_KUBERNETES`.
+        environ: environment variables, such as `os.environ`.
+        index_url: where the list of envtest archives is.
+        build: how a missing program is built.
+        say: told each step.
+
+    Returns:
+        The folder that has both, to be named by `KUBEBUILDER_ASSETS`.
+
+    Raises:
+        UnavailableError: a program cannot be had.
+    """
+    kube_apiserver, _ = _find(versions.OLDER_KUBERNETES[version], environ, build, say, index_url)
+    return kube_apiserver.parent
+
+
 def find_stripe_mock(environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say) -> Path:
     """Find Stripe's mock in the cache, or build it: only the pinned one, as each has its own version of the schema.
 
@@ -234,8 +261,16 @@ def _adding_to(folder: Path) -> Iterator[Path]:
 
 @click.command()
 @click.option("--chart", is_flag=True, help="What tries the chart and its alerts, instead of what the demo runs.")
-def main(*, chart: bool) -> None:
+@click.option(
+    "--kubernetes",
+    type=click.Choice(tuple(versions.OLDER_KUBERNETES)),
+    help="The folder of an older API server and its kubectl, for KUBEBUILDER_ASSETS, instead of what the demo runs.",
+)
+def main(*, chart: bool, kubernetes: str | None) -> None:
     """Print where each program is, after downloading or building what is missing."""
+    if kubernetes:
+        click.echo(find_older_kubernetes(kubernetes, os.environ))
+        return
     for path in _chart_paths() if chart else _demo_paths():
         click.echo(path)
 

@@ -1,6 +1,6 @@
 """The programs that the world on one machine runs: where each comes from, and which others will do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fulfillment_local.go_modules import GoModule
@@ -23,15 +23,16 @@ class Program:
 
 
 _TELLS_KUBERNETES = "k8s.io/component-base/version"
-KUBERNETES = GoModule(
-    "kubernetes",
-    "1.37.2",
-    linked=(
-        f"{_TELLS_KUBERNETES}.gitVersion=v1.37.2",
-        f"{_TELLS_KUBERNETES}.gitMajor=1",
-        f"{_TELLS_KUBERNETES}.gitMinor=37",
-    ),
-)
+
+
+def _kubernetes(folder: str, version: str) -> GoModule:
+    major, minor, _ = version.split(".")
+    told = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    linked = tuple(f"{_TELLS_KUBERNETES}.{name}={value}" for name, value in told.items())
+    return GoModule(folder, version, linked)
+
+
+KUBERNETES = _kubernetes("kubernetes", "1.37.2")
 # Selectable fields of custom resources are on by default from Kubernetes 1.31.
 KUBE_APISERVER = Program(
     "kube-apiserver",
@@ -51,6 +52,17 @@ KUBECTL = Program(
     ("version", "--client"),
     KUBE_APISERVER.oldest,
 )
+OLDER_KUBERNETES: Mapping[str, tuple[Program, Program]] = {
+    minor: (
+        Program("kube-apiserver", module, KUBE_APISERVER.package, KUBE_APISERVER.build_time),
+        Program("kubectl", module, KUBECTL.package, KUBECTL.build_time),
+    )
+    for minor, module in {
+        "1.31": _kubernetes("kubernetes-1.31", "1.31.14"),
+        "1.34": _kubernetes("kubernetes-1.34", "1.34.4"),
+    }.items()
+}
+"""What `make test-kubernetes` tries the product on beside today's: the oldest that it supports, and one between."""
 
 STRIPE_MOCK = Program(
     "stripe-mock", GoModule("stripe-mock", "0.203.0"), "github.com/stripe/stripe-mock", "under a minute"

@@ -1,14 +1,13 @@
 """What the chart renders is what a real API server takes: by its own schemas, and by its word."""
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 
 import pytest
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import ChartPrograms
-from support.chart_rendering import CHART, VALUES, Manifest, render, run_helm
+from support.chart_rendering import CHART, VALUES, Manifest, pods, render, run_helm
 from support.kubectl import KubectlError, kubectl
 
 pytestmark = pytest.mark.xdist_group("chart on an API server")  # which takes a while to learn the foreign kinds
@@ -137,23 +136,3 @@ def service_accounts(manifests: Sequence[Manifest], namespace: str) -> list[Mani
     """Return those that pods need: the chart's, and the one that a controller makes in every namespace."""
     default = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
     return [default, *(each for each in manifests if each["kind"] == "ServiceAccount")]
-
-
-def pods(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Return the pods that the manifests make, each as one of its own."""
-    made = []
-    for each in manifests:
-        match each:
-            case {"kind": "Pod"}:
-                made.append(each)
-            case {"kind": "Deployment", "metadata": metadata, "spec": {"template": template}}:
-                pod = {"apiVersion": "v1", "kind": "Pod", **deepcopy(template)}
-                pod["metadata"] |= {"name": metadata["name"], "namespace": metadata["namespace"]}
-                made.append(pod)
-            case {"kind": "CronJob", "metadata": metadata, "spec": {"jobTemplate": {"spec": {"template": template}}}}:
-                pod = {"apiVersion": "v1", "kind": "Pod", **deepcopy(template)}
-                pod["metadata"] |= {"name": metadata["name"], "namespace": metadata["namespace"]}
-                made.append(pod)
-            case _:
-                continue
-    return made

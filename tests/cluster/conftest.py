@@ -24,7 +24,7 @@ from support.stand_ins import StandIns
 
 NAMESPACE = "e2e"
 ORDER = (
-    *("installation", "monitoring", "orders", "jobs", "acknowledgement"),
+    *("installation", "rights", "monitoring", "orders", "jobs", "acknowledgement"),
     *("image", "callback", "refund", "recovery", "upgrade", "eviction", "secrets", "failover", "reinstallation"),
     "silence",  # takes five minutes from the acknowledgement on, which the others fill
     "restore",  # deletes every order, and its failures are acknowledged by nobody

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,3 +85,23 @@ def render(
 def _rendered(helm: Path, command: Sequence[str], values: str | None) -> str:
     """Render this chart, which does not change meanwhile, once for all that ask for the same."""
     return run_helm(helm, *command, values=None if values is None else json.loads(values))
+
+
+def pods(manifests: Sequence[Manifest]) -> list[Manifest]:
+    """Return the pods that the manifests make, each as one of its own."""
+    made = []
+    for each in manifests:
+        match each:
+            case {"kind": "Pod"}:
+                made.append(each)
+            case {"kind": "Deployment", "metadata": metadata, "spec": {"template": template}}:
+                pod = {"apiVersion": "v1", "kind": "Pod", **deepcopy(template)}
+                pod["metadata"] |= {"name": metadata["name"], "namespace": metadata["namespace"]}
+                made.append(pod)
+            case {"kind": "CronJob", "metadata": metadata, "spec": {"jobTemplate": {"spec": {"template": template}}}}:
+                pod = {"apiVersion": "v1", "kind": "Pod", **deepcopy(template)}
+                pod["metadata"] |= {"name": metadata["name"], "namespace": metadata["namespace"]}
+                made.append(pod)
+            case _:
+                continue
+    return made

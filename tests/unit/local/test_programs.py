@@ -21,6 +21,7 @@ from fulfillment_local.programs import (
     Programs,
     find_chart_programs,
     find_helm,
+    find_older_kubernetes,
     find_programs,
     find_prometheus,
     find_stripe_mock,
@@ -357,6 +358,21 @@ def test_stripe_mock_is_built_once(machine: Machine) -> None:
     assert machine.built == ["github.com/stripe/stripe-mock"]
 
 
+def test_an_older_kubernetes_has_a_folder_of_its_own(machine: Machine, site: Site) -> None:
+    """Whatever the machine has: the API server and the kubectl of its archive, for KUBEBUILDER_ASSETS."""
+    for name in NAMES:
+        machine.install(name, NEW_ENOUGH[name])
+    site.publish("v1.31.0", "v1.34.1", "v1.37.2")
+
+    folder = find_older_kubernetes("1.34", machine.environ, index_url=site.index_url, say=machine.said.append)
+
+    assert folder == machine.home / ".cache/checkout-fulfillment/kubernetes-1.34-1.34.4"
+    assert {each.name: each.read_text() for each in folder.iterdir() if each.name != "lock"} == {
+        name: f"{name} v1.34.1" for name in ("kube-apiserver", "kubectl")
+    }
+    assert machine.built == []
+
+
 def test_helm_of_the_machine_is_used_when_it_is_helm_4(machine: Machine) -> None:
     """Helm 4 in PATH is used; Helm 3 is passed over, and Helm 4 built."""
     installed = machine.install("helm", "v4.0.1+g12500dd")
@@ -449,6 +465,10 @@ def test_how_go_is_called(machine: Machine, tmp_path: Path) -> None:
     [
         (versions.KUBE_APISERVER, "k8s.io/kubernetes v{version} // indirect"),
         (versions.KUBE_APISERVER, "k8s.io/apiserver => k8s.io/apiserver v0.37.2"),
+        (versions.OLDER_KUBERNETES["1.31"][0], "k8s.io/kubernetes v{version} // indirect"),
+        (versions.OLDER_KUBERNETES["1.31"][0], "k8s.io/apiserver => k8s.io/apiserver v0.31.14"),
+        (versions.OLDER_KUBERNETES["1.34"][1], "k8s.io/kubernetes v{version} // indirect"),
+        (versions.OLDER_KUBERNETES["1.34"][1], "k8s.io/kubectl => k8s.io/kubectl v0.34.4"),
         (versions.STRIPE_MOCK, "github.com/stripe/stripe-mock v{version} // indirect"),
         (versions.HELM, "helm.sh/helm/v4 v{version} // indirect"),
         (versions.OLDEST_HELM, "helm.sh/helm/v3 v{version} // indirect"),
@@ -469,6 +489,8 @@ def test_every_module_is_used(machine: Machine) -> None:
     machine.find()
     for find in (find_stripe_mock, find_chart_programs, find_prometheus):
         find(machine.environ, build=machine.build, say=machine.said.append)
+    for version in versions.OLDER_KUBERNETES:
+        find_older_kubernetes(version, machine.environ, index_url=NO_INDEX, build=machine.build)
 
     modules = [GoModule(each.name, "any") for each in MODULES.iterdir()]
     assert sorted(machine.built) == sorted("".join(map(tools, modules)).split())
@@ -495,3 +517,12 @@ def test_the_command_prints_where_the_charts_programs_are(machine: Machine) -> N
     assert (result.exit_code, result.stderr) == (0, "")
     names = ["helm", "helm", "kubeconform", "helm-unittest", "helm-docs", "prometheus", "promtool"]
     assert [Path(each).name for each in result.stdout.split()] == names
+
+
+def test_the_command_prints_the_folder_of_an_older_kubernetes(machine: Machine) -> None:
+    """`python -m fulfillment_local.programs --kubernetes 1.31` prints it alone, for KUBEBUILDER_ASSETS."""
+    folder = find_older_kubernetes("1.31", machine.environ, index_url=NO_INDEX, build=machine.build)
+
+    result = CliRunner().invoke(main, ["--kubernetes", "1.31"], env=machine.environ)
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{folder}\n", "")
