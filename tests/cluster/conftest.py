@@ -24,7 +24,7 @@ from support.stand_ins import StandIns
 
 NAMESPACE = "e2e"
 ORDER = (
-    *("installation", "rights", "monitoring", "orders", "jobs", "acknowledgement"),
+    *("installation", "rights", "monitoring", "orders", "page", "jobs", "acknowledgement"),
     *("image", "callback", "refund", "recovery", "upgrade", "eviction", "secrets", "failover", "reinstallation"),
     "silence",  # takes five minutes from the acknowledgement on, which the others fill
     "restore",  # deletes every order, and its failures are acknowledged by nobody
@@ -48,6 +48,7 @@ VALUES: dict[str, Any] = {
         "smtp": {"host": "world-mail", "port": 1025, "tls": "none"},
     },
     "shop": {"name": "Harbour Goods", "url": "https://shop.example"},
+    "page": {"enabled": True, "replicas": 1},
     "monitoring": {"dashboard": {"enabled": True}, "grafanaAlerts": {"enabled": True}},
 }
 """What the release is told: all else is the chart's default."""

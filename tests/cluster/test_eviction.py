@@ -9,7 +9,7 @@ from support.cluster_load import steady_load
 from support.live_cluster import RELEASE, LiveCluster, eventually
 from support.stand_ins import StandIns
 
-COMPONENTS = ("webhook", "operator")
+COMPONENTS = ("webhook", "operator", "page")
 SELECTOR = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component in ({','.join(COMPONENTS)})"
 
 

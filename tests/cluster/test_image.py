@@ -53,7 +53,7 @@ print(json.dumps([os.getuid(), written("/"), written("/tmp"), len(code) > 60, no
 async def test_the_containers_are_as_the_image_says(cluster: LiveCluster) -> None:
     """Nobody is root, nothing can be written, and all of the code was compiled beforehand."""
     expected = [65532, "Read-only file system", "Read-only file system", True, []]
-    for component in ("webhook", "operator"):
+    for component in ("webhook", "operator", "page"):
         said = await cluster.kubectl("exec", f"deploy/{RELEASE}-{component}", "--", "python", "-c", _TRY_THE_CONTAINER)
         assert expected == json.loads(said)
 

@@ -10,7 +10,7 @@ from support.live_cluster import RELEASE, LiveCluster
 pytestmark = pytest.mark.usefixtures("shop", "prometheus")  # which looks at it from its first moment on
 
 
-@pytest.mark.parametrize(("component", "count"), [("webhook", 2), ("operator", 1)])
+@pytest.mark.parametrize(("component", "count"), [("webhook", 2), ("operator", 1), ("page", 1)])
 async def test_every_pod_is_ready(cluster: LiveCluster, component: str, count: int) -> None:
     """`helm install --wait` ends when the pods are ready, in a namespace that lets only restricted pods in."""
     pods = await cluster.pods(component)

@@ -22,8 +22,8 @@ NOTHING_TO_SHOW = {"Orders that are not fulfilled", "Since the last recovery"}
 
 
 async def test_every_pod_is_scraped(cluster: LiveCluster, prometheus: RunningPrometheus) -> None:
-    """The monitors select the pods of both workloads, and nothing else; each says which version it is."""
-    pods = {pod.name for component in ("webhook", "operator") for pod in await cluster.pods(component)}
+    """The monitors select the pods of every workload, and nothing else; each says which version it is."""
+    pods = {pod.name for component in ("webhook", "operator", "page") for pod in await cluster.pods(component)}
     targets = await eventually(
         prometheus.targets,
         lambda targets: len(targets) == len(pods) and all(each.health == "up" for each in targets),

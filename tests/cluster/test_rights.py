@@ -7,11 +7,11 @@ from support.rights import can_i_list, documented, listed
 
 pytestmark = pytest.mark.usefixtures("shop")
 
-SWITCHED_ON = ("`retention` is not 0s", "`recovery.enabled`", "a backend is `job`")
+SWITCHED_ON = ("`retention` is not 0s", "`recovery.enabled`", "`page.enabled`", "a backend is `job`")
 """What is so of the values that the release is told."""
 
 
-@pytest.mark.parametrize("account", ["webhook", "operator", "recovery"])
+@pytest.mark.parametrize("account", ["webhook", "operator", "recovery", "page"])
 async def test_each_account_may_do_what_the_table_says(cluster: LiveCluster, account: str) -> None:
     """`kubectl auth can-i --list` as the account, beside what it lists for one that nobody gave anything."""
     anyone, found = [
@@ -22,7 +22,7 @@ async def test_each_account_may_do_what_the_table_says(cluster: LiveCluster, acc
     assert found - anyone == documented(account, SWITCHED_ON)
 
 
-@pytest.mark.parametrize("account", ["webhook", "operator", "recovery"])
+@pytest.mark.parametrize("account", ["webhook", "operator", "recovery", "page"])
 async def test_no_right_leaves_the_namespace(cluster: LiveCluster, account: str) -> None:
     """Where the cluster itself lives, each may do what any other account may."""
     anyone, found = [
