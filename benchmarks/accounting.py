@@ -39,6 +39,10 @@ def _own_resident_bytes(pid: int) -> int:
 
 def _family(pid: int) -> Iterator[int]:
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text(encoding="utf-8").split():
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            children = (task / "children").read_text(encoding="utf-8")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a thread that has just ended
+        for child in children.split():
             yield from _family(int(child))

@@ -9,9 +9,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import aiohttp
@@ -30,6 +30,7 @@ from fulfillment_local.fake_stripe.api import TEST_KEY
 from fulfillment_local.fake_stripe.client import WorldClient
 from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.flaws import flawed_headers
+from fulfillment_local.ports import free_port
 from fulfillment_local.processes import Child, wait_until_ready
 from fulfillment_local.programs import Programs
 
@@ -142,7 +143,7 @@ class World:
     @asynccontextmanager
     async def service(self) -> AsyncIterator[Service]:
         """Run a service, and yield it once it is ready."""
-        port = _free_port()
+        port = free_port(_HOST)
         settings = {"STRIPE_WEBHOOK_SECRETS": _SECRET, "FULFILLMENT_WEBHOOK_PORT": str(port)}
         async with self._running("service", settings) as workload:
             yield Service(
@@ -180,7 +181,7 @@ class World:
 
     @asynccontextmanager
     async def _running(self, workload: str, settings: Mapping[str, str]) -> AsyncIterator[Workload]:
-        port = _free_port()
+        port = free_port(_HOST)
         environ = {
             **neutral_environ(),
             "KUBECONFIG": str(self.kubeconfig),
@@ -290,24 +291,26 @@ async def open_world(programs: Programs, build: Build, *, senders: int, limited:
     """
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+        limits = f"--{'' if limited else 'no-'}rate-limits"
+        stripe = await _start_stand_in(stack, folder, "fulfillment_local.fake_stripe", limits, "--port")
+        endpoint = await _start_stand_in(stack, folder, "benchmarks.endpoint")
         control_plane = await stack.enter_async_context(ControlPlane.running(programs))
         verify = ssl.create_default_context(cafile=control_plane.ca)
         connector = aiohttp.TCPConnector(ssl=verify)
         secure = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        limits = f"--{'' if limited else 'no-'}rate-limits"
-        stripe = await _stand_in(stack, folder, http, "fulfillment_local.fake_stripe", limits, "--port")
-        endpoint = await _stand_in(stack, folder, http, "benchmarks.endpoint")
+        for each in (stripe, endpoint):
+            await wait_until_ready(_come_true(partial(_listens, http, each.url)), each.child, within=_READY_WITHIN)
         world = World(
             build=build,
             kubectl=control_plane.kubectl,
             kubeconfig=control_plane.kubeconfigs[User.ADMIN],
             api=ApiServer(control_plane, secure),
-            stripe=WorldClient(stripe, http),
+            stripe=WorldClient(stripe.url, http),
             senders=senders,
             ca=control_plane.ca,
-            stripe_url=stripe,
-            endpoint_url=endpoint,
+            stripe_url=stripe.url,
+            endpoint_url=endpoint.url,
             folder=folder,
             http=http,
         )
@@ -315,18 +318,20 @@ async def open_world(programs: Programs, build: Build, *, senders: int, limited:
         yield world
 
 
-async def _stand_in(
-    stack: AsyncExitStack, folder: Path, http: aiohttp.ClientSession, module: str, *options: str
-) -> str:
-    port = _free_port()
+@dataclass(frozen=True, slots=True)
+class _StandIn:
+    child: Child
+    url: str
+
+
+async def _start_stand_in(stack: AsyncExitStack, folder: Path, module: str, *options: str) -> _StandIn:
+    port = free_port(_HOST)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environ = {**neutral_environ(), "PYTHONPATH": path}
     child = Child(Path(sys.executable), ["-m", module, *options, str(port)], folder / f"{module}.log", environ)
     await child.start()
     stack.push_async_callback(child.stop)
-    url = f"http://{_HOST}:{port}"
-    await wait_until_ready(_come_true(lambda: _listens(http, url)), child, within=_READY_WITHIN)
-    return url
+    return _StandIn(child, f"http://{_HOST}:{port}")
 
 
 async def _install_crd(control_plane: ControlPlane, world: World) -> None:
@@ -380,9 +385,3 @@ async def _listens(http: aiohttp.ClientSession, url: str) -> bool:
             return True
     except aiohttp.ClientConnectionError:
         return False
-
-
-def _free_port() -> int:
-    with socket() as listener:
-        listener.bind((_HOST, 0))
-        return int(listener.getsockname()[1])

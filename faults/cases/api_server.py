@@ -27,14 +27,14 @@ _LOOKED_AT_WITHIN = 6.0
 
 async def api_server_killed(world: World) -> None:
     """Kill the API server, and start it again."""
-    async with world.control_plane.down(killed=True):
+    async with world.control_plane.down():
         await asyncio.sleep(_AWAY)
 
 
 async def api_server_restarted(world: World) -> None:
     """Restart the API server again and again."""
     for _ in range(3):
-        async with world.control_plane.down():
+        async with world.control_plane.down(in_order=True):
             pass
         await asyncio.sleep(1)
 

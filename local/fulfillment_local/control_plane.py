@@ -8,7 +8,6 @@ import asyncio
 import base64
 import secrets
 import shutil
-import signal
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -26,8 +25,8 @@ from fulfillment_local.credentials import HOST, Credentials, User, make_credenti
 from fulfillment_local.processes import Child, wait_until_ready
 from fulfillment_local.programs import Programs
 
-_READY_WITHIN = 180.0  # seconds; it takes about 2, and on a busy machine a hundred
-_EFFECTIVE_WITHIN = 10.0  # seconds until it goes by a new rule or definition; it takes milliseconds
+_READY_WITHIN = 180.0  # seconds; it takes about 2, and on a busy machine a hundred; one that ended is told of at once
+_EFFECTIVE_WITHIN = 60.0  # seconds until it goes by a new rule or definition; it takes milliseconds
 _ASK_AGAIN_AFTER = 0.02  # seconds
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -65,9 +64,10 @@ class ControlPlane:
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="control-plane-")))
             control_plane = cls(programs, folder, stack.enter_context(_reserved_port()))
-            for child in (control_plane._etcd, control_plane._api_server):
-                await child.start()
-                stack.push_async_callback(child.stop)
+            await control_plane._etcd.start()
+            stack.push_async_callback(control_plane._etcd.stop)
+            await control_plane._api_server.start()
+            stack.push_async_callback(control_plane._kill_api_server)
             await control_plane._ready()
             yield control_plane
 
@@ -156,11 +156,13 @@ class ControlPlane:
                 pass
 
     @asynccontextmanager
-    async def down(self, *, killed: bool = False) -> AsyncIterator[None]:
-        """Stop the API server, or kill it; then start it again at the same address, with all that it held."""
-        if killed:
-            self._api_server.signal(signal.SIGKILL)
-        await self._api_server.stop()
+    async def down(self, *, in_order: bool = False) -> AsyncIterator[None]:
+        """End the API server; then start it again at the same address, with all that it held.
+
+        Args:
+            in_order: tell it to stop, and give it the time that `Child.stop` gives; else it is killed, as by a crash.
+        """
+        await (self._api_server.stop() if in_order else self._kill_api_server())
         try:
             yield
         finally:
@@ -183,6 +185,10 @@ class ControlPlane:
                 await asyncio.to_thread(shutil.rmtree, self._etcd_data)
                 backup.rename(self._etcd_data)
                 await self._etcd.start()
+
+    async def _kill_api_server(self) -> None:
+        """End it as a crash does: etcd has all that it knows, and an end in good order waits 60 s for open watches."""
+        await self._api_server.kill()
 
     async def _ready(self) -> None:
         await wait_until_ready(self._answering(), self._etcd, self._api_server, within=_READY_WITHIN)

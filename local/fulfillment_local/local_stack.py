@@ -23,6 +23,7 @@ from fulfillment_local.fake_stripe.rate_limits import RateLimits
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_local.mailbox import Mailbox, mailbox
+from fulfillment_local.ports import free_port
 from fulfillment_local.processes import Child, wait_until_ready
 from fulfillment_local.programs import Programs
 from fulfillment_runtime.fatal_errors import UnavailableError
@@ -39,7 +40,7 @@ _SERVICE_MANAGEMENT_PORT = 8081
 _OPERATOR_MANAGEMENT_PORT = 8082
 
 _FULFILLMENT = Path(sys.executable).with_name("fulfillment")
-_READY_WITHIN = 30.0  # seconds; it takes about 2
+_READY_WITHIN = 120.0  # seconds; it takes about 2, and one that ended is told of at once
 _ASK_AGAIN_AFTER = 0.05  # seconds
 
 
@@ -149,23 +150,16 @@ async def running_local_stack(
             environ=operator,
         )
         await control_plane.install(custom_resource_definition())
-        for workload, settings, url in (
-            ("service", service, machine.service_url),
-            ("operator", operator, machine.operator_url),
-        ):
-            await stack.enter_async_context(_running(workload, settings, url, logs))
+        workloads = {
+            machine.service_url: Child(_FULFILLMENT, ["service"], logs / "service.log", service),
+            machine.operator_url: Child(_FULFILLMENT, ["operator"], logs / "operator.log", operator),
+        }
+        for child in workloads.values():
+            await child.start()
+            stack.push_async_callback(child.stop)
+        for url, child in workloads.items():
+            await wait_until_ready(_answers(f"{url}/readyz"), child, within=_READY_WITHIN)
         yield machine
-
-
-@asynccontextmanager
-async def _running(workload: str, environ: Mapping[str, str], url: str, logs: Path) -> AsyncIterator[None]:
-    child = Child(_FULFILLMENT, [workload], logs / f"{workload}.log", environ)
-    await child.start()
-    try:
-        await wait_until_ready(_answers(f"{url}/readyz"), child, within=_READY_WITHIN)
-        yield
-    finally:
-        await child.stop()
 
 
 async def _answers(url: str) -> None:
@@ -182,11 +176,10 @@ async def _answers(url: str) -> None:
 
 def _port(usual: int) -> int:
     try:
-        listener = listen(usual, what="port", setting="nothing")
+        listen(usual, what="port", setting="nothing").close()
     except UnavailableError:
-        listener = listen(0, what="port", setting="nothing")
-    with listener:
-        return int(listener.getsockname()[1])
+        return free_port(HOST)
+    return usual
 
 
 def _environ() -> dict[str, str]:

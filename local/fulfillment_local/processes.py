@@ -76,9 +76,13 @@ class Child:
         except TimeoutError:
             pass  # it is killed below
         finally:
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End it at once if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, unless it has ended."""
