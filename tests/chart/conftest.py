@@ -38,7 +38,7 @@ def foreign_crds(control_plane: ControlPlane) -> None:
         pytest.skip("the CustomResourceDefinitions of the Prometheus operator and the Gateway API are not here")
     definitions = [each for file in files for each in load_all(file.read_text(encoding="utf-8"))]
     kubectl(control_plane, "apply", "--server-side", "-f", "-", manifests=definitions)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not all(published(control_plane, each) for each in definitions):
         assert time.monotonic() < deadline
         time.sleep(0.1)  # there is no event to wait for

@@ -179,7 +179,7 @@ async def monitors_served(cluster: LiveCluster) -> AsyncIterator[bool]:
         return
     await cluster.kubectl("apply", "--server-side", "-f", "-", manifests=definitions)
     plurals = [each["spec"]["names"]["plural"] for each in definitions]
-    await eventually(kinds, lambda seen: all(each in seen for each in plurals), within=30, what="monitors are served")
+    await eventually(kinds, lambda seen: all(each in seen for each in plurals), within=60, what="monitors are served")
     yield True
     await cluster.kubectl("delete", "-f", "-", manifests=definitions)
 

@@ -10,6 +10,6 @@ async def test_an_acknowledged_failure_is_told_apart(prometheus: RunningPromethe
     await eventually(
         lambda: prometheus.query('max by (reason) (fulfillment_requests{phase="failed",acknowledged="false"} > 0)'),
         lambda series: not series,
-        within=30,
+        within=60,
         what="no failure is left that nobody has acknowledged",
     )

@@ -129,7 +129,7 @@ async def test_every_panel_of_the_dashboard_shows_something(
     """As Grafana asks, with its variables filled in. One order waits for its payment."""
     await cluster.order_in(await cluster.sell("unpaid"), Phase.AWAITING_PAYMENT)
     waits = f'fulfillment_oldest_request_timestamp_seconds{{phase="{Phase.AWAITING_PAYMENT}"}}'
-    await eventually(lambda: prometheus.query(waits), bool, within=30, what="the order that waits is scraped")
+    await eventually(lambda: prometheus.query(waits), bool, within=60, what="the order that waits is scraped")
     (text,) = monitoring[f"ConfigMap/{RELEASE}-dashboard"]["data"].values()
     variables = {"$namespace": cluster.namespace, "$__rate_interval": "4m", "$__range": "1h"}
     pattern = re.compile("|".join(map(re.escape, variables)))

@@ -49,6 +49,7 @@ async def test_annotating_moves_the_gauge_and_taking_it_away_moves_it_back(shop:
         await shop.becomes(other, Phase.FAILED, "PaymentFailed")
         await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         await becomes(operator, (2, 0))
+        await operator.reaches(2, "fulfillment_transitions_total", phase="failed", reason="PaymentFailed")
         before = await shop.api_server_patches()
         reconciles = await operator.metric("fulfillment_reconcile_duration_seconds_count")
 

@@ -26,7 +26,7 @@ from fulfillment_service.http.callback import Callbacks
 from fulfillment_service.http.metrics import CallbackMetrics
 from fulfillment_service.request_store import RequestStore
 from support.order_endpoint import order_endpoint
-from support.running_operator import Shop, at_work
+from support.running_operator import WITHIN, Shop, at_work
 from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -67,10 +67,12 @@ class SlowShop:
 
 
 @pytest.fixture
-async def slow(control_plane: ControlPlane, namespace: str) -> AsyncIterator[SlowShop]:
+async def slow(control_plane: ControlPlane, namespace: str, request: pytest.FixtureRequest) -> AsyncIterator[SlowShop]:
+    """Run a service that knows the shop's secret; a parameter is the deadline of its answers."""
     await control_plane.grant(User.SERVICE, namespace, [RULES])
+    deadline = getattr(request, "param", timedelta(seconds=9))
     settings = service_settings(
-        control_plane, namespace, http_secret=Secret(SECRET), deadline=timedelta(seconds=2), max_body_bytes=2048
+        control_plane, namespace, http_secret=Secret(SECRET), deadline=deadline, max_body_bytes=2048
     )
     async with AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(running_webhook(control_plane, namespace, settings))
@@ -180,6 +182,7 @@ async def test_a_rejected_callback_is_shown_until_one_is_believed(shop: Shop, sl
     assert (found.status, found.reason) == ("True", "CallbackAccepted")
 
 
+@pytest.mark.parametrize("slow", [timedelta(seconds=1)], indirect=True, ids=["within a second"])
 async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
     shop: Shop, slow: SlowShop, control_plane: ControlPlane
 ) -> None:
@@ -190,7 +193,10 @@ async def test_while_the_api_server_hangs_it_is_answered_503_in_time(
     with control_plane.hanging():
         assert await slow.call_back(name, {"result": "done"}) == (503, "unavailable")
         assert await slow.call_back(name, {"result": "done"}, secret="whsec_AAAA") == (401, "wrong-signature")
-    assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+    async with asyncio.timeout(WITHIN):
+        while (answer := await slow.call_back(name, {"result": "done"})) == (503, "unavailable"):
+            pass
+    assert answer in {(200, "recorded"), (200, "unchanged")}  # the one before may have come too late for its answer
 
 
 async def test_a_refund_of_which_no_event_came_stops_what_waits_for_a_callback(shop: Shop, slow: SlowShop) -> None:

@@ -19,13 +19,20 @@ USUAL_PORTS = {4242, 4243, 8081, 8082}
 
 def descendants(pid: int) -> set[int]:
     """Find a process's children, and theirs (proc(5))."""
-    children = {int(each) for task in Path(f"/proc/{pid}/task").glob("*/children") for each in task.read_text().split()}
+    children = set[int]()
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread, or all of it, that has just ended
+            children |= {int(each) for each in (task / "children").read_text().split()}
     return children.union(*(descendants(child) for child in children))
 
 
 def addresses(pid: int) -> set[str]:
     """Find the local addresses that a process listens on, as /proc/net/tcp writes them (proc(5))."""
-    links = [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+    links = list[str]()
+    with suppress(FileNotFoundError):  # a process that has just ended
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # a file that was just closed
+                links.append(str(each.readlink()))
     sockets = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
     lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
     return {line[1].partition(":")[0] for line in lines if line[3] == LISTENING and line[9] in sockets}
@@ -66,7 +73,7 @@ async def test_it_leaves_nothing_running(number: signal.Signals, when: str, leas
     assert process.stdout is not None
     seen, listening = "", set[str]()
     try:
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(250):
             while when not in seen:
                 line = await process.stdout.readline()
                 assert line, seen

@@ -137,7 +137,7 @@ async def test_kubectl_ends_with_the_plugin_however_that_ends(kubectl: str, kube
     assert accepts(path)
     plugin.send_signal(signal.SIGKILL)
     await plugin.wait()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while accepts(path):  # noqa: ASYNC110 - another process ends
             await asyncio.sleep(0.05)
     shutil.rmtree(path.parent)
@@ -155,7 +155,7 @@ def accepts(path: Path) -> bool:
 def runs(pid: str) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -164,9 +164,9 @@ async def test_a_kubectl_that_hangs_is_given_up(tmp_path: Path, kubeconfig: Path
     hanging, pid = tmp_path / "kubectl", tmp_path / "pid"
     hanging.write_text(f"#!/bin/sh\necho $$ > {pid}\nexec sleep 600\n")
     hanging.chmod(0o755)
-    with pytest.raises(UnavailableError, match=r"did not start within 1 s: try again, and see whether kubectl answers"):
-        async with kubectl_proxy(str(hanging), str(kubeconfig), None, starts_within=1):
+    with pytest.raises(UnavailableError, match=r"did not start within 2 s: try again, and see whether kubectl answers"):
+        async with kubectl_proxy(str(hanging), str(kubeconfig), None, starts_within=2):
             pass
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while runs(pid.read_text().strip()):  # noqa: ASYNC110 - another process ends
             await asyncio.sleep(0.01)

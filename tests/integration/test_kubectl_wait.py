@@ -31,7 +31,7 @@ async def alice(shop: Shop) -> Plugin:
 async def kubectl_wait(shop: Shop, name: str, *conditions: str) -> None:
     """Wait with kubectl for each of the conditions, which hold already."""
     for each in conditions:
-        arguments = ["wait", f"--for=condition={each}", f"{PLURAL}/{name}", "--timeout=5s", "-n", shop.namespace]
+        arguments = ["wait", f"--for=condition={each}", f"{PLURAL}/{name}", "--timeout=60s", "-n", shop.namespace]
         said = await asyncio.to_thread(kubectl, shop.control_plane, *arguments)
         assert said.endswith(" condition met\n")
 
@@ -77,7 +77,7 @@ async def test_the_plugin_waits_until_each_order_has_ended(shop: Shop, alice: Pl
         sessions = [(await shop.becomes(each, Phase.AWAITING_PAYMENT)).spec.session.id for each in (good, bad)]
         waiting = asyncio.create_task(alice("wait", good, sessions[1], "--timeout=1m"))
         paid = asyncio.create_task(alice("wait", good, "--timeout=1m"))
-        await asyncio.sleep(1)  # so that both watch: what ends before is told at once, which the lines below show
+        await shop.watched(4)  # by the operator, and of each order: what ended before is told at once, as below
         for session, name, settlement, hint in (
             (sessions[0], good, Settlement.SUCCEEDED, PaymentStatus.PAID),
             (sessions[1], bad, Settlement.FAILED, PaymentStatus.FAILED),
@@ -124,8 +124,8 @@ async def test_a_failed_order_that_changed_or_is_to_be_retried_has_not_ended(sho
 async def test_more_orders_than_connections_are_waited_for_at_once(shop: Shop, alice: Plugin) -> None:
     """Each has a watch: one that never ends keeps no other from being told."""
     names = [await shop.make(f"cs_test_{number}") for number in range(20)]
-    waiting = asyncio.create_task(alice("wait", *names, "--timeout=20s"))
-    await asyncio.sleep(2)  # until it watches; else it would read the last one as it is in the end
+    waiting = asyncio.create_task(alice("wait", *names, "--timeout=60s"))
+    await shop.watched(len(names))  # else it would read the last one as it is in the end
     status = Status(phase=Phase.FULFILLED, reason="Fulfilled", message="m", observed_generation=1, conditions=[])
     for name in names:
         await shop.requests.patch_status(name, status)

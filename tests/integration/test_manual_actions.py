@@ -136,7 +136,7 @@ async def test_an_annotation_that_means_nothing_is_told(shop: Shop) -> None:
             "True",
             "AnnotationsValid",
         )
-        assert await operator.metric("fulfillment_reconcile_errors_total", error="invalid-annotation") == 2
+        await operator.reaches(2, "fulfillment_reconcile_errors_total", error="invalid-annotation")
         shop.stripe.world.settle(waiting.spec.session.id, Settlement.FAILED)
         await shop.hint(name, PaymentStatus.FAILED)
         await shop.becomes(name, Phase.FAILED, "PaymentFailed")

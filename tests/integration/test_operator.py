@@ -40,7 +40,7 @@ async def test_a_paid_order_is_fulfilled(shop: Shop, order: Order, hint: Payment
     async with at_work(shop) as operator:
         name = await shop.sell(order, hint)
         request = await shop.becomes(name, Phase.FULFILLED, "Fulfilled")
-        assert await operator.metric("fulfillment_transitions_total", phase="fulfilled", reason="Fulfilled") == 1
+        await operator.reaches(1, "fulfillment_transitions_total", phase="fulfilled", reason="Fulfilled")
     assert conditions(request) == {"Paid": "True", "Fulfilled": "True", "Ready": "True", "Stalled": "False"}
     assert request.status is not None
     assert request.status.order is not None
@@ -85,7 +85,7 @@ async def test_a_delayed_payment_that_fails(shop: Shop) -> None:
         request = await shop.becomes(name, Phase.FAILED, "PaymentFailed")
         assert await operator.metric("fulfillment_mails_total", mail="payment-failed", reason="MailSent") == 1
         failed = {"phase": "failed", "reason": "PaymentFailed", "acknowledged": "false"}
-        assert await operator.metric("fulfillment_requests", **failed) == 1
+        await operator.reaches(1, "fulfillment_requests", **failed)
     assert conditions(request) == {
         "Paid": "False",
         "Fulfilled": "False",
@@ -202,7 +202,7 @@ async def test_an_object_that_cannot_be_read_stops_nobody(shop: Shop) -> None:
     await objects.create_namespaced_custom_object(**ADDRESS, namespace=shop.namespace, body=body)
     async with at_work(shop) as operator:
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
-        assert await operator.metric("fulfillment_reconcile_errors_total", error="undecodable") == 1
+        await operator.reaches(1, "fulfillment_reconcile_errors_total", error="undecodable")
 
 
 async def test_an_outage_of_stripe_is_shown_and_passes(shop: Shop) -> None:

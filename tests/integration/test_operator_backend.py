@@ -146,7 +146,7 @@ async def test_kubectl_can_wait_for_an_order(shop: Shop) -> None:
         name = await shop.sell(Order())
         process = await asyncio.create_subprocess_exec(
             *(shop.control_plane.kubectl, "--kubeconfig", shop.control_plane.kubeconfigs[User.ADMIN]),
-            *("--namespace", shop.namespace, "wait", "--for=condition=Fulfilled", f"fr/{name}", "--timeout=20s"),
+            *("--namespace", shop.namespace, "wait", "--for=condition=Fulfilled", f"fr/{name}", "--timeout=60s"),
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()

@@ -26,7 +26,7 @@ from support.running_operator import RULES, WITHIN, AtWork, Shop, at_work, open_
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-AT_ONCE = 6.0  # seconds; it takes half a second, and a Lease that is not freed takes 15
+AT_ONCE = 12.0  # seconds; it takes half a second, and a Lease that is not freed takes 15
 NEXT_TRY = 2.0  # seconds between two tries of a standby for the Lease
 DEFINITION = f"{names.PLURAL}.{names.GROUP}"
 

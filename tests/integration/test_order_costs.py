@@ -32,7 +32,7 @@ from support.running_operator import WITHIN, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
-BACKLOG = 300
+BACKLOG = 120
 EVENTS_AT_MOST = BACKLOG // 10
 STORED_AT_MOST = 2200
 """Bytes of an order in etcd, a week after its end."""
@@ -47,8 +47,8 @@ async def test_an_order_of_a_backlog_is_created_and_patched_once(shop: Shop) -> 
     before = await shop.api_server_requests()
     names = [await shop.sell(Order()) for _ in range(BACKLOG)]
     async with at_work(shop, LeaderElectionConfig(), lambda: 0.0, workers=8) as operator:
-        for name in names:
-            await shop.becomes(name, Phase.FULFILLED)
+        await all_become(shop, set(names), Phase.FULFILLED)
+        await operator.reaches(BACKLOG, "fulfillment_transitions_total", phase="fulfilled", reason="Fulfilled")
         dropped = await operator.metric(DROPPED, type="Normal", cause="rate")
     writes = await shop.api_server_requests() - before
     assert {key: writes[key] for key in writes if key[1] == PLURAL and key[0] in {"POST", "PATCH", "PUT"}} == {
@@ -58,6 +58,16 @@ async def test_an_order_of_a_backlog_is_created_and_patched_once(shop: Shop) -> 
     events = sum(number for (verb, resource), number in writes.items() if resource == "events" and verb != "LIST")
     assert 0 < events <= EVENTS_AT_MOST
     assert dropped == BACKLOG - events
+
+
+async def all_become(shop: Shop, names: set[str], phase: Phase) -> None:
+    """Wait until all requests are in a phase."""
+    async with asyncio.timeout(WITHIN), shop.watching(None) as changes:
+        async for request in changes:
+            if request.status and request.status.phase is phase:
+                names.discard(request.metadata.name)
+            if not names:
+                return
 
 
 async def test_an_idle_shop_sees_every_event(shop: Shop) -> None:

@@ -175,7 +175,7 @@ async def test_never_two_at_once(missed: Outage) -> None:
     missed.clock.ago(48 * HOUR)
     missed.lose()
     missed.stripe.faults.set([Slow(seconds=3)])
-    first = asyncio.create_task(missed.recover(settings=missed.settings(stripe_timeout=timedelta(seconds=10))))
+    first = asyncio.create_task(missed.recover())
     while await missed.lease.read() is None:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
 

@@ -25,7 +25,7 @@ from support.backups import backup_of
 from support.commands import fulfillment
 from support.order_endpoint import order_endpoint
 from support.repository import ROOT
-from support.running_operator import ADDRESS, AtWork, Shop, at_work
+from support.running_operator import ADDRESS, WITHIN, AtWork, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -115,7 +115,7 @@ async def restore(shop: Shop, backup: list[dict[str, Any]]) -> None:
 
 async def held(operator: AtWork, count: int) -> None:
     """Wait until so many orders are held, by the operator's own count."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WITHIN):
         while True:
             phases = (Phase.AWAITING_PAYMENT, Phase.FULFILLING)
             counts = [
@@ -225,7 +225,7 @@ async def test_orders_come_back_with_their_status(shop: Shop, endpoint: Endpoint
         for each in names["refunded"]:
             await shop.says(each, ConditionType.REFUNDED, "all of the payment was given back")
         await shop.annotate(rejected, retry="1")
-        async with asyncio.timeout(20), shop.watching(rejected) as changes:
+        async with asyncio.timeout(WITHIN), shop.watching(rejected) as changes:
             async for request in changes:
                 if request.status and request.status.last_handled:
                     break
@@ -273,7 +273,7 @@ async def test_a_restore_that_broke_is_brought_to_its_end(shop: Shop, endpoint: 
         await restore(shop, [kept])
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
         assert (await shop.requests.get(name)).status is None
-        assert await operator.metric("fulfillment_requests", phase="", reason="", acknowledged="false") == 1
+        await operator.reaches(1, "fulfillment_requests", phase="", reason="", acknowledged="false")
         said = await run(shop, "restore", stdin=backup)
         assert said[:2] == (0, "1 found: 1 restored, 0 exists, 0 rejected\n")
         after = await shop.becomes(name, Phase.FULFILLED)

@@ -175,7 +175,7 @@ async def test_what_stripe_says_of_an_order_that_was_fulfilled(shop: Shop, endpo
             await reconciled(shop, name)
         request = await shop.requests.get(name)
         for kind in row.comes:
-            assert await operator.metric("fulfillment_reversals_total", kind=kind) == 1
+            await operator.reaches(1, "fulfillment_reversals_total", kind=kind)
     assert request.status is not None
     assert request.status.phase is Phase.FULFILLED
     assert shown(request) == [row.condition]
@@ -337,8 +337,8 @@ async def test_a_fulfilled_order_shows_what_came_after_it_and_the_backend_is_tol
         request = await reconciled(shop, name, ConditionType.REFUNDED, ConditionType.DISPUTED)
         await hint(shop, name, ReversalKind.DISPUTED)  # a replay of Stripe's
         await reconciled(shop, name)
-        assert await operator.metric("fulfillment_reversals_total", kind="disputed") == 1
-        assert await operator.metric("fulfillment_reversals_total", kind="refunded") == 1
+        await operator.reaches(1, "fulfillment_reversals_total", kind="disputed")
+        await operator.reaches(1, "fulfillment_reversals_total", kind="refunded")
     assert request.status is not None
     assert (request.status.phase, request.status.reason) == (Phase.FULFILLED, "Fulfilled")
     assert endpoint.came == [("paid", name), ("disputed", f"{name}.disputed"), ("refunded", f"{name}.refunded")]

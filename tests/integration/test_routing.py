@@ -36,7 +36,7 @@ async def test_what_no_route_takes_waits_for_a_route(shop: Shop) -> None:
     async with at_work(shop, routes=GIFTS, backend="none") as operator:
         name = await shop.sell(Order())
         rejected = await shop.becomes(name, Phase.FAILED, "NoRoute")
-        assert await operator.metric("fulfillment_transitions_total", phase="failed", reason="NoRoute") == 1
+        await operator.reaches(1, "fulfillment_transitions_total", phase="failed", reason="NoRoute")
     assert rejected.status is not None
     assert rejected.status.message == (
         "no route takes it, and FULFILLMENT_BACKEND is none: add a route that does, and then ask for another try"

@@ -40,7 +40,7 @@ async def environ(
         "FULFILLMENT_NAMESPACE": namespace,
         "FULFILLMENT_WEBHOOK_PORT": "0",
         "FULFILLMENT_MANAGEMENT_PORT": "0",
-        "FULFILLMENT_WEBHOOK_DEADLINE": "5s",
+        "FULFILLMENT_WEBHOOK_DEADLINE": "9s",
         "STRIPE_WEBHOOK_SECRETS": f"{SECRET}, {OLD_SECRET}",
     }
 
@@ -363,7 +363,7 @@ async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> Non
         assert await unused.post(next(bodies)) == (200, True)
         assert time() - stopped < drain
         assert await process.wait() == 0
-        assert drain < time() - stopped < drain + 2
+        assert drain < time() - stopped < drain + 10
     for kind, each in answers.items():
         assert {status for status, _ in each} == {200}
         assert not each[0][1]

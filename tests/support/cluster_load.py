@@ -35,7 +35,7 @@ async def steady_load(cluster: LiveCluster) -> AsyncIterator[Callable[[], Awaita
         return msgspec.json.decode(out, type=Report)
 
     try:
-        await eventually(cluster.orders, lambda orders: len(orders) > known + RATE, within=30, what="events flow")
+        await eventually(cluster.orders, lambda orders: len(orders) > known + RATE, within=60, what="events flow")
         yield end
     finally:
         if process.returncode is None:

@@ -25,7 +25,7 @@ T = TypeVar("T")
 CHART = ROOT / "charts/checkout-fulfillment"
 RELEASE = "checkout-fulfillment"
 
-_READY_WITHIN = 30.0  # seconds
+_READY_WITHIN = 60.0  # seconds
 _LOOK_EVERY = 0.2  # seconds
 
 
@@ -148,7 +148,7 @@ class LiveCluster:
                 return str(error)
             return ""
 
-        await eventually(trouble, lambda found: not found, within=30, what="the webhook's Service leads to its pods")
+        await eventually(trouble, lambda found: not found, within=60, what="the webhook's Service leads to its pods")
 
     async def sell(self, scenario: str, *arguments: str) -> str:
         """Send the events of one Session, as `trigger` does, and return the Session's id."""
@@ -162,7 +162,7 @@ class LiveCluster:
         body = await self.get(f"/apis/{GROUP}/{VERSION}/namespaces/{self.namespace}/{PLURAL}")
         return {each.spec.session.id: each for each in msgspec.json.decode(body, type=_Items).items}
 
-    async def order_in(self, session: str, phase: Phase, *, within: float = 30) -> FulfillmentRequest:
+    async def order_in(self, session: str, phase: Phase, *, within: float = 60) -> FulfillmentRequest:
         """Wait until an order is in a phase, and return it."""
         await self.orders_in([session], phase, within=within)
         return (await self.orders())[session]

@@ -75,7 +75,7 @@ class Shop:
             "stripe_api_base": self.stripe.url,
             "stripe_requests_per_second": 1000.0,
             "stripe_endpoint_requests_per_second": 1000.0,
-            "stripe_timeout": timedelta(seconds=1),
+            "stripe_timeout": timedelta(seconds=10),
             "kubeconfig": str(self.control_plane.kubeconfigs[User.OPERATOR]),
             "namespace": self.namespace,
             "management_port": 0,
@@ -190,12 +190,21 @@ class Shop:
 
     async def api_server_requests(self) -> Counter[tuple[str, str]]:
         """Count the requests that the API server ever took, by its own metrics, as (verb, resource)."""
+        return await self._api_server_count("apiserver_request_total")
+
+    async def watched(self, watches: int) -> None:
+        """Wait until so many watches of FulfillmentRequests have begun, by the API server's own metrics."""
+        async with asyncio.timeout(WITHIN):
+            while (await self._api_server_count("apiserver_longrunning_requests"))["WATCH", PLURAL] < watches:  # noqa: ASYNC110 - a metric is no event
+                await asyncio.sleep(0.05)
+
+    async def _api_server_count(self, name: str) -> Counter[tuple[str, str]]:
         headers = {"Authorization": str(await self.api.configuration.get_api_key_with_prefix("BearerToken"))}
         answer = await self.api.call_api("GET", f"{self.control_plane.server}/metrics", headers)
         text = (await answer.read()).decode()  # type: ignore[no-untyped-call] # the library's
-        families = [each for each in text_string_to_metric_families(text) if each.name == "apiserver_request"]
+        text = "\n".join(line for line in text.splitlines() if name in line)  # it tells of ten thousand others
         counts = Counter[tuple[str, str]]()
-        for sample in (sample for family in families for sample in family.samples):
+        for sample in (sample for family in text_string_to_metric_families(text) for sample in family.samples):
             counts[sample.labels["verb"], sample.labels["resource"]] += int(sample.value)
         return counts
 
@@ -230,6 +239,16 @@ class AtWork:
             text = await response.text()
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
+
+    async def reaches(self, value: float, name: str, /, **labels: str) -> None:
+        """Wait until a sample has a value: whoever watches may see a write before the operator has its answer."""
+        last: float | None = None
+        try:
+            async with asyncio.timeout(WITHIN):
+                while (last := await self.metric(name, **labels)) != value:  # noqa: ASYNC110 - a metric is no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{name} {labels} became {last}, and not {value}") from None
 
 
 @asynccontextmanager

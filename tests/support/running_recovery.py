@@ -103,7 +103,7 @@ class Outage:
             "STRIPE_API_BASE": self.stripe.url,
             "STRIPE_REQUESTS_PER_SECOND": "1000",
             "STRIPE_ENDPOINT_REQUESTS_PER_SECOND": "1000",
-            "STRIPE_TIMEOUT": "2s",
+            "STRIPE_TIMEOUT": "10s",
             "KUBECONFIG": str(self.control_plane.kubeconfigs[User.SERVICE]),
             "FULFILLMENT_NAMESPACE": self.namespace,
         }
@@ -152,7 +152,7 @@ def recover_settings(
         "stripe_api_base": stripe.url,
         "stripe_requests_per_second": 1000.0,
         "stripe_endpoint_requests_per_second": 1000.0,
-        "stripe_timeout": timedelta(seconds=2),
+        "stripe_timeout": timedelta(seconds=10),
         "kubeconfig": str(control_plane.kubeconfigs[User.SERVICE]),
         "namespace": namespace,
     }

@@ -37,7 +37,7 @@ def service_settings(control_plane: ControlPlane, namespace: str, **changes: Any
         "namespace": namespace,
         "webhook_port": 0,
         "management_port": 0,
-        "deadline": timedelta(seconds=5),
+        "deadline": timedelta(seconds=9),  # what the API server may take on a busy machine
         "retention": timedelta(0),  # events of real projects are years old
     }
     return ServiceSettings(**(settings | changes))

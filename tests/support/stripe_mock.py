@@ -12,7 +12,7 @@ from pathlib import Path
 from fulfillment_runtime.fatal_errors import UnavailableError
 
 _LISTENING = "Listening for HTTP at address: "
-_READY_WITHIN = 30.0  # seconds: it reads some megabytes of schema first
+_READY_WITHIN = 120.0  # seconds: it reads some megabytes of schema first
 
 
 @asynccontextmanager
