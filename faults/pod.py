@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from socket import socket
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
+from fulfillment_local.ports import free_port
 from fulfillment_local.processes import Child
 
 HOST = "127.0.0.1"
@@ -22,13 +22,6 @@ _STARTED_AGAIN_AFTER = 1.0  # seconds; the kubelet begins with 10 and doubles: t
 _PROBED_EVERY, _PROBE_TIMEOUT, _FAILURES = 10.0, 5.0, 3  # as the chart has it
 _GRACE = 30.0  # terminationGracePeriodSeconds
 _LOOK_EVERY = 0.05
-
-
-def free_port() -> int:
-    """Find a port of the loopback that nobody listens on."""
-    with socket() as listener:
-        listener.bind((HOST, 0))
-        return int(listener.getsockname()[1])
 
 
 class Pod:
@@ -145,6 +138,6 @@ def settings_environ(kubeconfig: Path, **settings: str) -> dict[str, str]:
         **mine,
         "KUBECONFIG": str(kubeconfig),
         "FULFILLMENT_BIND_ADDRESS": HOST,
-        "FULFILLMENT_MANAGEMENT_PORT": str(free_port()),
+        "FULFILLMENT_MANAGEMENT_PORT": str(free_port(HOST)),
         **settings,
     }

@@ -16,7 +16,7 @@ from kubernetes.aio import client
 
 from faults.api_proxy import ApiProxy, running_api_proxy
 from faults.ledger import Ledger, running_ledger
-from faults.pod import HOST, Pod, free_port, settings_environ
+from faults.pod import HOST, Pod, settings_environ
 from faults.rights import Rights
 from faults.sale import Sale
 from faults.surroundings import Hosts, LogReader, on_small_disk
@@ -29,6 +29,7 @@ from fulfillment_local.fake_stripe.api import TEST_KEY
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_local.mailbox import Mailbox, mailbox
+from fulfillment_local.ports import free_port
 from fulfillment_local.processes import wait_until_ready
 from fulfillment_local.webhook_sender import Webhook
 
@@ -157,7 +158,7 @@ async def open_world(  # noqa: PLR0913 - where, what, and how much
         mail_proxy = await stack.enter_async_context(cuttable_proxy(box.port))
         ledger, endpoint = await stack.enter_async_context(running_ledger())
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        webhook_port = free_port()
+        webhook_port = free_port(HOST)
 
         def kubeconfig(user: User) -> Path:
             path = control_plane.kubeconfigs[user]
