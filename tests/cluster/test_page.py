@@ -19,9 +19,10 @@ async def test_a_buyer_sees_their_order(cluster: LiveCluster) -> None:
     order = await cluster.order_in(session, Phase.FULFILLED)
     path = f"{cluster.service(f'{RELEASE}-page')}/order?session_id="
 
-    status, page = await cluster.ask("GET", path + session, **{"Accept-Language": "de"})
+    status, page = await cluster.ask("GET", path + session, None, **{"Accept-Language": "de"})
     assert (status, b'<html lang="de"' in page) == (HTTPStatus.OK, True)
-    told = json.loads(await cluster.get(path + session + "&format=json"))
+    _, answer = await cluster.ask("GET", path + session, None, Accept="application/json")
+    told = json.loads(answer)
     assert (told["state"], told["reference"]) == ("fulfilled", order.metadata.name)
 
     before = await cluster.orders()
