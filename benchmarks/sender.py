@@ -75,7 +75,7 @@ async def _at_once(job: Job, http: aiohttp.ClientSession) -> list[Outcome]:
 
     async def work() -> None:
         for place, shot in waiting:
-            outcomes[place] = await _one(shot, http)
+            outcomes[place] = await shoot(shot, http)
 
     await asyncio.gather(*(work() for _ in range(job.concurrency)))
     return [outcomes[place] for place in range(len(job.shots))]
@@ -86,12 +86,13 @@ async def _in_time(job: Job, rate: float, http: aiohttp.ClientSession) -> list[O
 
     async def later(place: int, shot: Shot) -> Outcome:
         await asyncio.sleep(max(0.0, start + place / rate - time.perf_counter()))
-        return await _one(shot, http)
+        return await shoot(shot, http)
 
     return await asyncio.gather(*(later(place, shot) for place, shot in enumerate(job.shots)))
 
 
-async def _one(shot: Shot, http: aiohttp.ClientSession) -> Outcome:
+async def shoot(shot: Shot, http: aiohttp.ClientSession) -> Outcome:
+    """Send one request, and tell what came of it."""
     began, start, status = time.time(), time.perf_counter(), 0
     try:
         async with http.request(shot.method, shot.url, data=shot.body.encode(), headers=shot.headers) as response:

@@ -197,7 +197,10 @@ class World:
             await running.until(lambda: _answers(self.http, f"{running.management_url}/readyz"), within=_READY_WITHIN)
             yield running
         finally:
+            ended = child.how_it_ended()
             await child.stop()
+            if ended is not None:  # whatever failed meanwhile, this is the cause
+                raise MeasurementError(ended)
 
     async def posts(self) -> int:
         """Return how often the http backend has posted to the endpoint."""
@@ -225,7 +228,7 @@ class World:
                 sender.kill()
                 await sender.wait()
         report = msgspec.json.decode(await asyncio.to_thread(files[1].read_bytes), type=Report)
-        _check(report.outcomes)
+        check(report.outcomes)
         return report
 
     async def send_events(self, count: int, order: Order | None = None) -> list[PlayedOrder]:
@@ -359,7 +362,12 @@ async def run(program: Path, *arguments: str, environ: Mapping[str, str] | None 
     return output
 
 
-def _check(outcomes: Sequence[Outcome]) -> None:
+def check(outcomes: Sequence[Outcome]) -> None:
+    """See that all requests were answered with 2xx.
+
+    Raises:
+        MeasurementError: one was not.
+    """
     bad = [each for each in outcomes if each.status not in {HTTPStatus.OK, HTTPStatus.CREATED}]
     if bad:
         first = f"the first: {bad[0].status} {bad[0].problem}"

@@ -112,9 +112,16 @@ class Child:
         Raises:
             UnavailableError: always, with the last lines it wrote.
         """
-        code = await self.wait()
+        raise UnavailableError(self._ending(await self.wait()))
+
+    def how_it_ended(self) -> str | None:
+        """Tell how it ended, with the last lines it wrote; None: it runs, or was never started."""
+        code = self._process.returncode if self._process is not None else None
+        return None if code is None else self._ending(code)
+
+    def _ending(self, code: int) -> str:
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-        raise UnavailableError(f"{self._program.name} ended ({how}):\n{self.last_lines()}")
+        return f"{self._program.name} ended ({how}):\n{self.last_lines()}"
 
     def last_lines(self) -> str:
         """Return the end of what it wrote."""

@@ -20,6 +20,12 @@ def quantiles(metric: str) -> list[Query]:
     return [Query(f"histogram_quantile({share}, {buckets})", name) for share, name in ((0.5, "p50"), (0.99, "p99"))]
 
 
+def quantile_by(label: str, metric: str) -> Query:
+    """Ask what one in a hundred of a histogram is above, for each value of a label."""
+    buckets = f"sum by (le, {label}) (rate({of_namespace(metric + '_bucket')}[$__rate_interval]))"
+    return Query(f"histogram_quantile(0.99, {buckets})", f"{{{{{label}}}}}")
+
+
 def count(*matchers: str, by: str = "") -> str:
     """Count the requests that are not fulfilled."""
     # Only the leader exports the level; after a change of it the last one's is there for a while.

@@ -20,6 +20,7 @@ from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.event_broadcaster import EventBroadcaster
 from fulfillment_operator.controller.event_recorder import EventRecorder
 from fulfillment_operator.controller.health import Health
+from fulfillment_operator.controller.payment_walk import PaymentWalk
 from fulfillment_operator.controller.reconciler import Reconciler
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.controller.watch import watching
@@ -140,6 +141,14 @@ class Leader:
                 metrics=self.metrics.operator,
             )
             stripe.serve(controller)
+            walk = PaymentWalk(
+                orders=controller,
+                stripe=stripe,
+                interval=policy.recheck,
+                backoff=policy.errors,
+                clock=lambda: datetime.now(UTC),
+                metrics=self.metrics.operator,
+            )
             self.metrics.registry.register(RequestsCollector(controller.levels, controller.queue_depth))
             async with (
                 broadcaster.writing(_EVENTS_GRACE),
@@ -156,6 +165,7 @@ class Leader:
                     ended=ended,
                 ),
                 in_background(sync.run(controller), ended),
+                in_background(walk.run(), ended),
                 self._sweeping_finished(ended),
                 in_background(self._reversal_sweep(stripe, writer).run(), ended),
                 self._checking_endpoints(ended),

@@ -33,6 +33,7 @@ from support.running_operator import WITHIN, Shop, at_work
 pytestmark = pytest.mark.usefixtures("crd")
 
 BACKLOG = 120
+WAITING = 150
 EVENTS_AT_MOST = BACKLOG // 10
 STORED_AT_MOST = 2200
 """Bytes of an order in etcd, a week after its end."""
@@ -68,6 +69,26 @@ async def all_become(shop: Shop, names: set[str], phase: Phase) -> None:
                 names.discard(request.metadata.name)
             if not names:
                 return
+
+
+async def test_orders_that_wait_take_few_requests_to_stripe(shop: Shop) -> None:
+    """In each interval; and a payment whose event was lost is seen."""
+    interval, loop = 2.0, asyncio.get_running_loop()
+    sessions = [shop.stripe.world.play(Order(outcome=Outcome.UNPAID))[0] for _ in range(WAITING)]
+    for each in sessions:
+        created = datetime.fromtimestamp(each.created, UTC)
+        await shop.make(each.id, PaymentStatus.UNPAID, created_at=created)
+    async with at_work(shop, recheck_interval=timedelta(seconds=interval)) as operator:
+        labels = {"phase": Phase.AWAITING_PAYMENT, "reason": "PaymentProcessing", "acknowledged": "false"}
+        async with asyncio.timeout(WITHIN):
+            while await operator.metric("fulfillment_requests", **labels) != WAITING:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.05)
+        shop.stripe.traffic.clear()
+        start = loop.time()
+        shop.stripe.world.settle(sessions[WAITING // 3].id, Settlement.SUCCEEDED)
+        await shop.becomes(request_name(sessions[WAITING // 3].id), Phase.FULFILLED)
+        intervals = 1 + (loop.time() - start) / interval
+        assert len(shop.stripe.traffic.requests) <= WAITING * 0.1 * intervals
 
 
 async def test_an_idle_shop_sees_every_event(shop: Shop) -> None:

@@ -21,7 +21,8 @@ from fulfillment_local.fake_stripe.traffic import Alter, Drop, Fail, Fault, Slow
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_operator.checkout.session import SessionPayment
 from fulfillment_operator.checkout.session_list import Due
-from fulfillment_operator.checkout.session_source import SESSIONS, SessionSource, due_of
+from fulfillment_operator.checkout.session_page import SESSIONS
+from fulfillment_operator.checkout.session_source import SessionSource, due_of
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.workqueue import WorkQueue
 from fulfillment_runtime.stripe.reader import StripeReader

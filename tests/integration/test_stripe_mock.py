@@ -25,7 +25,7 @@ from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_local.programs import find_stripe_mock
 from fulfillment_operator.checkout.session_list import Span
-from fulfillment_operator.checkout.session_source import SESSIONS, list_params
+from fulfillment_operator.checkout.session_page import SESSIONS, page_params
 from fulfillment_operator.checkout.stripe_api import LINE_ITEMS_PAGE, StripeApi
 from fulfillment_operator.upkeep.webhook_endpoint_check import list_endpoints
 from fulfillment_runtime.fatal_errors import UnavailableError
@@ -244,13 +244,14 @@ async def test_a_list_of_sessions_is_asked_for_as_stripe_publishes_it(
     client = stripe.StripeClient(TEST_KEY, http_client=http_client, base_addresses={"api": mock}, max_network_retries=0)
     reader = StripeReader(client, Throttle(Limits(per_second=100, per_endpoint=100, concurrency=1)))
     span = Span(first=1_790_000_000, last=1_790_000_060, due=(), after="cs_test_a1")
-    found: Any = (await reader.get(SESSIONS, list_params(span), account="acct_1")).data
+    params = page_params(span, ["line_items", "payment_intent.latest_charge"])
+    found: Any = (await reader.get(SESSIONS, params, account="acct_1")).data
     assert found["object"] == "list"
     (session,) = found["data"]
     assert session["line_items"]["object"] == "list"
     assert session["payment_intent"] is None or session["payment_intent"]["latest_charge"]
     with pytest.raises(stripe.InvalidRequestError):  # so that it is known to refuse
-        await reader.get(SESSIONS, {**list_params(span), "payment_status": "paid"}, account=None)
+        await reader.get(SESSIONS, {**params, "payment_status": "paid"}, account=None)
 
 
 async def test_a_listed_session_has_the_same_shape(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fulfillment_monitoring.panels import Graph, Panel, Query, Unit
-from fulfillment_monitoring.queries import of_namespace, per_minute, quantiles
+from fulfillment_monitoring.queries import of_namespace, per_minute, quantile_by, quantiles
 
 OPERATOR: Sequence[Panel] = (
     Graph(
@@ -29,6 +29,13 @@ OPERATOR: Sequence[Panel] = (
         unit=Unit.SECONDS,
         width=6,
         runbook="CheckoutStripeUnavailable",
+    ),
+    Graph(
+        title="Wait for a turn at Stripe",
+        description="How long a request waits until Stripe's limits allow it, by endpoint: 99 in 100 wait less.",
+        queries=[quantile_by("endpoint", "fulfillment_stripe_wait_seconds")],
+        unit=Unit.SECONDS,
+        width=6,
     ),
     Graph(
         title="Reconcile errors",

@@ -15,13 +15,12 @@ from typing import Any, Protocol, TypeAlias
 import stripe
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_operator.checkout.answer_fields import list_of, object_of
-from fulfillment_operator.checkout.session_list import PAGE, WORTHWHILE, Due, Page, SessionList, Span, created_of
+from fulfillment_operator.checkout.session_list import PAGE, WORTHWHILE, Due, SessionList, Span, created_of
+from fulfillment_operator.checkout.session_page import SESSIONS, page_params, read_page
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.throttle import Turn
 
 SESSION = "/v1/checkout/sessions/{id}"
-SESSIONS = "/v1/checkout/sessions"
 
 _EXPAND = ["line_items", "payment_intent.latest_charge"]
 _AHEAD = 3 * PAGE  # Sessions that are asked for before a worker is free for their orders
@@ -308,12 +307,12 @@ class SessionSource:
         failure: Exception | None = None
         shown: dict[_Key, object] = {}
         try:
-            answer = await self._reader.get(SESSIONS, list_params(span), account=account, turn=turn)
+            answer = await self._reader.get(SESSIONS, page_params(span, _EXPAND), account=account, turn=turn)
         except Exception as error:  # noqa: BLE001 - each that waits is asked for by its id, or meets it
             failure, lacking = error, frozenset(due.values())
             sessions.failed(span)
         else:
-            page, found = _read(answer.data)
+            page, found = read_page(answer.data)
             shown = {key: found[each.session] for key, each in due.items() if each.session in found}
             lacking = sessions.answered(span, page, len(shown))
         for key in due:
@@ -359,17 +358,6 @@ class SessionSource:
                 self._add_open(each)
 
 
-def list_params(span: Span) -> dict[str, object]:
-    """Return the query for a page: of completed Sessions, for an event said so of all that is due."""
-    return {
-        "status": "complete",
-        "created": {"gte": span.first, "lte": span.last},
-        "limit": PAGE,
-        "expand": [f"data.{each}" for each in _EXPAND],
-        **({"starting_after": span.after} if span.after else {}),
-    }
-
-
 def _place(due: Due) -> tuple[int, str]:
     """Return where among others it stands by the time of its creation."""
     return created_of(due), due.session
@@ -387,15 +375,3 @@ def _answer(wish: _Wish, answer: object) -> None:
 def _fail(wish: _Wish, error: Exception) -> None:
     if not wish.answer.done():
         wish.answer.set_exception(error)
-
-
-def _read(answer: object) -> tuple[Page, dict[str, object]]:
-    """Read a page: where in the list it is, and the Sessions that it shows, by their ids."""
-    listed = object_of(answer)
-    found = {
-        each["id"]: each
-        for each in map(object_of, list_of(listed.get("data")))
-        if isinstance(each.get("id"), str) and isinstance(each.get("created"), int)
-    }
-    places = tuple((session, each["created"]) for session, each in found.items())
-    return Page(places, has_more=listed.get("has_more") is True), dict(found)

@@ -24,7 +24,9 @@ from fulfillment_operator.checkout.session_answer import (
     parse_line_items,
     parse_session,
 )
-from fulfillment_operator.checkout.session_source import SESSION, SESSIONS, Backlog, SessionSource, due_of
+from fulfillment_operator.checkout.session_list import Page, Span
+from fulfillment_operator.checkout.session_page import SESSIONS, page_params, read_page
+from fulfillment_operator.checkout.session_source import SESSION, Backlog, SessionSource, due_of
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, translate_error
 from fulfillment_runtime.stripe.reader import StripeReader
 
@@ -39,6 +41,7 @@ _DISPUTES = "/v1/disputes"
 STRIPE_ENDPOINTS = (SESSION, SESSIONS, _LINE_ITEMS, _INVOICE_PAYMENTS, _DISPUTES)
 """All that is asked for; to each of them Stripe's limit of an endpoint applies."""
 
+_PAYMENT = ("payment_intent.latest_charge",)
 _PERMISSIONS = (
     "to read Checkout Sessions, PaymentIntents, Charges and Disputes, and Invoices where subscriptions are sold: give "
     "the restricted key these read permissions"
@@ -104,6 +107,26 @@ class StripeApi:
         """
         asked = self._source.retrieve(session_id, account)
         return await self._complete(asked, session_id, account, is_dispute_hinted=False)
+
+    async def list_payments(self, span: Span, account: str | None) -> tuple[Page, dict[str, CheckoutSession | None]]:
+        """List how the payments of a span's Sessions stand, without what else there is of them.
+
+        Args:
+            span: which part of the list.
+            account: the connected account whose list it is, acct_…; None for the key's own.
+
+        Returns:
+            Where in the list the page is, and the Sessions that it shows by their ids; None where it cannot be judged.
+
+        Raises:
+            StripeError: as `retrieve`.
+        """
+        try:
+            answer = await self._reader.get(SESSIONS, page_params(span, _PAYMENT), account=account)
+        except stripe.StripeError as error:
+            raise translate_error(error, right=_PERMISSIONS) from error
+        page, found = read_page(answer.data)
+        return page, {session: _payment_of(each, session) for session, each in found.items()}
 
     async def _complete(
         self, asked: Awaitable[object], session_id: str, account: str | None, *, is_dispute_hinted: bool
@@ -188,3 +211,11 @@ class StripeApi:
         params = {"payment_intent": payment_intent, "limit": DISPUTES_PAGE}
         found = await self._reader.get(_DISPUTES, params, account=account)
         return parse_disputes(found.data)
+
+
+def _payment_of(answer: object, session_id: str) -> CheckoutSession | None:
+    try:
+        found = parse_session(answer, session_id)
+    except SessionUnreadableError:
+        return None
+    return found.complete((), found.payment, None, None)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase
+from fulfillment_api.status import Phase, Reason
 from fulfillment_operator.checkout.session_list import Due
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.held_request import HeldRequest
@@ -23,6 +23,8 @@ from fulfillment_operator.policy.retention import FINISHED
 from fulfillment_runtime.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
+
+_HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
 
 
 class NextStep(Protocol):
@@ -84,6 +86,26 @@ class Controller:
     def levels(self) -> Iterable[RequestLevel]:
         """Tell as what each of them is counted."""
         return (entry.held.level for entry in self._entries.values())
+
+    def awaiting_payment(self) -> list[HeldRequest]:
+        """Return those that await their payment, and that nobody holds."""
+        return [
+            held
+            for held in self.requests()
+            if held.level.phase == Phase.AWAITING_PAYMENT and held.level.reason not in _HELD
+        ]
+
+    def held(self, name: str) -> HeldRequest | None:
+        """Return one of them; None: it is gone, or fulfilled."""
+        entry = self._entries.get(name)
+        return entry.held if entry is not None else None
+
+    def recheck(self, name: str) -> None:
+        """Take in that Stripe says something else of an order that awaits its payment than it shows."""
+        entry = self._entries.get(name)
+        if entry is not None and not self._queue.is_working(name):  # else it is asked about right now
+            entry.state = replace(entry.state, is_recheck_due=True)
+            self._schedule(entry, entry.held.unpack())
 
     def queue_depth(self) -> int:
         """Count the requests that wait for a worker."""

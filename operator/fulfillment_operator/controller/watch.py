@@ -26,6 +26,7 @@ from fulfillment_operator.controller.cache_sync import UNFULFILLED, CacheSync
 from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.watch_connection import connections, heard_by
+from fulfillment_operator.controller.watch_memory import NoDiffs, NoMemories
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.kubernetes.errors import ForbiddenError, KubernetesError, NotInstalledError
@@ -100,6 +101,7 @@ async def watching(  # noqa: C901, PLR0913 - where to watch, whom to call, and t
                     health,
                 ),
                 settings=_settings(),
+                memories=NoMemories(),
                 namespaces=[namespace],
                 standalone=True,
                 identity=_IDENTITY,
@@ -209,6 +211,7 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True  # needs no rights over CustomResourceDefinitions and namespaces
     settings.posting.enabled = False  # Events are the reconciler's
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)  # then from the start: an outage ends soon after it ends
@@ -216,5 +219,5 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = _WATCH_SECONDS + 10
     settings.watching.field_selectors[names.GROUP, names.VERSION, names.PLURAL] = UNFULFILLED
     settings.watching.chunk_size = 500
-    settings.queueing.idle_timeout = 0.1  # the handler only takes notes
+    settings.queueing.idle_timeout = 0.01  # the handler only takes notes
     return settings

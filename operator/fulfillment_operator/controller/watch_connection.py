@@ -1,5 +1,6 @@
 """What the API server says on kopf's connection, and kopf tells no handler: beginnings, bookmarks, refusals."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any
@@ -10,6 +11,8 @@ from fulfillment_api import names
 from fulfillment_operator.controller.health import Health
 
 _REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+_TASKS_AT_ONCE = 50  # of kopf's: its own are about a dozen, and each object that it tells of has one for a moment
+_LOOKS_EVERY = 0.02  # seconds
 _ERROR = b'{"type":"ERROR"'  # as the API server begins such an event
 
 
@@ -17,6 +20,8 @@ def connections(
     interrupted: Callable[[], None], connected: Callable[[int], None], health: Health
 ) -> aiohttp.TraceConfig:
     """Tell of the watch's connection by kopf's requests: no handler of kopf's is told that a watch was cut.
+
+    And hold up the next page of a list until what the last one has is taken.
 
     Args:
         interrupted: is called when kopf lists or watches anew, for what it had has ended.
@@ -28,6 +33,9 @@ def connections(
     async def starts(_session: object, _context: object, request: aiohttp.TraceRequestStartParams) -> None:
         if request.url.name == names.PLURAL:
             interrupted()
+        if "continue" in request.url.query:  # a page of many: else all of them would be in memory at once, as dicts
+            while len(asyncio.all_tasks()) > _TASKS_AT_ONCE:  # noqa: ASYNC110 - kopf tells nobody
+                await asyncio.sleep(_LOOKS_EVERY)
 
     async def answered(_session: object, _context: object, request: aiohttp.TraceRequestEndParams) -> None:
         if request.url.name == names.PLURAL and request.response.status in _REFUSALS:

@@ -6,9 +6,15 @@ from datetime import datetime
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
-from fulfillment_operator.checkout.session import CheckoutSession, SessionStatus
+from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
 from fulfillment_operator.policy.manual_actions import is_retry_requested
-from fulfillment_operator.policy.payment_state import PaymentState, is_overdue, payment_condition, payment_state
+from fulfillment_operator.policy.payment_state import (
+    PaymentState,
+    awaited,
+    is_overdue,
+    payment_condition,
+    payment_state,
+)
 from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
 
 
@@ -95,6 +101,24 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None, now: da
             return Fail(reason, message, session)
         case state:
             return AwaitPayment(session, state, is_overdue(request, session, state, now))
+
+
+def has_news(request: FulfillmentRequest, session: CheckoutSession, now: datetime) -> bool:
+    """Tell whether a Session, as a list shows it, says something else of an order that waits than its status does.
+
+    Args:
+        request: an order that awaits its payment.
+        session: the Session with what pays it; line items and disputes are not asked for.
+        now: the time, with its zone.
+    """
+    if session.payment is SessionPayment.UNPAID and session.payment_intent is None:
+        return True  # its invoice would tell, which takes a request of its own
+    match decide(request, session, now):
+        case AwaitPayment(_, state, overdue):
+            shown = (request.status.reason, request.status.message) if request.status else None
+            return shown != awaited(session, state, overdue=overdue)
+        case _:
+            return True
 
 
 def _reversed(request: FulfillmentRequest, session: CheckoutSession) -> Fail | Reverse | None:

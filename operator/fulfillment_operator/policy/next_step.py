@@ -40,6 +40,8 @@ class RequeueState:
     """When a reconcile is tried again that something outside kept from its end."""
     check_at: datetime | None = None
     """When a backend that works on the order is asked again."""
+    is_recheck_due: bool = False
+    """Whether Stripe's list of Sessions says something else of an order that awaits its payment than its status."""
     failures: int = 0
     """How many reconciles in a row were kept from their end."""
 
@@ -103,8 +105,7 @@ STRIPE_ERRORS = frozenset({Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURE
 _SOON = timedelta(seconds=2)
 """Before Stripe is asked again whose answer lags its own events."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_GOLDEN = (5**0.5 - 1) / 2
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,27 +172,12 @@ def is_mail_due(status: Status) -> bool:
 
 
 def next_recheck(request: FulfillmentRequest, after: datetime, recheck: timedelta) -> datetime:
-    """Tell when an order that a backend has is checked next after a time: at a fixed place in each interval, by name.
+    """Tell when an order is checked next after a time: at a fixed place in each interval, by name.
 
     So the checks are spread evenly, survive a restart, and need no write to remember. The place is a whole second.
     """
     place = int.from_bytes(hashlib.sha256(request.metadata.name.encode()).digest()[:4]) / 2**32
-    return _next_at(request.metadata.creation_timestamp, place, after, recheck)
-
-
-def next_payment_recheck(request: FulfillmentRequest, after: datetime, recheck: timedelta) -> datetime:
-    """Tell when an order that awaits its payment is checked next after a time, together with its neighbours.
-
-    Those whose Sessions were created in the same sixth of an interval have the same place, so that one list of Stripe's
-    answers for many; the places of the sixths are spread evenly over the interval (the multiples of the golden ratio).
-    """
-    created = request.spec.session.created_at or request.metadata.creation_timestamp
-    sixth = (created - _EPOCH) // (recheck / 6)
-    return _next_at(_EPOCH, sixth * _GOLDEN % 1, after, recheck)
-
-
-def _next_at(begin: datetime, place: float, after: datetime, recheck: timedelta) -> datetime:
-    start = begin + timedelta(seconds=int(recheck.total_seconds() * place))
+    start = request.metadata.creation_timestamp + timedelta(seconds=int(recheck.total_seconds() * place))
     return start + recheck * max(0, 1 + (after - start) // recheck)
 
 
@@ -250,13 +236,23 @@ def _not_due(given: _Input) -> Step | None:
                 planned = min(planned, given.state.reconciled_at + given.retry_max)
             due = planned or (given.state.check_at if given.is_as_left else None)
         case Phase.AWAITING_PAYMENT:
-            due = min(
-                next_payment_recheck(request, given.state.reconciled_at, given.recheck),
-                _until_stripe_agrees(request, status, given.state.reconciled_at),
-            )
+            if given.state.is_recheck_due or (given.state.failures and given.is_as_left):
+                return None
+            due = _awaited_until(given, status)
+            if due is None:
+                return Settled()
         case Phase.FAILED if not is_mail_due(status):
             return Settled()
     return Wait(due) if due is not None and given.now < due else None
+
+
+def _awaited_until(given: _Input, status: Status) -> datetime | None:
+    """Tell when an order that awaits its payment is asked about by itself; None: the walk through the list tells."""
+    asked_at = given.state.reconciled_at
+    soon = _until_stripe_agrees(given.request, status, asked_at)
+    if soon == _NEVER and given.request.spec.session.created_at is not None:
+        return None
+    return min(soon, next_recheck(given.request, asked_at, given.recheck))
 
 
 def _until_stripe_agrees(request: FulfillmentRequest, status: Status, asked_at: datetime) -> datetime:
@@ -270,7 +266,7 @@ def _until_stripe_agrees(request: FulfillmentRequest, status: Status, asked_at: 
     if spec.payment.status is not PaymentStatus.UNPAID or status.reason == Reason.SESSION_OPEN:
         news.append(spec.payment.observed_at)
     if not news:
-        return datetime.max.replace(tzinfo=UTC)
+        return _NEVER
     observed_at = max(each or request.metadata.creation_timestamp for each in news)
     return asked_at + max(_SOON, asked_at - observed_at)
 

@@ -151,9 +151,13 @@ def payment_condition(session: CheckoutSession, state: PaymentState) -> Conditio
             return ConditionStatus.FALSE, Reason.PAYMENT_CANCELED, _canceled(session.payment_intent)
 
 
-def overdue_message(session: CheckoutSession, state: PaymentState) -> str:
-    """Say why a person must look at a payment that is awaited."""
-    _, _, message = payment_condition(session, state)
+def awaited(session: CheckoutSession, state: PaymentState, *, overdue: bool) -> tuple[Reason, str]:
+    """Say what an order waits for: its reason and message; `overdue` when a person must look at it."""
+    _, reason, message = payment_condition(session, state)
+    return (Reason.PAYMENT_OVERDUE, _overdue_message(state, message)) if overdue else (reason, message)
+
+
+def _overdue_message(state: PaymentState, message: str) -> str:
     match state:
         case PaymentState.REQUIRES_CAPTURE:
             return f"the authorization is about to lapse: {message}"

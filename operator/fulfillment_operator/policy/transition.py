@@ -40,7 +40,7 @@ from fulfillment_operator.policy.manual_actions import (
     handled_by_restore,
     is_retry_requested,
 )
-from fulfillment_operator.policy.payment_state import PaymentState, overdue_message, payment_condition
+from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition
 from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
 
 _FAILED_WHEN_PAID = {
@@ -68,16 +68,15 @@ def awaiting_payment(
     request: FulfillmentRequest, session: CheckoutSession, state: PaymentState, now: datetime, *, overdue: bool = False
 ) -> Status:
     """The payment is awaited; `overdue` when a person must look at it."""
-    paid = payment_condition(session, state)
-    _, reason, message = paid
+    reason, message = awaited(session, state, overdue=overdue)
     return _status(
         request,
         now,
         phase=Phase.AWAITING_PAYMENT,
-        reason=Reason.PAYMENT_OVERDUE if overdue else reason,
-        message=overdue_message(session, state) if overdue else message,
+        reason=reason,
+        message=message,
         session=session,
-        paid=paid,
+        paid=payment_condition(session, state),
     )
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import (
@@ -19,6 +20,7 @@ from fulfillment_operator.policy.decide import (
     FailPayment,
     Fulfill,
     decide,
+    has_news,
 )
 from support.builders import CREATED, make_intent, make_request, make_session, make_status
 
@@ -131,3 +133,27 @@ def test_a_session_that_stripe_does_not_know_is_refused() -> None:
     step = decide(make_request(), None, CREATED)
     assert isinstance(step, Fail)
     assert step.reason == Reason.SESSION_NOT_FOUND
+
+
+PROCESSING = "the payment is on its way; it may take days to succeed or fail"
+
+
+@pytest.mark.parametrize(
+    ("payment", "changes", "days", "expected"),
+    [
+        pytest.param(SessionPayment.UNPAID, {}, 1, False, id="as it was"),
+        pytest.param(SessionPayment.UNPAID, {}, 100, True, id="overdue by now"),
+        pytest.param(SessionPayment.PAID, {}, 1, True, id="paid"),
+        pytest.param(SessionPayment.UNPAID, {"payment_intent": DECLINED}, 1, True, id="failed"),
+        pytest.param(SessionPayment.UNPAID, {"payment_intent": None}, 1, True, id="its invoice would tell"),
+        pytest.param(SessionPayment.UNPAID, {"status": SessionStatus.EXPIRED}, 1, True, id="expired"),
+    ],
+)
+def test_what_a_list_says_of_an_order_that_waits(
+    payment: SessionPayment, changes: dict[str, Any], days: int, expected: bool
+) -> None:
+    """It is news when another status would follow from it: by what Stripe says, or by the time."""
+    before = replace(make_status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING), message=PROCESSING)
+    listed = {"payment_intent": make_intent(PaymentIntentStatus.PROCESSING), "line_items": (), **changes}
+    request = make_request(PaymentStatus.UNPAID, status=before)
+    assert has_news(request, make_session(payment, **listed), CREATED + timedelta(days=days)) is expected

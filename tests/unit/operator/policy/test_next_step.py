@@ -1,5 +1,6 @@
 """What a request needs next, before Stripe is asked: the chain's rows by name."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -118,9 +119,23 @@ def test_a_deleted_request_is_left_alone() -> None:
     assert at(NOW, make_request(deleted=True)) == Settled()
 
 
+def of_snapshot(request: FulfillmentRequest) -> FulfillmentRequest:
+    """Return it as an event makes it that shows the Session: with the time of its creation."""
+    session = replace(request.spec.session, created_at=CREATED)
+    return replace(request, spec=replace(request.spec, session=session))
+
+
+def test_an_unpaid_order_waits_for_the_walk() -> None:
+    """Stripe's list tells when something changed: then, and when its reconcile failed, it is due."""
+    request = of_snapshot(make_request(PaymentStatus.UNPAID, status=WAITING))
+    assert at(NOW, request) == Settled()
+    assert at(NOW, request, RequeueState(NOW, is_recheck_due=True)) == RetrieveSession()
+    assert at(NOW, request, RequeueState(NOW, resource_version="7", failures=1)) == RetrieveSession()
+
+
 @pytest.mark.parametrize("hours", [0, 1, 5.9, 6, 100, 10_000])
-def test_an_unpaid_order_is_asked_of_stripe_again_within_the_interval(hours: float) -> None:
-    """Whenever it was asked, the next check lies ahead, at most one interval away, at the order's own place in it."""
+def test_an_unpaid_order_of_a_thin_event_is_asked_of_stripe_again_within_the_interval(hours: float) -> None:
+    """No list is asked for it: the next check lies ahead, at most one interval away, at its own place in it."""
     now = CREATED + timedelta(hours=hours)
     step = at(now, make_request(PaymentStatus.UNPAID, status=WAITING), RequeueState(now))
     assert isinstance(step, Wait)
@@ -162,11 +177,14 @@ def test_an_answer_that_lags_its_event_is_asked_for_again_soon(
     assert at(asked_at + timedelta(seconds=wait), request_, RequeueState(asked_at)) == RetrieveSession()
 
 
-@pytest.mark.parametrize("payment", PaymentStatus)
-def test_the_pace_never_falls_below_the_slow_one(payment: PaymentStatus) -> None:
+@pytest.mark.parametrize("payment", [each for each in PaymentStatus if each is not PaymentStatus.UNPAID])
+@pytest.mark.parametrize("made", [of_snapshot, lambda request: request], ids=["snapshot", "thin"])
+def test_the_pace_never_falls_below_the_slow_one(
+    made: Callable[[FulfillmentRequest], FulfillmentRequest], payment: PaymentStatus
+) -> None:
     """However long they disagree."""
     now = CREATED + timedelta(days=3)
-    step = at(now, make_request(payment, status=WAITING), RequeueState(now))
+    step = at(now, made(make_request(payment, status=WAITING)), RequeueState(now))
     assert isinstance(step, Wait)
     assert step.until - now <= RECHECK
 

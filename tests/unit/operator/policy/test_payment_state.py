@@ -10,8 +10,8 @@ from fulfillment_api.status import ConditionStatus, Reason
 from fulfillment_operator.checkout.session import CheckoutSession, PaymentIntentStatus, SessionPayment, SessionStatus
 from fulfillment_operator.policy.payment_state import (
     PaymentState,
+    awaited,
     is_overdue,
-    overdue_message,
     payment_condition,
     payment_state,
 )
@@ -224,7 +224,9 @@ def test_when_a_person_must_look(
     state = payment_state(request, session, now)
     assert is_overdue(request, session, state, now) is (expected is not None)
     if expected:
-        assert overdue_message(session, state).startswith(expected)
+        reason, message = awaited(session, state, overdue=True)
+        assert reason == Reason.PAYMENT_OVERDUE
+        assert message.startswith(expected)
 
 
 def test_a_session_that_is_open_is_not_overdue() -> None:

@@ -1,0 +1,137 @@
+"""Finds out about payments whose events were lost: walks through Stripe's list of Sessions, for all that await theirs.
+
+A page tells of a hundred what changed, so 20,000 that wait take some 250 requests an interval instead of 20,000, and
+no more than to read that page: an order is reconciled only when the list says something else of it than its status.
+What the list does not show of an order, the order's own reconcile asks for.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from fulfillment_api.status import Phase
+from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.checkout.session_list import Due, Page, SessionList, Span, created_of
+from fulfillment_operator.controller.held_request import HeldRequest
+from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
+from fulfillment_operator.policy.decide import has_news
+from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
+
+_log = structlog.get_logger(__name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHARE = 0.8
+"""Of the interval lies between two walks: what is left is for the walk itself, so that all is seen within one."""
+_QUEUED_AT_MOST = 100
+"""Orders, while more are asked about by their ids: new ones go first, and each takes a request to Stripe."""
+_LOOKS_EVERY = 1.0  # seconds, at the queue
+
+
+class WaitingOrders(Protocol):
+    """The controller's side."""
+
+    def awaiting_payment(self) -> list[HeldRequest]:
+        """Return the orders that await their payment."""
+
+    def held(self, name: str, /) -> HeldRequest | None:
+        """Return one of them as it is by now."""
+
+    def recheck(self, name: str, /) -> None:
+        """Have one of them reconciled."""
+
+    def queue_depth(self) -> int:
+        """Count what waits for a worker."""
+
+
+class PaymentList(Protocol):
+    """Stripe's side."""
+
+    async def list_payments(self, span: Span, account: str | None, /) -> tuple[Page, dict[str, CheckoutSession | None]]:
+        """List Sessions with how their payments stand; raise StripeError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentWalk:
+    """Walks through the list, once in each interval."""
+
+    orders: WaitingOrders
+    stripe: PaymentList
+    interval: timedelta
+    """Within which all is seen."""
+    backoff: Backoff
+    """Between two pages of which Stripe did not answer the first."""
+    clock: Callable[[], datetime]
+    """Tells the time, with its zone and its fractions of a second."""
+    metrics: OperatorMetrics
+
+    async def run(self) -> None:
+        """Walk, for ever: at fixed times, so that the operators of a day, each started anew, walk as one would."""
+        period = self.interval * _SHARE
+        at = self.clock() + (period - (self.clock() - _EPOCH) % period)
+        while True:
+            await asyncio.sleep((at - self.clock()).total_seconds())
+            await self.walk()
+            at = max(at + period, self.clock())
+
+    async def walk(self) -> None:
+        """Look at each order once, the newest first."""
+        of_account = defaultdict[str | None, list[Due]](list)
+        for held in self.orders.awaiting_payment():
+            if held.due.created is not None:
+                of_account[held.due.account].append(held.due)
+        for account, due in of_account.items():
+            await self._walk_list(account, sorted(due, key=created_of))
+
+    async def _walk_list(self, account: str | None, left: list[Due]) -> None:
+        sessions, failures = SessionList(), 0
+        while left:
+            span = sessions.plan(left[-1], left)
+            if span is None:
+                await self._ask_by_id(sessions, left.pop())
+                continue
+            sessions.asked(span)
+            try:
+                page, found = await self.stripe.list_payments(span, account)
+            except StripeError as error:
+                sessions.failed(span)
+                failures += 1
+                await self._back_off(error, failures)
+                continue
+            failures, begin = 0, bisect_left(left, span.first, key=created_of)
+            shown = [each for each in left[begin:] if each.session in found]
+            for each in shown:
+                self._compare(each, found[each.session])
+            lacking = sessions.answered(span, page, len(shown))
+            seen = {each.session for each in (*shown, *lacking)}
+            left[begin:] = [each for each in left[begin:] if each.session not in seen]
+            for each in lacking:
+                await self._ask_by_id(sessions, each)
+
+    def _compare(self, due: Due, session: CheckoutSession | None) -> None:
+        held = self.orders.held(due.request)
+        if held is None or held.level.phase != Phase.AWAITING_PAYMENT:
+            return
+        if session is None or has_news(held.unpack(), session, self.clock()):
+            self.orders.recheck(due.request)
+
+    async def _ask_by_id(self, sessions: SessionList, due: Due) -> None:
+        while self.orders.queue_depth() > _QUEUED_AT_MOST:  # noqa: ASYNC110 - a queue that gets shorter tells nobody
+            await asyncio.sleep(_LOOKS_EVERY)
+        sessions.asked_by_id()
+        self.orders.recheck(due.request)
+
+    async def _back_off(self, error: StripeError, failures: int) -> None:
+        kind = ErrorKind.STRIPE_MISCONFIGURED
+        if isinstance(error, StripeUnavailableError):
+            kind = ErrorKind.STRIPE_UNAVAILABLE
+        self.metrics.errors.labels(kind).inc()
+        delay = self.backoff.delay(failures)
+        _log.warning("payment_walk.stripe_error", message=str(error), again_after=delay.total_seconds())
+        await asyncio.sleep(delay.total_seconds())
