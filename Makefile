@@ -105,11 +105,22 @@ faults-mutations: programs # switch off what keeps each promise, and show that `
 faults-docs: $(SETUP) # write what the last `make faults` found into docs/reliability.md
 	@$(BIN)/python -m faults.page
 
+FUZZING := $(VENV)/.fuzzing
+
+$(FUZZING): requirements-fuzz.lock $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-fuzz.lock
+	@touch $@
+
+.PHONY: fuzz
+fuzz: programs $(FUZZING) ## look for inputs and orders of events that break a promise; MINUTES=10 TARGETS=signature,event EXAMPLES=100
+	PYTHONPATH=tests $(BIN)/python -m fuzz
+	MACHINE_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest --timeout=0 tests/integration/test_whatever_happens.py
+
 .PHONY: check
 check: $(SETUP) ## lint, format, types, import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy api runtime service operator page cli local monitoring tests benchmarks faults
+	$(BIN)/mypy api runtime service operator page cli local monitoring tests benchmarks faults fuzz
 	$(BIN)/lint-imports
 
 .PHONY: lock
@@ -118,6 +129,7 @@ lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with 
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" pyproject.toml --output-file requirements.lock
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --no-emit-package checkout-fulfillment local/pyproject.toml --constraint requirements.lock --output-file requirements-local.lock
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --no-emit-package checkout-fulfillment pyproject.toml local/pyproject.toml --group dev --constraint requirements-local.lock --output-file requirements-dev.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --group fuzz --output-file requirements-fuzz.lock
 	grep "^hatchling==" requirements-dev.lock | cut -d" " -f1 | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" - --constraint requirements-dev.lock --output-file requirements-build.lock
 
 .PHONY: chart-docs

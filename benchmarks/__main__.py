@@ -16,6 +16,7 @@ from benchmarks import (
     at_rest,
     command_line,
     etcd,
+    flood,
     intake,
     memory,
     plugin,
@@ -35,6 +36,7 @@ OUT = ROOT / "benchmarks" / "out"
 
 _MEASURE: dict[Group, Callable[[Bench], Awaitable[list[Figure]]]] = {
     Group.INTAKE: intake.measure,
+    Group.FLOOD: flood.measure,
     Group.SETTLE: settle.measure,
     Group.STRIPE: stripe_limits.measure,
     Group.STEADY: steady.measure,

@@ -13,6 +13,7 @@ class Group(StrEnum):
     """Rows that are measured together; the names that `ROWS` takes, in the order of the table."""
 
     INTAKE = "intake"
+    FLOOD = "flood"
     SETTLE = "settle"
     STRIPE = "stripe"
     STEADY = "steady"
@@ -67,6 +68,9 @@ class Row(Enum):
     INTAKE_CPU = _Asked(Group.INTAKE, "intake: service CPU an event ÷ API server CPU a raw create", at_most(0.28))
     INTAKE_RATE = _Asked(Group.INTAKE, "intake: events/s ÷ raw creates/s", at_least(0.75))
     INTAKE_P99 = _Asked(Group.INTAKE, "intake: p99 of an event ÷ p99 of a raw create", at_most(1.4))
+    FLOOD_RATIO = _Asked(Group.FLOOD, "a flood of unsigned requests: p99 of an event ÷ without it", at_most(50))
+    FLOOD_P99 = _Asked(Group.FLOOD, "a flood of unsigned requests: p99 of an event", at_most(1, "s"))
+    FLOOD_MEMORY = _Asked(Group.FLOOD, "a flood of unsigned requests: the service grows by", at_most(48, "MiB"))
     SETTLE_CPU = _Asked(Group.SETTLE, "settle: operator CPU ÷ API server CPU, an order", at_most(0.40))
     SETTLE_RATE = _Asked(Group.SETTLE, "settle: orders/s ÷ those of BASE", at_least(2.2, _TIMES), needs_base=True)
     CREATES = _Asked(Group.SETTLE, "API writes an order: creates", at_most(1))

@@ -237,6 +237,11 @@ def _check_answer(status: int, answer: _WebhookResponse, which: str, *, livemode
             )
         case HTTPStatus.BAD_REQUEST if answer.error:
             raise SelfTestError(f"the webhook rejects the event ({answer.error}): {answer.detail}")
+        case HTTPStatus.FORBIDDEN if answer.error == "not-allowed":
+            raise SelfTestError(
+                "the webhook takes events from Stripe's addresses only: add those of the pods to "
+                "stripe.allowedSources.addresses (STRIPE_ALLOWED_SOURCES) while you test"
+            )
         case HTTPStatus.SERVICE_UNAVAILABLE:
             raise SelfTestError(
                 "the webhook cannot record the event (503), and its log says why: "

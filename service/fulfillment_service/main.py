@@ -25,6 +25,7 @@ from fulfillment_runtime.settings_reload import settings_changes
 from fulfillment_service.http.app import create_app
 from fulfillment_service.http.callback import Callbacks
 from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
+from fulfillment_service.http.senders import AllowedSources
 from fulfillment_service.http.webhook import Webhook
 from fulfillment_service.rbac import SERVICE_RULES
 from fulfillment_service.request_store import RequestStore
@@ -50,6 +51,12 @@ async def run_until_stopped(settings: ServiceSettings) -> None:
         reloading = group.create_task(_reload(service))
         await stop.wait()
         reloading.cancel()
+
+
+def _allowed_sources(settings: ServiceSettings) -> AllowedSources | None:
+    if settings.allowed_sources is None:
+        return None
+    return AllowedSources.of(settings.allowed_sources, settings.trusted_proxies or ())
 
 
 async def _reload(service: "RunningService") -> None:
@@ -98,6 +105,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             stored=settings.stored,
             deadline=settings.deadline,
             clock=lambda: datetime.now(UTC),
+            sources=_allowed_sources(settings),
         )
         callbacks = Callbacks(
             store=store,
@@ -128,6 +136,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
                 drain=settings.drain.total_seconds(),
                 grace=deadline + 1,
                 closing=stopping.set,
+                turned_away=webhook.turned_away,
             )
         )
         _log.info(

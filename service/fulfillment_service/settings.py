@@ -1,6 +1,8 @@
 """The settings of the webhook service, and of `fulfillment recover`."""
 
+from collections.abc import Iterable
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -126,6 +128,26 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
         ),
     ] = field(default=timedelta(0), name="FULFILLMENT_WEBHOOK_DRAIN")
 
+    allowed_sources: (
+        Annotated[
+            tuple[str, ...],
+            Meta(
+                min_length=1,
+                description="the addresses that events are taken from, such as 3.18.12.63 or 192.0.2.0/24; unset: any",
+            ),
+        ]
+        | None
+    ) = field(default=None, name="STRIPE_ALLOWED_SOURCES")
+    trusted_proxies: (
+        Annotated[
+            tuple[str, ...],
+            Meta(
+                min_length=1,
+                description="the proxies' addresses, likewise, whose X-Forwarded-For is believed; unset: none",
+            ),
+        ]
+        | None
+    ) = field(default=None, name="FULFILLMENT_TRUSTED_PROXIES")
     http_secret: HttpSecret | None = field(default=None, name=HTTP_SECRET)
 
     def __post_init__(self) -> None:
@@ -145,6 +167,21 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
             raise ValueError("FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s")
         if not timedelta() <= self.drain <= _LONGEST_DRAIN:
             raise ValueError("FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m")
+        _check_networks("STRIPE_ALLOWED_SOURCES", self.allowed_sources or ())
+        _check_networks("FULFILLMENT_TRUSTED_PROXIES", self.trusted_proxies or ())
+        if self.trusted_proxies and not self.allowed_sources:
+            raise ValueError(
+                "FULFILLMENT_TRUSTED_PROXIES is set, and STRIPE_ALLOWED_SOURCES is not: nothing else asks where a "
+                "request comes from"
+            )
+
+
+def _check_networks(name: str, networks: Iterable[str]) -> None:
+    for each in networks:
+        try:
+            ip_network(each)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}; write 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32") from None
 
 
 class RecoverSettings(StripeSettings, frozen=True, kw_only=True):

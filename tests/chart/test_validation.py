@@ -61,6 +61,7 @@ def job(**pod: Any) -> dict[str, Any]:
         ({"retention": 45}, ["retention", "string"]),
         ({"stripe": {"paymentLinks": ["https://buy.stripe.com/1"]}}, ["stripe", "paymentLinks", "0", "plink_"]),
         ({"stripe": {"metadata": {"app": "a b"}}}, ["stripe", "metadata", "app"]),
+        ({"stripe": {"allowedSources": {"addresses": ["hooks.stripe.com"]}}}, ["allowedSources", "addresses", "0"]),
         ({"stripe": {"metadata": {"app": 1}}}, ["stripe", "metadata", "app", "string"]),
         ({"backend": {"http": {"url": "orders.example"}}}, ["backend", "http", "url", "https?://"]),
         ({"mail": {"smtp": {"tls": True}}}, ["mail", "smtp", "tls", "starttls"]),

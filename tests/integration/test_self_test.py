@@ -117,6 +117,15 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             ),
         ),
         (
+            {"allowed_sources": ("3.18.12.63",)},
+            {},
+            {},
+            (
+                "the webhook takes events from Stripe's addresses only: add those of the pods to "
+                "stripe.allowedSources.addresses (STRIPE_ALLOWED_SOURCES) while you test"
+            ),
+        ),
+        (
             {},
             {},
             {"clock": lambda: time.time() - 4000},

@@ -4,15 +4,10 @@ import asyncio
 import itertools
 import json
 import os
-import re
 import signal
 import socket
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -22,8 +17,8 @@ from fulfillment_api.names import request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
-from support.commands import fulfillment
-from support.running_webhook import OLD_SECRET, RULES, SECRET, sign
+from support.running_webhook import OLD_SECRET, SECRET, sign
+from support.service_process import connected, end, running, service_environ, start
 from support.stripe_events import SESSION, snapshot
 
 
@@ -33,20 +28,7 @@ async def environ(
     namespace: str,
     crd: None,  # noqa: ARG001 - it must be there
 ) -> dict[str, str]:
-    """The whole environment of the process."""
-    await control_plane.grant(User.SERVICE, namespace, [RULES])
-    return {
-        "KUBECONFIG": str(control_plane.kubeconfigs[User.SERVICE]),
-        "FULFILLMENT_NAMESPACE": namespace,
-        "FULFILLMENT_WEBHOOK_PORT": "0",
-        "FULFILLMENT_MANAGEMENT_PORT": "0",
-        "FULFILLMENT_WEBHOOK_DEADLINE": "9s",
-        "STRIPE_WEBHOOK_SECRETS": f"{SECRET}, {OLD_SECRET}",
-    }
-
-
-async def start(environ: dict[str, str]) -> Process:
-    return await asyncio.create_subprocess_exec(fulfillment(), "service", env=environ, stdout=PIPE, stderr=PIPE)
+    return await service_environ(control_plane, namespace)
 
 
 async def last_words(environ: dict[str, str]) -> tuple[int | None, str, str]:
@@ -58,12 +40,6 @@ async def last_words(environ: dict[str, str]) -> tuple[int | None, str, str]:
     finally:
         await end(process)
     return process.returncode, output.decode(), errors.decode()
-
-
-async def end(process: Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
 
 
 def with_another_server(kubeconfig: str, folder: Path, server: str) -> str:
@@ -167,45 +143,6 @@ async def test_it_does_not_start_on_an_address_that_is_not_its_own(environ: dict
     code, _, errors = await last_words(environ | {"FULFILLMENT_BIND_ADDRESS": "192.0.2.1"})
     assert code == os.EX_UNAVAILABLE
     assert "cannot be opened on 192.0.2.1 (" in errors
-
-
-@asynccontextmanager
-async def running(environ: dict[str, str]) -> AsyncIterator[tuple[Process, dict[str, Any]]]:
-    """Run it until it says that it has started, and yield the process and that line."""
-    process = await start(environ)
-    assert process.stderr is not None
-    try:
-        yield process, json.loads(await process.stderr.readline())
-    finally:
-        await end(process)
-
-
-@dataclass(frozen=True)
-class Sender:
-    """One connection to the webhook, as a load balancer holds it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def post(self, body: str, secret: str = SECRET) -> tuple[int, bool]:
-        """Send an event: the answer's status, and whether the service is about to hang up."""
-        lines = ("POST /webhook HTTP/1.1", "Host: shop", f"Stripe-Signature: {sign(body, secret)}")
-        self.writer.write("\r\n".join((*lines, f"Content-Length: {len(body)}", "", body)).encode())
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = re.search(r"content-length: (\d+)", head)
-        assert length
-        await self.reader.readexactly(int(length[1]))
-        return int(head.split()[1]), "connection: close" in head
-
-
-@asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Sender]:
-    reader, writer = await asyncio.open_connection("localhost", port)
-    try:
-        yield Sender(reader, writer)
-    finally:
-        writer.close()
-        await writer.wait_closed()
 
 
 async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, str], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.stored_fields import StoredFields
 from fulfillment_service.http.metrics import WebhookMetrics
+from fulfillment_service.http.senders import Sender
 from fulfillment_service.http.webhook import Webhook
 from fulfillment_service.request_store import RequestStore
 from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings, sign
@@ -87,6 +88,7 @@ async def test_what_is_no_event_of_stripes_is_answered_400(
     [
         ("GET", "/webhook", 405, "method-not-allowed"),
         ("PUT", "/webhook", 405, "method-not-allowed"),
+        ("OPTIONS", "/webhook", 405, "method-not-allowed"),
         ("GET", "/", 404, "not-found"),
         ("POST", "/webhooks", 404, "not-found"),
         ("GET", "/metrics", 404, "not-found"),
@@ -346,7 +348,7 @@ async def test_an_unexpected_fault_is_answered_500(control_plane: ControlPlane) 
             clock=lambda: datetime.now(UTC),
         )
         with capture_logs() as logs:
-            answer = await webhook.answer(broken, None)
+            answer = await webhook.answer(broken, None, Sender("127.0.0.1"))
     assert (answer.status, answer.body["error"]) == (500, "internal")
     (line,) = logs
     assert (line["event"], line["log_level"], line["exc_info"]) == ("webhook.failed", "error", True)
@@ -359,7 +361,7 @@ async def test_every_alertable_series_exists_at_zero_from_the_start(webhook: Run
         for outcome in ("created", "updated", "unchanged", "unavailable", "blocked", "livemode", "account"):
             assert await webhook.metric("fulfillment_webhook_events_total", type=kind, outcome=outcome) == 0
     assert await webhook.metric("fulfillment_webhook_rejections_total", reason="wrong-signature") == 0
-    for status in ("200", "400", "408", "413", "500", "503"):
+    for status in ("200", "400", "403", "408", "413", "500", "503"):
         assert await webhook.metric("fulfillment_webhook_duration_seconds_count", status=status) == 0
     assert await webhook.metric("fulfillment_build_info", version="0.1.0") == 1
 

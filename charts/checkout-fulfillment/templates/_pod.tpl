@@ -161,6 +161,20 @@ resources:
 {{- end }}
 {{- end -}}
 
+{{/* Where events are taken from. */}}
+{{- define "checkout-fulfillment.sourcesEnv" -}}
+{{- with .Values.stripe.allowedSources }}
+{{- if .enabled }}
+- name: STRIPE_ALLOWED_SOURCES
+  value: {{ join "," .addresses | quote }}
+{{- with .trustedProxies }}
+- name: FULFILLMENT_TRUSTED_PROXIES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* What of a Session is stored, for those that make requests. */}}
 {{- define "checkout-fulfillment.storedEnv" -}}
 {{- with .Values.stored.metadataKeys }}

@@ -31,6 +31,9 @@
 {{- if and (eq .Values.backend.name "none") (not .Values.backend.routes) -}}
 {{- fail "\nbackend.name is none, and backend.routes is empty: no order could go anywhere" -}}
 {{- end -}}
+{{- if and .Values.stripe.allowedSources.enabled (not .Values.stripe.allowedSources.addresses) -}}
+{{- fail "\nstripe.allowedSources.addresses is empty: no event could come in. Leave it out for those that Stripe publishes" -}}
+{{- end -}}
 {{- if and .Values.webhook.callback.enabled (not .Values.backend.http.existingSecret) -}}
 {{- fail "\nbackend.http.existingSecret is empty: callbacks are signed with the secret in it" -}}
 {{- end -}}

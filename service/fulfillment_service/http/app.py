@@ -9,11 +9,12 @@ from litestar import Litestar, Request, Response, asgi, post
 from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.params import FromPath
-from litestar.types import HTTPResponseStartEvent, Receive, Scope, Send
+from litestar.types import HTTPResponseStartEvent, HTTPScope, Receive, Scope, Send
 
 from fulfillment_service.http.callback import Callbacks
 from fulfillment_service.http.request_body import BodyReader
 from fulfillment_service.http.responses import Answer
+from fulfillment_service.http.senders import Sender
 from fulfillment_service.http.webhook import Webhook
 
 _CLOSE = {"Connection": "close"}
@@ -37,7 +38,8 @@ def create_app(webhook: Webhook, callbacks: Callbacks, *, max_body_bytes: int) -
             raise MethodNotAllowedException(headers={"Allow": "POST"})
         headers = dict(scope["headers"])
         announced, signature = (_text(headers.get(name)) for name in (b"content-length", b"stripe-signature"))
-        await _send(send, await webhook.answer(partial(bodies.read, receive, announced), signature))
+        answer = await webhook.answer(partial(bodies.read, receive, announced), signature, _sender(scope))
+        await _send(send, answer)
 
     @post("/callback/{name:str}", status_code=HTTPStatus.OK)
     async def call_back(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[dict[str, str]]:
@@ -56,6 +58,12 @@ def create_app(webhook: Webhook, callbacks: Callbacks, *, max_body_bytes: int) -
         debug=False,
         pdb_on_exception=False,
     )
+
+
+def _sender(scope: HTTPScope) -> Sender:
+    client = scope["client"]
+    forwarded = tuple(value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
+    return Sender(client[0] if client else None, forwarded)
 
 
 def _text(value: bytes | None) -> str | None:

@@ -12,6 +12,7 @@ from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rejections import EventRejectReason
 from fulfillment_service.http.callback_payload import CallbackRejectReason
 from fulfillment_service.http.request_body import BodyRejectReason
+from fulfillment_service.http.senders import SenderRejectReason
 from fulfillment_service.request_store import NotRecordedReason, OperationResult
 
 OTHER = "other"
@@ -21,6 +22,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STATUSES = (
     HTTPStatus.OK,
     HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -85,7 +87,7 @@ class WebhookMetrics:
         for kind, outcomes in _OUTCOMES.items():
             for outcome in outcomes:
                 self._events.labels(kind, outcome)
-        for reason in (*EventRejectReason, *BodyRejectReason):
+        for reason in (*EventRejectReason, *BodyRejectReason, *SenderRejectReason):
             self._rejections.labels(reason)
         for status in _STATUSES:
             self._seconds.labels(status.value)
@@ -98,9 +100,14 @@ class WebhookMetrics:
         """Count an event."""
         self._events.labels(OTHER if isinstance(event, OtherEvent) else event.type, outcome).inc()
 
-    def rejected(self, reason: EventRejectReason | BodyRejectReason) -> None:
+    def rejected(self, reason: EventRejectReason | BodyRejectReason | SenderRejectReason) -> None:
         """Count a rejection."""
         self._rejections.labels(reason).inc()
+
+    def turned_away(self, reason: SenderRejectReason) -> None:
+        """Count a request that the server itself answered at once, since the webhook never sees it."""
+        self.rejected(reason)
+        self.answered(reason.status, 0.0)
 
     def answered(self, status: HTTPStatus, seconds: float) -> None:
         """Observe how long an answer took."""

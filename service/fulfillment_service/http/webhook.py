@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
@@ -20,10 +20,17 @@ from fulfillment_service.events.translate import PaymentHint, ReversalHint, Spec
 from fulfillment_service.http.metrics import WebhookMetrics
 from fulfillment_service.http.request_body import BodyRejectedError
 from fulfillment_service.http.responses import Answer, answer_request
+from fulfillment_service.http.senders import AllowedSources, Sender, SenderRejectedError, SenderRejectReason
 from fulfillment_service.http.signature import verify
+from fulfillment_service.http.sparse_log import SparseLog
 from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, RequestStore
 
 _log = structlog.get_logger(__name__)
+
+_TURNED_AWAY = {
+    SenderRejectReason.OVERLOADED: "there are too many connections: they are answered 503, and Stripe sends again",
+    SenderRejectReason.INVALID_HTTP: "a sender does not speak HTTP",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,20 +51,43 @@ class Webhook:
     """How long an answer may take, from the request's head on."""
     clock: Callable[[], datetime]
     """Returns the time, with its zone."""
+    sources: AllowedSources | None = None
+    """Where events are taken from; None: from anywhere."""
+    _sparse_log: SparseLog = field(init=False)
 
-    async def answer(self, read_body: Callable[[], Awaitable[bytes]], signature: str | None) -> Answer:
+    def __post_init__(self) -> None:
+        """Let what anybody can cause be told by the same clock."""
+        self._sparse_log = SparseLog(self.clock)
+
+    async def answer(self, read_body: Callable[[], Awaitable[bytes]], signature: str | None, sender: Sender) -> Answer:
         """Answer one request, whatever it is, within the deadline.
 
         Args:
             read_body: reads the body; may raise `BodyRejectedError`.
             signature: the `Stripe-Signature` header.
+            sender: where the request comes from.
         """
         with self.metrics.in_flight.track_inprogress():
             answer, seconds = await answer_request(
-                read_body, partial(self._handle, signature), self._answer_error, deadline=self.deadline
+                partial(self._read, read_body, sender),
+                partial(self._handle, signature),
+                self._answer_error,
+                deadline=self.deadline,
             )
         self.metrics.answered(answer.status, seconds)
         return answer
+
+    def turned_away(self, status: HTTPStatus) -> None:
+        """Tell of a request that the server itself answered."""
+        is_overload = status is HTTPStatus.SERVICE_UNAVAILABLE
+        reason = SenderRejectReason.OVERLOADED if is_overload else SenderRejectReason.INVALID_HTTP
+        self.metrics.turned_away(reason)
+        self._sparse_log.warning("webhook.turned_away", reason=reason, message=_TURNED_AWAY[reason])
+
+    async def _read(self, read_body: Callable[[], Awaitable[bytes]], sender: Sender) -> bytes:
+        if self.sources is not None:
+            self.sources.check(sender)
+        return await read_body()
 
     async def _handle(self, signature: str | None, body: bytes, started: float) -> Answer:
         now = self.clock()
@@ -95,6 +125,10 @@ class Webhook:
 
     def _answer_error(self, error: Exception) -> Answer:
         match error:
+            case SenderRejectedError():
+                self.metrics.rejected(error.reason)
+                self._sparse_log.warning("webhook.turned_away", reason=error.reason, message=str(error))
+                return Answer.error(error.reason.status, error.reason, "events are taken from Stripe's addresses only")
             case EventRejectedError() | BodyRejectedError():
                 self.metrics.rejected(error.reason)
                 _log.warning("webhook.rejected", reason=error.reason, message=str(error))

@@ -35,7 +35,7 @@ def test_rows_are_measured_in_the_tables_order_each_once() -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        ({"ROWS": "intake,nothing"}, "ROWS knows no nothing: it takes intake, settle, .*"),
+        ({"ROWS": "intake,nothing"}, "ROWS knows no nothing: it takes intake, flood, settle, .*"),
         ({"ORDERS": "0"}, "ORDERS is a number of at least 1, not 0"),
         ({"SENDERS": "many"}, "SENDERS is a number of at least 1, not many"),
     ],

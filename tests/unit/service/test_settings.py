@@ -32,8 +32,11 @@ def test_values_are_read_in_their_own_form() -> None:
             "STRIPE_PAYMENT_LINKS": "plink_1,plink_2",
             "STRIPE_METADATA": "app=shop, path=a=b",
             "FULFILLMENT_RETENTION": "744h",
+            "STRIPE_ALLOWED_SOURCES": "3.18.12.63, 2001:db8::/32",
+            "FULFILLMENT_TRUSTED_PROXIES": "10.0.0.0/8",
         },
     )
+    assert (settings.allowed_sources, settings.trusted_proxies) == (("3.18.12.63", "2001:db8::/32"), ("10.0.0.0/8",))
     assert settings.payment_links == ("plink_1", "plink_2")
     assert settings.filters.metadata == {"app": "shop", "path": "a=b"}
     assert settings.retention == timedelta(days=31)
@@ -132,6 +135,27 @@ def test_values_are_read_in_their_own_form() -> None:
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_DEADLINE": "0s"},
             "FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s",
+        ),
+        (
+            SECRETS | {"STRIPE_ALLOWED_SOURCES": "3.18.12.63 hooks.stripe.com"},
+            (
+                "STRIPE_ALLOWED_SOURCES: 'hooks.stripe.com' does not appear to be an IPv4 or IPv6 network; write "
+                "192.0.2.1, 192.0.2.0/24 or 2001:db8::/32"
+            ),
+        ),
+        (
+            SECRETS | {"STRIPE_ALLOWED_SOURCES": "3.18.12.63", "FULFILLMENT_TRUSTED_PROXIES": "10.0.0.1/8"},
+            (
+                "FULFILLMENT_TRUSTED_PROXIES: 10.0.0.1/8 has host bits set; write 192.0.2.1, 192.0.2.0/24 or "
+                "2001:db8::/32"
+            ),
+        ),
+        (
+            SECRETS | {"FULFILLMENT_TRUSTED_PROXIES": "10.0.0.0/8"},
+            (
+                "FULFILLMENT_TRUSTED_PROXIES is set, and STRIPE_ALLOWED_SOURCES is not: nothing else asks where a "
+                "request comes from"
+            ),
         ),
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_TOLERANCE": "-5m"},
