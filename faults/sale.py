@@ -24,6 +24,7 @@ _DOUBLED = 0.05
 _LATE, _VERY_LATE = (0.0, 2.0), (4.0, 8.0)  # seconds that an event takes
 _OFTEN_VERY_LATE = 0.2  # so that the second event of an order overtakes the first
 _SETTLED_AFTER = (0.5, 6.0)
+_WHOLE, _LEAST_SHARE = 20.0, 0.2  # a sale of so many seconds has these times whole, a shorter one a share
 # Stripe waits minutes, then hours, for up to three days: here a bench's seconds.
 _SENT_AGAIN_AFTER = (0.5, 1.0, 2.0, 4.0)
 
@@ -62,7 +63,7 @@ class Sale:
             if event is not None:
                 group.create_task(self._tell(event))
             if later is not None:
-                await asyncio.sleep(self.chance.uniform(*_SETTLED_AFTER))
+                await self._pass(_SETTLED_AFTER)
                 next_event = (
                     self.world.settle(session.id, later)
                     if isinstance(later, Settlement)
@@ -72,10 +73,15 @@ class Sale:
                     group.create_task(self._tell(next_event))
 
     async def _tell(self, event: Event) -> None:
-        await asyncio.sleep(self.chance.uniform(*(_VERY_LATE if self.chance.random() < _OFTEN_VERY_LATE else _LATE)))
+        await self._pass(_VERY_LATE if self.chance.random() < _OFTEN_VERY_LATE else _LATE)
         delivery = delivery_of(bytes(sent_event(event).snapshot))
         times = 2 if self.chance.random() < _DOUBLED else 1
         await asyncio.gather(*(self._until_taken(event, delivery) for _ in range(times)))
+
+    async def _pass(self, seconds: tuple[float, float]) -> None:
+        """Let some time pass: all that a sale's length allows, for a short one is to be over soon."""
+        share = min(1.0, max(_LEAST_SHARE, self.seconds / _WHOLE))
+        await asyncio.sleep(share * self.chance.uniform(*seconds))
 
     async def _until_taken(self, event: Event, delivery: Delivery) -> None:
         """Send an event as Stripe does: signed anew each time, until it is answered with 2xx."""

@@ -114,7 +114,7 @@ class Leader:
             )
             recorder = EventRecorder(broadcaster.enqueue, self.metrics.operator, utc_now)
             writer = StatusWriter(
-                self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator, waits=self.health.goes_on
+                self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator, waits=self.health.must_wait
             )
             reconciler = Reconciler(
                 stripe=stripe,

@@ -33,7 +33,7 @@ class Health:
         """Make it.
 
         Args:
-            at_one_order: how long a worker may be at one order, without a sign that it goes on.
+            at_one_order: how long a worker may be at one order, while the API server takes statuses.
             clock: tells the time, with its zone.
             monotonic: tells seconds from any moment on; it never goes back.
             metrics: gets when the watch heard, and whether it is refused.
@@ -72,10 +72,14 @@ class Health:
         """Take in that the worker that calls this begins with an order."""
         self._working[asyncio.current_task()] = self._monotonic()
 
-    def goes_on(self) -> None:
-        """Take in that the worker that calls this, if it is one, goes on with its order, however long that takes."""
-        if asyncio.current_task() in self._working:
-            self.begins()
+    def must_wait(self) -> None:
+        """Take in that the API server does not take a status: the worker that has it waits rightly, however long.
+
+        So do those that wait for this one's turn with the mail server.
+        """
+        now = self._monotonic()
+        for worker in self._working:
+            self._working[worker] = now
 
     def ends(self) -> None:
         """Take in that the worker that calls this is done with its order."""

@@ -42,7 +42,7 @@ class StatusWriter:
     """Between two tries."""
     metrics: OperatorMetrics
     waits: Callable[[], None]
-    """Is called before each further try: the worker goes on, however long the API server is away."""
+    """Is called before each further try: a worker waits rightly, however long the API server takes nothing."""
 
     async def write(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
         """Write a status, and record what is new of it.

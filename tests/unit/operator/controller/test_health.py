@@ -1,5 +1,6 @@
 """When an operator that leads is live, and when it is ready."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client import CollectorRegistry
@@ -59,21 +60,30 @@ def test_a_watch_that_is_refused_is_live_and_not_ready() -> None:
 
 
 async def test_a_worker_that_is_at_one_order_for_too_long_is_not_live() -> None:
-    """Unless it says that it goes on, as one does that waits for the API server to take a status."""
+    """Unless the API server takes no status: then it waits rightly."""
     health, seconds, _ = make_health()
     health.begins()
     seconds.pass_by(AT_ONE_ORDER)
     assert health.live() == "a worker has been at one order for 601 s, longer than every deadline allows"
-    health.goes_on()
+    health.must_wait()
     assert health.live() is None
     seconds.pass_by(AT_ONE_ORDER)
     health.ends()
     assert health.live() is None
 
 
-async def test_who_is_no_worker_is_not_waited_for() -> None:
-    """The sweep writes statuses, too."""
+async def test_who_waits_for_the_turn_of_another_worker_waits_as_rightly() -> None:
+    """One mail goes at a time: the others wait until the API server has taken the status of the one before."""
     health, seconds, _ = make_health()
-    health.goes_on()
+    other = asyncio.create_task(waiting(health))
+    await asyncio.sleep(0)
+    health.begins()
     seconds.pass_by(AT_ONE_ORDER)
+    health.must_wait()
     assert health.live() is None
+    other.cancel()
+
+
+async def waiting(health: Health) -> None:
+    health.begins()
+    await asyncio.Event().wait()
