@@ -30,7 +30,7 @@ class ApiProxy:
         self.port = 0
         self._server = server
         self._http = http
-        self._open: set[web.Request] = set()
+        self._open: set[asyncio.Transport] = set()
         self._passes = asyncio.Event()
         self._watches_pass = asyncio.Event()
         self._passes.set()
@@ -58,21 +58,22 @@ class ApiProxy:
 
     def cut(self) -> None:
         """Reset every connection there is."""
-        for request in list(self._open):
-            if request.transport is not None:
-                request.transport.abort()
+        for transport in list(self._open):
+            transport.abort()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Pass one request on, and what comes back."""
-        self._open.add(request)
+        transport = request.transport
+        if transport is None:  # it is gone
+            return web.Response()
+        self._open.add(transport)
         try:
             return await self._pass(request)
-        except (aiohttp.ClientError, OSError):
-            if request.transport is not None:
-                request.transport.abort()
-            raise asyncio.CancelledError from None
+        except (aiohttp.ClientError, OSError):  # as the API server broke it off, so does this
+            transport.abort()
+            return web.Response()
         finally:
-            self._open.discard(request)
+            self._open.discard(transport)
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

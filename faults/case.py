@@ -32,6 +32,8 @@ class Case:
     staging: Staging = field(default_factory=Staging)
     failover_within: float | None = None
     """Seconds within which another operator must lead; None: nobody asks."""
+    two_may_lead: bool = False
+    """Whether two operators may lead for a while."""
     second_mails: int | None = 0
     """How many mails may go twice: one for each time that an operator is killed; None: as many as a recovery brings in
     again, or two at work send."""
@@ -58,6 +60,8 @@ class Row:
     """Seconds from the fault's end until every order stood as it must; None: they never did."""
     failover: float | None = None
     """The longest time without a leader, in seconds."""
+    two_led: bool = False
+    """Whether two operators led at once."""
     restarts: int = 0
     note: str = ""
 
@@ -70,7 +74,8 @@ class Row:
         led = within is None or (self.failover is not None and self.failover <= within)
         most = self.case.second_mails
         once = most is None or self.verdict.second_mails <= most
-        return self.verdict.is_clean and self.settled is not None and led and once
+        alone = self.case.two_may_lead or not self.two_led
+        return self.verdict.is_clean and self.settled is not None and led and once and alone
 
 
 async def play(case: Case, control_plane: ControlPlane, scale: Scale, *, seed: int = 1) -> Row:
@@ -80,6 +85,7 @@ async def play(case: Case, control_plane: ControlPlane, scale: Scale, *, seed: i
     ) as world:
         loop = asyncio.get_running_loop()
         selling = asyncio.create_task(world.sale.run())
+        watching = asyncio.create_task(world.watch_leaders())
         try:
             await asyncio.sleep(scale.seconds / 4)
             try:
@@ -95,7 +101,8 @@ async def play(case: Case, control_plane: ControlPlane, scale: Scale, *, seed: i
             return _row(case, world, await world.verdict(), None)
         finally:
             selling.cancel()
-            await asyncio.gather(selling, return_exceptions=True)
+            watching.cancel()
+            await asyncio.gather(selling, watching, return_exceptions=True)
 
 
 async def _settled(world: World, loop: asyncio.AbstractEventLoop) -> float:
@@ -108,12 +115,14 @@ async def _settled(world: World, loop: asyncio.AbstractEventLoop) -> float:
 
 
 def _row(case: Case, world: World, verdict: Verdict, settled: float | None) -> Row:
-    note = "; ".join([*sorted(set(verdict.wrong.values()))[:3]])
+    led = ["two operators led at once"] if world.two_led else []
+    note = "; ".join([*led, *sorted(set(verdict.wrong.values()))[:3]])
     return Row(
         case=case,
         orders=world.sale.sold,
         verdict=verdict,
         settled=settled,
+        two_led=world.two_led,
         failover=max(world.failovers, default=None),
         restarts=sum(pod.restarts for pod in [world.service, *world.operators]),
         note=note,

@@ -168,8 +168,10 @@ def _play(mutation: Mutation) -> str | None:
         "wrong end": len(row["wrong"]),
         "second mails": row["secondMails"],
     }
-    shown = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    return None if row["good"] else f"{shown or row['note'] or 'not settled'}, of {row['orders']} orders"
+    found = [f"{count} {name}" for name, count in counts.items() if count]
+    if row["twoLed"]:
+        found.append("two operators that led at once")
+    return None if row["good"] else f"{', '.join(found) or row['note'] or 'not settled'}, of {row['orders']} orders"
 
 
 if __name__ == "__main__":

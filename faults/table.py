@@ -49,6 +49,7 @@ def json_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "failover": row.failover,
             "failoverWithin": row.case.failover_within,
             "settled": row.settled,
+            "twoLed": row.two_led,
             "restarts": row.restarts,
             "good": row.is_good,
             "note": row.note,

@@ -38,6 +38,7 @@ _NAMES = ("stripe.faults.test", "shop.faults.test")
 _CLOCK = Path(__file__).parent / "clock"
 _LEADS_WITHIN = 180.0  # seconds: a machine may be busy
 _LOOK_EVERY = 0.1
+_LOOK_AT_LEADERS_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,8 @@ class World:
     operator_environ: Mapping[str, str]
     deleted: set[str] = field(default_factory=set)
     """Sessions whose requests a person deleted before they were paid."""
+    two_led: bool = False
+    """Whether two operators were seen to lead at once, twice in a row: one look may meet a change of the leader."""
     failovers: list[float] = field(default_factory=list)
     """How many seconds no operator led, each time."""
 
@@ -95,6 +98,16 @@ class World:
     def address(self) -> dict[str, Any]:
         """Where the Kubernetes client library finds the requests."""
         return {"group": GROUP, "version": VERSION, "plural": PLURAL, "namespace": self.namespace}
+
+    async def watch_leaders(self) -> None:
+        """Look who leads, again and again, until cancelled."""
+        before: set[Pod] = set()
+        while True:
+            gauges = await asyncio.gather(*(each.metric("fulfillment_leader") for each in self.operators))
+            now = {each for each, gauge in zip(self.operators, gauges, strict=True) if gauge == 1}
+            self.two_led |= len(now & before) > 1
+            before = now
+            await asyncio.sleep(_LOOK_AT_LEADERS_EVERY)
 
     async def leader(self) -> Pod:
         """Wait until an operator leads, and return it."""

@@ -99,6 +99,7 @@ CASES = (
     Case(
         name="two-leaders",
         what="the leader's clock stands still (SIGSTOP) until another leads; then both go on",
+        two_may_lead=True,
         second_mails=None,
         play=two_leaders,
         staging=Staging(operators=2),

@@ -13,7 +13,7 @@ from support.repository import ROOT
 
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("busy")
-@pytest.mark.parametrize("case", ["service-killed", "leader-stopped", "backend-drops"])
+@pytest.mark.parametrize("case", ["service-killed", "leader-stopped"])
 async def test_a_short_case_loses_and_doubles_nothing(case: str, tmp_path: Path) -> None:
     environ = {**os.environ, "ORDERS": "24", "CASES": case, "OUT": str(tmp_path)}
     bench = await create_subprocess_exec(

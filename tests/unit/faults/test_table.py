@@ -37,6 +37,8 @@ def row(case: Mapping[str, Any] | None = None, verdict: Mapping[str, Any] | None
         (row({"second_mails": 1}, {"second_mails": 1}), True),
         (row({"second_mails": None}, {"second_mails": 9}), True),
         (row(settled=None), False),
+        (row(two_led=True), False),
+        (row({"two_may_lead": True}, two_led=True), True),
         (row({"failover_within": 3.0}, failover=2.5), True),
         (row({"failover_within": 3.0}, failover=3.5), False),
         (row({"failover_within": 3.0}), False),
