@@ -20,7 +20,7 @@ _KINDS = {  # what is sold, in percent, and what comes of it
     (Outcome.UNPAID, Settlement.FAILED): 12,
     (Outcome.PAID, AfterPayment.REFUNDED): 8,
 }
-_DOUBLED = 0.05
+_DOUBLED, _AGAIN = 0.05, 0.5
 _LATE, _VERY_LATE = (0.0, 2.0), (4.0, 8.0)  # seconds that an event takes
 _OFTEN_VERY_LATE = 0.2  # so that the second event of an order overtakes the first
 _SETTLED_AFTER = (0.5, 6.0)
@@ -70,13 +70,17 @@ class Sale:
                     else self.world.play_after_payment(session.id, later)
                 )
                 if next_event is not None:
-                    group.create_task(self._tell(next_event))
+                    again = event if self.chance.random() < _AGAIN else None
+                    group.create_task(self._tell(next_event, again))
 
-    async def _tell(self, event: Event) -> None:
+    async def _tell(self, event: Event, again: Event | None = None) -> None:
+        """Deliver an event, and then an older one once more, if there is one."""
         await self._pass(_VERY_LATE if self.chance.random() < _OFTEN_VERY_LATE else _LATE)
         delivery = delivery_of(bytes(sent_event(event).snapshot))
         times = 2 if self.chance.random() < _DOUBLED else 1
         await asyncio.gather(*(self._until_taken(event, delivery) for _ in range(times)))
+        if again is not None:
+            await self._until_taken(again, delivery_of(bytes(sent_event(again).snapshot)))
 
     async def _pass(self, seconds: tuple[float, float]) -> None:
         """Let some time pass: all that a sale's length allows, for a short one is to be over soon."""

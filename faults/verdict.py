@@ -90,14 +90,10 @@ def _problem(stored: Mapping[str, Any], end: str, was_handed_over: bool, was_mai
 
 
 def _hint_problem(stored: Mapping[str, Any], session: Session) -> str | None:
-    """Tell whether an event has undone a newer one: each was acknowledged, in whatever order they came."""
-    if session.order.outcome is not Outcome.UNPAID:
-        return None
-    hint, true = (
-        stored["spec"]["payment"]["status"],
-        "failed" if session.payment_status is PaymentStatus.UNPAID else "paid",
-    )
-    return None if hint == true else f"spec says {hint}, and the newest event said {true}"
+    """Tell whether an event has undone a newer one, in whatever order they came; a fulfilled order takes no news."""
+    hint: str = stored["spec"]["payment"]["status"]
+    has_failed = session.order.outcome is Outcome.UNPAID and session.payment_status is PaymentStatus.UNPAID
+    return f"spec says {hint}, and the newest event said failed" if has_failed and hint != "failed" else None
 
 
 def _end_by_the_books(world: StripeWorld, session: Session) -> str:

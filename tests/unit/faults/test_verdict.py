@@ -82,8 +82,8 @@ def test_an_order_that_was_deleted_is_not_lost_and_not_to_be_handed_over() -> No
             "failed, and the customer was not mailed",
         ),
         (
-            *(Outcome.UNPAID, Settlement.SUCCEEDED, ("fulfilled", {"hint": "unpaid"}), True, 0),
-            "spec says unpaid, and the newest event said paid",
+            *(Outcome.UNPAID, Settlement.FAILED, ("failed", {"hint": "unpaid"}), False, 1),
+            "spec says unpaid, and the newest event said failed",
         ),
     ],
 )
