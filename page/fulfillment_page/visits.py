@@ -24,6 +24,8 @@ _FOLLOWERS, _FOLLOWERS_OF_ONE = 500, 20
 """Visitors who follow their order at once, and those of one address; others look again by themselves."""
 _FOLLOWED_FOR = 600.0  # seconds; then the browser asks anew, perhaps another pod
 _HEARTBEAT = 20.0  # seconds; load balancers cut what says nothing for a minute
+STILL_HERE = ServerSentEventMessage(comment="still here", data=None)
+"""Without the None it would have data, an empty text, and be an event."""
 _RETRY_MILLISECONDS = 3000
 _STATUSES = {
     VisitOutcome.UNKNOWN: HTTPStatus.NOT_FOUND,
@@ -131,7 +133,7 @@ class OrderPage:
                 try:
                     request = await wait_for(subscription.next(), _HEARTBEAT)
                 except TimeoutError:
-                    yield ServerSentEventMessage(comment="still here")
+                    yield STILL_HERE
                 else:
                     found = (self.orders.view(request, visit.session_id) if request else None) or VisitOutcome.UNKNOWN
         if _STATUSES[found] is HTTPStatus.NOT_FOUND:

@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 from playwright.async_api import Browser, Page, expect
 
-from fulfillment_api.spec import Amount, PaymentStatus
+from fulfillment_api.names import request_name
+from fulfillment_api.spec import Amount, Payment, PaymentStatus, Session, Spec
 from fulfillment_api.status import (
     Condition,
     ConditionStatus,
@@ -108,7 +109,9 @@ async def test_each_state_is_accessible_in_every_look(
     session = UNKNOWN_ID
     if state != "unknown":
         session = shop.stripe.world.play(Sale(currency="eur"))[0].id
-        name = await shop.make(session, PaymentStatus.UNPAID)
+        name = request_name(session)
+        sold = Session(id=session, livemode=False)
+        await shop.requests.create(name, Spec(session=sold, payment=Payment(status=PaymentStatus.UNPAID), amount=TOTAL))
         if status := status_of(state):
             await shop.requests.patch_status(name, status)
     headline = next((text.headline for kind, text in STATE_TEXTS.items() if kind == state), UNKNOWN.headline)

@@ -9,12 +9,12 @@
     const next = new DOMParser().parseFromString(data, "text/html");
     for (const id of ["state", "order"]) {
       const here = document.getElementById(id), there = next.getElementById(id);
-      if (here.innerHTML === there.innerHTML) continue;
+      if (!there || here.innerHTML === there.innerHTML) continue;
       here.className = there.className;
       here.hidden = there.hidden;
       here.innerHTML = there.innerHTML;
     }
-    document.title = next.querySelector("h1").textContent + " – " + document.body.dataset.shop;
+    document.title = document.querySelector("h1").textContent + " – " + document.body.dataset.shop;
   };
   source.addEventListener("end", () => source.close());
   source.addEventListener("gone", () => location.reload());
