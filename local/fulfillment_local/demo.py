@@ -61,7 +61,10 @@ async def _demo(account: StripeAccount | None, *, once: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # the first, too, where a shell has it ignored
         asyncio.get_running_loop().add_signal_handler(number, this.cancel)
     programs = find_programs(os.environ)
-    title("Starting etcd, kube-apiserver, the service and the operator" + ("" if account else ", and stand-ins"))
+    title(
+        "Starting etcd, kube-apiserver, the service, the operator and the order page"
+        + ("" if account else ", and stand-ins")
+    )
     async with running_local_stack(programs, account, limits=RateLimits()) as machine:
         if machine.stripe is not None:
             troubles = await _play(machine, machine.stripe.url)
@@ -159,6 +162,6 @@ def commands_to_try(machine: LocalStack) -> list[str]:
         *events,
         f"{machine.kubectl} get fulfillmentrequests --output wide --watch",
         f"{machine.kubectl} get fr --field-selector status.phase=failed",
-        f"tail -f {machine.logs}/service.log {machine.logs}/operator.log",
+        f"tail -f {machine.logs}/service.log {machine.logs}/operator.log {machine.logs}/page.log",
         f"curl {machine.service_url}/metrics {machine.operator_url}/metrics",
     ]

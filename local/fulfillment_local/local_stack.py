@@ -1,4 +1,4 @@
-"""The whole product on one machine: a real API server, the service and the operator as processes, and stand-ins.
+"""The whole product on one machine: a real API server, the workloads as processes, and stand-ins.
 
 The demo runs it for people; nothing of it is another product than what is installed into a cluster.
 """
@@ -38,6 +38,10 @@ _WEBHOOK_PORT = 4242
 _STRIPE_PORT = 4243
 _SERVICE_MANAGEMENT_PORT = 8081
 _OPERATOR_MANAGEMENT_PORT = 8082
+_PAGE_PORT = 4244
+_PAGE_MANAGEMENT_PORT = 8083
+
+_SHOP = {"FULFILLMENT_SHOP_NAME": "Harbour Goods", "FULFILLMENT_SHOP_URL": "https://shop.example/cart"}
 
 _FULFILLMENT = Path(sys.executable).with_name("fulfillment")
 _READY_WITHIN = 120.0  # seconds; it takes about 2, and one that ended is told of at once
@@ -63,11 +67,13 @@ class LocalStack:
     """Where the service's metrics and probes are."""
     operator_url: str
     """Where the operator's are."""
+    page_url: str
+    """Where buyers see their orders: without `?session_id=…`."""
     mailbox: Mailbox
     stripe: StripeServer | None
     """The stand-in; None when Stripe itself is used."""
     logs: Path
-    """The folder of `service.log` and `operator.log`."""
+    """The folder of `service.log`, `operator.log` and `page.log`."""
 
     environ: Mapping[str, str]
     """The environment of the operator, and of what else asks Stripe."""
@@ -133,6 +139,7 @@ async def running_local_stack(
         webhook, service_management, operator_management = map(
             _port, (_WEBHOOK_PORT, _SERVICE_MANAGEMENT_PORT, _OPERATOR_MANAGEMENT_PORT)
         )
+        page, page_management = map(_port, (_PAGE_PORT, _PAGE_MANAGEMENT_PORT))
         environ = {**_environ(), "KUBECONFIG": str(kubeconfig), "FULFILLMENT_BIND_ADDRESS": HOST}
         service = environ | _service_settings(account, webhook, service_management)
         operator = environ | _operator_settings(account, stripe, box, operator_management)
@@ -144,15 +151,23 @@ async def running_local_stack(
             webhook_url=f"http://localhost:{webhook}/webhook",
             service_url=f"http://{HOST}:{service_management}",
             operator_url=f"http://{HOST}:{operator_management}",
+            page_url=f"http://localhost:{page}/order",
             mailbox=box,
             stripe=stripe,
             logs=logs,
             environ=operator,
         )
         await control_plane.install(custom_resource_definition())
+        page_management_url = f"http://{HOST}:{page_management}"
         workloads = {
             machine.service_url: Child(_FULFILLMENT, ["service"], logs / "service.log", service),
             machine.operator_url: Child(_FULFILLMENT, ["operator"], logs / "operator.log", operator),
+            page_management_url: Child(
+                _FULFILLMENT,
+                ["page"],
+                logs / "page.log",
+                environ | _page_settings(account, stripe, page, page_management),
+            ),
         }
         for child in workloads.values():
             await child.start()
@@ -195,20 +210,30 @@ def _service_settings(account: StripeAccount | None, webhook_port: int, manageme
     }
 
 
+def _page_settings(
+    account: StripeAccount | None, stripe: StripeServer | None, page_port: int, management_port: int
+) -> dict[str, str]:
+    return _stripe_settings(account, stripe) | {
+        "FULFILLMENT_PAGE_PORT": str(page_port),
+        "FULFILLMENT_MANAGEMENT_PORT": str(management_port),
+        **_SHOP,
+    }
+
+
+def _stripe_settings(account: StripeAccount | None, stripe: StripeServer | None) -> dict[str, str]:
+    key = {"STRIPE_API_KEY": account.api_key if account else TEST_KEY}
+    return key | ({"STRIPE_API_BASE": stripe.url} if stripe else {})
+
+
 def _operator_settings(
     account: StripeAccount | None, stripe: StripeServer | None, box: Mailbox, management_port: int
 ) -> dict[str, str]:
-    settings = {
-        "STRIPE_API_KEY": account.api_key if account else TEST_KEY,
+    return _stripe_settings(account, stripe) | {
         "FULFILLMENT_MANAGEMENT_PORT": str(management_port),
         "FULFILLMENT_SMTP_HOST": box.host,
         "FULFILLMENT_SMTP_PORT": str(box.port),
         "FULFILLMENT_SMTP_TLS": "none",
         "FULFILLMENT_MAIL_FROM": "Harbour Goods <orders@shop.example>",
-        "FULFILLMENT_SHOP_NAME": "Harbour Goods",
-        "FULFILLMENT_SHOP_URL": "https://shop.example/cart",
+        **_SHOP,
         "FULFILLMENT_REVERSAL_INTERVAL": "1s",  # nobody waits half a minute for a demo
     }
-    if stripe is not None:
-        settings["STRIPE_API_BASE"] = stripe.url
-    return settings

@@ -82,6 +82,7 @@ async def perform(act: Act, machine: LocalStack, world: WorldClient, http: aioht
         event = await world.settle(session, act.plan.settlement)
         answers += await send([event] if event else [], act.plan, world, webhook)
     troubles += await _await_phase(act.title, machine, name, act.ends)
+    click.echo(f"      the buyer sees {machine.page_url}?session_id={session}")
     for each in act.plan.after:
         answers += await send([await world.play_after_payment(session, each)], act.plan, world, webhook)
         troubles += await _await(act.title, machine, name, "condition=Refunded", _REFUNDED)

@@ -71,14 +71,15 @@ async def _reload(page: "RunningPage", environ: Mapping[str, str]) -> None:
     async with AsyncExitStack() as stack:
         async for settings in settings_changes(lambda each: load_settings(PageSettings, each), environ):
             client = await stack.enter_async_context(stripe_client(settings))
-            page.lookup.reader = stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY)
+            page.orders.lookup.reader = stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY)
+            page.orders.livemode = settings.key_is_live
 
 
 @dataclass(frozen=True, slots=True)
 class RunningPage:
     """A running order page."""
 
-    lookup: SessionLookup
+    orders: Orders
     page_port: int
     management_port: int
 
@@ -117,13 +118,14 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
             clock=lambda: datetime.now(UTC),
         )
         feed = OrderFeed(requests, backoff=Backoff(*_WATCH_AGAIN, random.random), metrics=metrics)
+        orders = Orders(
+            requests=requests,
+            lookup=lookup,
+            budget=Budget(_READS_OF_ONE, _READS, time.monotonic),
+            livemode=settings.key_is_live,
+        )
         page = OrderPage(
-            orders=Orders(
-                requests=requests,
-                lookup=lookup,
-                budget=Budget(_READS_OF_ONE, _READS, time.monotonic),
-                livemode=settings.key_is_live,
-            ),
+            orders=orders,
             feed=feed,
             renderer=renderer,
             languages=languages,
@@ -157,6 +159,6 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
         )
         stack.callback(feed.end)
         _log.info("page.started", namespace=settings.namespace, page_port=page_port, management_port=management_port)
-        yield RunningPage(lookup, page_port, management_port)
+        yield RunningPage(orders, page_port, management_port)
         _log.info("page.stopping")
     _log.info("page.stopped")

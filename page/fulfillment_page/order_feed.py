@@ -104,11 +104,10 @@ class OrderFeed:
                     since = await self._requests.current_version()
                     await self._read_again()
                 self._metrics.watching.set(1)
-                failures = 0
                 async for change in self._requests.changes(since, timeout=_WATCH_SECONDS):
-                    since = change.metadata.resource_version
+                    failures, since = 0, change.metadata.resource_version
                     self._take(change)
-            except KubernetesError as error:
+            except (KubernetesError, msgspec.DecodeError) as error:
                 since, failures = "", failures + 1
                 delay = self._backoff.delay(failures).total_seconds()
                 self._metrics.watching.set(0)

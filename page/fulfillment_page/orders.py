@@ -24,7 +24,7 @@ _OUTCOMES = {
 """What a visitor is shown when Stripe was not asked; else there is no such order."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Orders:
     """The orders, as visitors may see them."""
 
@@ -33,7 +33,7 @@ class Orders:
     budget: Budget
     """How often the API server is asked."""
     livemode: bool
-    """The one mode that counts: the API key's."""
+    """The one mode that counts: the API key's, which may be another one some day."""
 
     async def find(self, session_id: str, address: str) -> OrderView | VisitOutcome:
         """Find the order of a Session, and make sure that it exists; or tell why none is shown.

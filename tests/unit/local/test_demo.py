@@ -17,6 +17,7 @@ def stack(webhook_url: str, stripe: Any) -> LocalStack:
         webhook_url=webhook_url,
         service_url="http://127.0.0.1:8081",
         operator_url="http://127.0.0.1:8082",
+        page_url="http://localhost:4244/order",
         mailbox=other,
         stripe=stripe,
         logs=Path("logs"),
