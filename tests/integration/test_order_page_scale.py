@@ -32,7 +32,7 @@ async def test_the_page_is_as_quick_with_many_orders(shop: Shop, crd: None) -> N
     await shop.make(session)
     async with order_page(shop) as page:
         few = await first_byte(page, session)
-        at_once = asyncio.Semaphore(32)
+        at_once = asyncio.Semaphore(8)
 
         async def make(place: int) -> None:
             session_id = f"{other}x{place}"
