@@ -15,6 +15,7 @@ _NAME_RULE = {
 _SELECTABLE = (
     ".status.phase",
     ".status.reason",
+    ".spec.session.id",
     ".spec.payment.status",
     ".spec.session.paymentIntent",
     ".status.paymentIntent",

@@ -28,6 +28,9 @@ RESTORING = f"{GROUP}/restoring"
 MANUAL_BACKEND = "manual"
 """The backend whose orders another controller may end by a patch of `status.manual`."""
 
+SELF_TEST = "selftest"
+"""Begins, after their kind, the ids of the event and the Session by which an installation is tested."""
+
 NAME_PATTERN = "^cs-[a-z2-7]{26}$"
 
 

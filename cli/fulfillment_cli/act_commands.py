@@ -34,10 +34,11 @@ from fulfillment_cli.cluster import (
     resolve_name,
 )
 from fulfillment_cli.completions import reasons, request_names
-from fulfillment_cli.options import cluster_options, run
+from fulfillment_cli.options import cluster_options, examples, run
 from fulfillment_cli.user import user_name
 from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.fulfillment_requests import PAGE_SIZE
+from fulfillment_runtime.progress import progress
 
 _ERRORS_OF_ONE = (*ERRORS_OF_ONE, PreconditionFailedError)
 """What goes wrong with one order, and stops none of the others."""
@@ -131,7 +132,13 @@ def _names_or_all(function: Callable[..., None]) -> Callable[..., None]:
     return _names_or_selected(by_reason(function))
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "retry cs-xyfzaqmyr5zyy2doeborgrsp4q",
+        "retry --all --reason FulfillmentFailed --dry-run",
+        "retry --all --field-selector spec.session.id=cs_test_a1QUnr9y5xaxRy8mxvq7OJyjJ",
+    )
+)
 @_names_or_all
 def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
     """Retry a failed order, or one that waits or is restored.
@@ -145,14 +152,19 @@ def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
     _run(Action(Verb.RETRY), **options)
 
 
-@click.command()
+@click.command(epilog=examples("resume cs-62gpjcrwbey5qwag35mml6um5u", "resume --all"))
 @_names_or_all
 def resume(**options: Any) -> None:  # noqa: ANN401 - click's options
     """Resume a paused order."""
     _run(Action(Verb.RESUME), **options)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'acknowledge cs-xyfzaqmyr5zyy2doeborgrsp4q --note "called the customer"',
+        "acknowledge --all --reason PaymentFailed",
+    )
+)
 @_names_or_all
 @click.option("--note", default=None, callback=_one_line(LONGEST_TEXT), help="What was done about it.")
 def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's options
@@ -164,7 +176,7 @@ def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's op
     _run(Action(Verb.ACKNOWLEDGE, note), **options)
 
 
-@click.command()
+@click.command(epilog=examples('pause cs-62gpjcrwbey5qwag35mml6um5u --reason "the address is odd"'))
 @_action_options
 @click.option("--reason", default=None, callback=_one_line(LONGEST_TEXT), help="Why.")
 @click.argument("name", nargs=-1, required=True, shell_complete=request_names)
@@ -176,7 +188,12 @@ def pause(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's option
     _run(Action(Verb.PAUSE, reason), **options)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'complete cs-xyfzaqmyr5zyy2doeborgrsp4q --reference "parcel 7"',
+        'complete --all --reason FulfillmentFailed --reference "by phone" --dry-run',
+    )
+)
 @_names_or_all
 @click.option(
     "--reference",
@@ -192,7 +209,12 @@ def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's 
     _run(Action(Verb.COMPLETE, reference), **options)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        'fail cs-xyfzaqmyr5zyy2doeborgrsp4q --reason "sold out"',
+        'fail --all --field-selector status.reason=FulfillmentFailed --reason "sold out" --dry-run',
+    )
+)
 @_names_or_selected
 @click.option("--reason", required=True, callback=_one_line(LONGEST_TEXT), help="Why.")
 def fail(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
@@ -242,7 +264,15 @@ async def _act(flags: ConfigFlags, action: Action, selection: _Selection, intera
         _confirm(action.verb, requests, cluster.namespace, selection, interaction)
         actor = Actor(utc_now(), await user_name(cluster.api, timeout=TIMEOUT) if requests else None)
         actions = ActionClient(cluster.requests, cluster.events, actor)
-        outcomes = await for_each(requests, lambda each: actions.request_action(action, each), *_ERRORS_OF_ONE)
+        with progress(action.verb, len(requests)) as advance:
+
+            async def request_action(each: FulfillmentRequest) -> RequestedAction:
+                try:
+                    return await actions.request_action(action, each)
+                finally:
+                    advance(1)
+
+            outcomes = await for_each(requests, request_action, *_ERRORS_OF_ONE)
         requested = [each for each in outcomes if isinstance(each, RequestedAction)]
         for request, outcome in zip(requests, outcomes, strict=True):
             if isinstance(outcome, Exception):

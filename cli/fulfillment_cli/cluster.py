@@ -101,12 +101,15 @@ class Cluster:
 
 
 @asynccontextmanager
-async def cluster_at_hand(flags: ConfigFlags, *, connections: int = CONCURRENCY) -> AsyncIterator[Cluster]:
+async def cluster_at_hand(
+    flags: ConfigFlags, *, connections: int = CONCURRENCY, all_namespaces: bool = False
+) -> AsyncIterator[Cluster]:
     """Connect to the cluster.
 
     Args:
         flags: which one.
         connections: how many requests may be under way at once.
+        all_namespaces: whether its requests are those of every namespace.
 
     Raises:
         SettingsError: the kubeconfig is wrong, or there is none.
@@ -115,7 +118,7 @@ async def cluster_at_hand(flags: ConfigFlags, *, connections: int = CONCURRENCY)
         kubeconfig_files(flags.kubeconfig)
     namespace = flags.namespace or namespace_at_hand(flags.kubeconfig, flags.context)
     async with _connection(flags, connections) as api:
-        requests = FulfillmentRequestClient(api, namespace, timeout=TIMEOUT)
+        requests = FulfillmentRequestClient(api, None if all_namespaces else namespace, timeout=TIMEOUT)
         events = EventSink(api, namespace, reporter=_REPORTER, timeout=TIMEOUT)
         yield Cluster(api, namespace, requests, events)
 

@@ -11,7 +11,8 @@ NAME = "kubectl fulfillment"
 """What a person types."""
 
 _COMMANDS = {
-    "list": "view_commands:list_command",
+    "doctor": "doctor.command:doctor",
+    "list": "list_command:list_command",
     "show": "view_commands:show",
     "open": "view_commands:open_command",
     "wait": "wait_command:wait",

@@ -71,6 +71,11 @@ def cluster_options(function: F) -> F:
     return with_config_flags(update_wrapper(called, function))  # type: ignore[return-value] # it takes the options in place of `flags`
 
 
+def examples(*lines: str) -> str:
+    """Make the end of a command's help: command lines that work, each without the program's name."""
+    return "\b\nExamples:\n" + "\n".join(f"  kubectl fulfillment {line}" for line in lines)
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run it, and print what went wrong with the cluster in one line."""
     try:

@@ -1,35 +1,197 @@
 """How requests look to a person at a terminal. Pure."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from textwrap import wrap
+from typing import Literal, TypeAlias
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import INPUT_CONDITIONS, ConditionStatus, Fulfillment, Order, Status
 from fulfillment_cli.timeline import Entry
 
-_HEAD = ("NAME", "PHASE", "REASON", "AMOUNT", "ATTEMPTS", "AGE", "MANUAL")
-_WIDE = ("BACKEND", "REFERENCE", "SESSION", "MESSAGE")
 _ITEMS_SHOWN = 10
+_GAP = "   "
+_NARROW = 60
+"""On a terminal of fewer characters it is said how long ago something was, and not when."""
+_LEAST_DETAIL = 30
+"""Characters that a last column must have at least; else it stands below the others."""
+
+Paint: TypeAlias = Callable[[str], str]
+"""Colours a phase, where the terminal shows colours."""
 
 
-def requests_table(requests: Iterable[FulfillmentRequest], now: datetime, *, wide: bool = False) -> str:
-    """Show requests, one a line; a wide one tells all that the others leave to `show`."""
-    rows = [(_HEAD, _WIDE), *((_row(each, now), _wide(each)) for each in requests)]
-    return aligned([(*row, *more) if wide else row for row, more in rows])
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the table of requests."""
+
+    title: str
+    value: Callable[[FulfillmentRequest, datetime], str]
+    left_out: int = 0
+    """How early it is left out where the terminal is narrow: the greatest goes first; 0: never."""
 
 
-def request_page(request: FulfillmentRequest, entries: Sequence[Entry], now: datetime) -> str:
-    """Show one request, and what happened to it."""
-    happened = [("TIME", "AGO", "WHAT", "DETAIL"), *(_line(each, now) for each in entries)]
-    return f"{aligned(_facts(request))}\n\n{aligned(happened)}"
+_PHASE = "PHASE"
+_NAMESPACE = _Column("NAMESPACE", lambda request, _: request.metadata.namespace)
+_COLUMNS = (
+    _Column("NAME", lambda request, _: request.metadata.name),
+    _Column(_PHASE, lambda request, _: request.status.phase if request.status else ""),
+    _Column("REASON", lambda request, _: request.status.reason if request.status else "", left_out=1),
+    _Column("AMOUNT", lambda request, _: _amount(request), left_out=2),
+    _Column("ATTEMPTS", lambda request, _: _attempts(request), left_out=4),
+    _Column("AGE", lambda request, now: age(now - request.metadata.creation_timestamp)),
+    _Column("MANUAL", lambda request, _: _manual(request), left_out=3),
+)
+_WIDE = (
+    _Column("BACKEND", lambda request, _: _fulfillment(request, "backend")),
+    _Column("REFERENCE", lambda request, _: _fulfillment(request, "reference")),
+    _Column("SESSION", lambda request, _: request.spec.session.id),
+    _Column("MESSAGE", lambda request, _: request.status.message if request.status else ""),
+)
+
+
+def requests_table(  # noqa: PLR0913 - what is shown, and on what
+    requests: Sequence[FulfillmentRequest],
+    now: datetime,
+    *,
+    wide: bool = False,
+    namespaces: bool = False,
+    width: int | None = None,
+    paint: Paint = str,
+    head: bool = True,
+    beside: Sequence[FulfillmentRequest] = (),
+) -> str:
+    """Show requests, one a line.
+
+    Args:
+        requests: they, in the order in which they are shown.
+        now: the time.
+        wide: also what the others leave to `show`, however wide the terminal is.
+        namespaces: each with its namespace.
+        width: of the terminal; None: there is none. On a narrow one columns are left out, and on one that is narrower
+            still a request has two lines.
+        paint: colours a phase.
+        head: with the names of the columns.
+        beside: what was shown before them, with which they are aligned.
+    """
+    columns = [*([_NAMESPACE] if namespaces else []), *_COLUMNS, *(_WIDE if wide else ())]
+    table = [[_printable(column.value(each, now)) for column in columns] for each in (*beside, *requests)]
+    table = [[column.title for column in columns], *table]
+    shown_before = 1 + len(beside)
+    if width is None or wide:
+        return _aligned(table, columns, paint, shown_before, head=head)
+    for leaving in sorted({each.left_out for each in columns}, reverse=True):
+        kept = [place for place, column in enumerate(columns) if column.left_out <= leaving]
+        shown = [[row[place] for place in kept] for row in table]
+        if _width_of(shown) <= width:
+            return _aligned(shown, [columns[place] for place in kept], paint, shown_before, head=head)
+    return "\n".join(_stacked(row, columns, width, paint) for row in table[shown_before:])
+
+
+def request_page(
+    request: FulfillmentRequest,
+    entries: Sequence[Entry],
+    now: datetime,
+    *,
+    width: int | None = None,
+    paint: Paint = str,
+) -> str:
+    """Show one request, and what happened to it.
+
+    Args:
+        request: it.
+        entries: what happened.
+        now: the time.
+        width: of the terminal; None: there is none.
+        paint: colours a phase.
+    """
+    facts = [(name, _printable(value)) for name, value in _facts(request)]
+    phase = request.status.phase if request.status else ""
+    happened: list[tuple[str, ...]] = [("TIME", "AGO", "WHAT", "DETAIL"), *(_line(each, now) for each in entries)]
+    if width is not None and width < _NARROW:
+        happened = [row[1:] for row in happened]
+    page = f"{_hanging(facts, width)}\n\n{_hanging(happened, width)}"
+    return (
+        re.sub(rf"^(Phase: +){phase}\b", lambda found: found[1] + paint(phase), page, flags=re.MULTILINE)
+        if phase
+        else page
+    )
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Align columns as kubectl does. What is not printable, such as a terminal's escape, becomes a space."""
-    cells = [["".join(char if char.isprintable() else " " for char in cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*cells, strict=True)]
-    lines = ("   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
-    return "\n".join(line.rstrip() for line in lines)
+    return _hanging(rows, None)
+
+
+def hanging(head: str, text: str, indent: int, width: int | None) -> str:
+    """Write a text beside a head, in as many lines as the terminal needs; or below it, where beside it is no room.
+
+    Args:
+        head: what stands before it.
+        text: the text; what is not printable becomes a space.
+        indent: how many characters the head, and all lines after the first, take.
+        width: of the terminal; None: there is none, and it is one line.
+    """
+    text = _printable(text)
+    if width is None or indent + len(text) <= width:
+        return f"{head}{text}".rstrip()
+    if width - indent < _LEAST_DETAIL:
+        lines = wrap(text, max(width - 2, 10), break_long_words=False, break_on_hyphens=False)
+        return "\n  ".join([head.rstrip(), *lines])
+    lines = wrap(text, width - indent, break_long_words=False, break_on_hyphens=False)
+    return f"\n{' ' * indent}".join([f"{head}{lines[0]}", *lines[1:]])
+
+
+def _hanging(rows: Sequence[Sequence[str]], width: int | None) -> str:
+    """Align columns, of which the last takes as many lines as it needs."""
+    cells = [[_printable(cell) for cell in row] for row in rows]
+    widths = _widths(cells)[:-1]
+    indent = sum(widths) + len(_GAP) * len(widths)
+    heads = ("".join(f"{cell:<{size}}{_GAP}" for cell, size in zip(row[:-1], widths, strict=True)) for row in cells)
+    return "\n".join(hanging(head, row[-1], indent, width) for head, row in zip(heads, cells, strict=True))
+
+
+def _aligned(
+    table: Sequence[Sequence[str]], columns: Sequence[_Column], paint: Paint, start: int, *, head: bool
+) -> str:
+    """Align a table, and give its head and the rows from one on."""
+    widths, lines = _widths(table), []
+    for number, row in enumerate(table):
+        cells = [
+            (paint(cell) if number and column.title == _PHASE else cell) + " " * (size - len(cell))
+            for cell, column, size in zip(row, columns, widths, strict=True)
+        ]
+        lines.append(_GAP.join(cells).rstrip())
+    return "\n".join([*(lines[:1] if head else []), *lines[start:]])
+
+
+def _stacked(row: Sequence[str], columns: Sequence[_Column], width: int, paint: Paint) -> str:
+    """Show a request in two lines: its name, and all else that there is to say."""
+    of = {column.title: cell for column, cell in zip(columns, row, strict=True)}
+    name = "/".join(filter(None, [of.pop(_NAMESPACE.title, ""), of.pop("NAME")]))
+    attempts = of.pop("ATTEMPTS")
+    told = [*filter(None, of.values()), *([f"attempts: {attempts}"] if attempts else [])]
+    lines = wrap(", ".join(told), width - 2, break_long_words=False, break_on_hyphens=False)
+    phase = of[_PHASE]
+    if phase and lines:
+        lines[0] = paint(phase) + lines[0].removeprefix(phase)
+    return "\n  ".join([name, *lines])
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _width_of(rows: Sequence[Sequence[str]]) -> int:
+    return max(
+        len(_GAP.join(f"{cell:<{size}}" for cell, size in zip(row, _widths(rows), strict=True)).rstrip())
+        for row in rows
+    )
+
+
+def _printable(cell: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in cell)
 
 
 def age(span: timedelta) -> str:
@@ -44,29 +206,18 @@ def age(span: timedelta) -> str:
     return shown if span >= timedelta(0) else f"in {shown}"
 
 
-def _row(request: FulfillmentRequest, now: datetime) -> tuple[str, ...]:
-    meta, status = request.metadata, request.status
-    tries = status.fulfillment if status else None
-    return (
-        meta.name,
-        status.phase if status else "",
-        status.reason if status else "",
-        _amount(request),
-        str(tries.attempts) if tries else "",
-        age(now - meta.creation_timestamp),
-        "paused" if request.annotations.paused else "acknowledged" if request.is_acknowledged else "",
-    )
+def _attempts(request: FulfillmentRequest) -> str:
+    tries = request.status.fulfillment if request.status else None
+    return str(tries.attempts) if tries else ""
 
 
-def _wide(request: FulfillmentRequest) -> tuple[str, ...]:
-    status = request.status
-    tries = status.fulfillment if status else None
-    return (
-        tries.backend if tries else "",
-        (tries.reference if tries else None) or "",
-        request.spec.session.id,
-        status.message if status else "",
-    )
+def _manual(request: FulfillmentRequest) -> str:
+    return "paused" if request.annotations.paused else "acknowledged" if request.is_acknowledged else ""
+
+
+def _fulfillment(request: FulfillmentRequest, field: Literal["backend", "reference"]) -> str:
+    tries = request.status.fulfillment if request.status else None
+    return (getattr(tries, field) if tries else None) or ""
 
 
 def _amount(request: FulfillmentRequest) -> str:

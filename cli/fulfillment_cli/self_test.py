@@ -5,7 +5,6 @@ nothing here may need what `local` holds.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,12 +17,12 @@ import msgspec
 from msgspec import Struct
 
 from fulfillment_api.names import PLURAL, request_name
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_cli.self_test_order import SelfTestError, SelfTestOrder, pods_of, unknown_session
 from fulfillment_cli.signing import webhook_headers
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.kubernetes.access import check_access
 from fulfillment_runtime.kubernetes.connection import connect
-from fulfillment_runtime.kubernetes.errors import KubernetesError, NotFoundError
+from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.kubernetes.rbac import Rule
@@ -32,12 +31,7 @@ from fulfillment_service.settings import ServiceSettings
 
 _TIMEOUT = 15.0  # seconds for one request; the webhook answers within 10
 _RETRY_INTERVAL = 1.0  # seconds, when nobody listens yet
-_POLL_INTERVAL = 0.2  # seconds; a watch would need the right to read every order
 _RULES = (Rule("get", PLURAL), Rule("delete", PLURAL))
-
-
-class SelfTestError(click.ClickException):
-    """Something does not work. The message says what, and what to do next."""
 
 
 class _WebhookResponse(Struct):
@@ -68,49 +62,67 @@ async def run_self_test(
     async with connect(operator.kubeconfig, connections=1) as api, aiohttp.ClientSession() as http:
         await check_access(api, operator.namespace, _RULES, timeout=_TIMEOUT)
         await SelfTest(
-            webhook_url=webhook_url,
-            secrets=service.webhook_secrets,
-            payment_link=next(iter(service.payment_links or ()), None),
-            metadata=dict(service.filters.metadata or {}),
-            livemode=operator.livemode,
+            sender=sender_of(service, http, webhook_url=webhook_url, livemode=operator.livemode),
             namespace=operator.namespace,
             requests=FulfillmentRequestClient(LibraryRestClient(api), operator.namespace, timeout=_TIMEOUT),
-            http=http,
             timeout=timeout,
             report=lambda line: click.echo(f"ok  {line}"),
         ).run()
 
 
-def unknown_session(*, livemode: bool) -> str:
-    """Make an id that no Session at Stripe has, and that says what it is for."""
-    return f"cs_{'live' if livemode else 'test'}_selftest{secrets.token_hex(12)}"
+async def send_event(service: ServiceSettings, session: str, *, webhook_url: str, timeout: float) -> None:
+    """Send the event alone, once with each signing secret: `doctor` has a webhook's pod do it.
+
+    Args:
+        service: the service's settings.
+        session: the id of the Session, which says whether it is a live one.
+        webhook_url: the webhook.
+        timeout: seconds that all of it may take.
+
+    Raises:
+        SelfTestError: the webhook does not take it.
+    """
+    async with aiohttp.ClientSession() as http:
+        sender = sender_of(service, http, webhook_url=webhook_url, livemode=session.startswith("cs_live_"))
+        await sender.send(session, asyncio.get_running_loop().time() + timeout)
+
+
+def sender_of(
+    service: ServiceSettings, http: aiohttp.ClientSession, *, webhook_url: str, livemode: bool
+) -> "EventSender":
+    """Make what sends events that pass the service's filters, signed with its secrets.
+
+    Args:
+        service: its settings.
+        http: sends the requests.
+        webhook_url: the webhook.
+        livemode: whether the operator's API key is a live one.
+    """
+    return EventSender(
+        webhook_url=webhook_url,
+        secrets=service.webhook_secrets,
+        payment_link=next(iter(service.payment_links or ()), None),
+        metadata=dict(service.filters.metadata or {}),
+        livemode=livemode,
+        namespace=service.namespace,
+        http=http,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTest:
     """One order's way through an installation."""
 
-    webhook_url: str
-    secrets: tuple[str, ...]
-    """The signing secrets, each of which the webhook must accept."""
-    livemode: bool
-    """Whether the operator's API key is a live one."""
+    sender: "EventSender"
     namespace: str
     """Where the order must appear."""
     requests: FulfillmentRequestClient
-    http: aiohttp.ClientSession
     timeout: float
     """Seconds that all of it may take."""
     report: Callable[[str], None]
     """Is given each step that worked, in words for a person."""
-    payment_link: str | None = None
-    """One that the webhook's filter lets pass, if it has one."""
-    metadata: dict[str, str] = field(default_factory=dict)
-    """What the webhook's filter asks for."""
     session: str = field(default="")
     """An id that Stripe does not know; made up when none is given."""
-    clock: Callable[[], float] = time.time
-    """Tells when the event is signed, in seconds since the epoch."""
 
     async def run(self) -> None:
         """Send the event, wait for the order's end, and delete the order, however it ended.
@@ -118,22 +130,56 @@ class SelfTest:
         Raises:
             SelfTestError: something does not work.
         """
-        session = self.session or unknown_session(livemode=self.livemode)
+        session = self.session or unknown_session(livemode=self.sender.livemode)
         name = request_name(session)
-        body = self._event(session)
+        order = SelfTestOrder(self.requests, self.namespace, name)
         deadline = asyncio.get_running_loop().time() + self.timeout
         try:
             try:
-                for number, secret in enumerate(self.secrets, start=1):
-                    await self._deliver(body, secret, f"signing secret {number} of {len(self.secrets)}", deadline)
-                self.report(f"the webhook took the event, signed with each signing secret ({len(self.secrets)})")
-                await self._await_end(name, deadline)
+                await self.sender.send(session, deadline)
+                secrets = len(self.sender.secrets)
+                self.report(f"the webhook took the event, signed with each signing secret ({secrets})")
+                await order.await_end(deadline)
                 self.report(f"{PLURAL}/{name} appeared, the operator asked Stripe, and Stripe does not know {session}")
             finally:
-                await self._delete(name)
+                await order.delete()
         except KubernetesError as error:
             raise SelfTestError(f"{error} (kubectl --namespace {self.namespace} get {PLURAL} {name})") from error
         self.report(f"{PLURAL}/{name} is deleted")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSender:
+    """Sends the event of a completed Session as Stripe does."""
+
+    webhook_url: str
+    secrets: tuple[str, ...]
+    """The signing secrets, each of which the webhook must accept."""
+    livemode: bool
+    """Whether the operator's API key is a live one."""
+    namespace: str
+    """Where the webhook's pods are, for what to do next."""
+    http: aiohttp.ClientSession
+    payment_link: str | None = None
+    """One that the webhook's filter lets pass, if it has one."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the webhook's filter asks for."""
+    clock: Callable[[], float] = time.time
+    """Tells when the event is signed, in seconds since the epoch."""
+
+    async def send(self, session: str, deadline: float) -> None:
+        """Send the event of a Session, once with each signing secret.
+
+        Args:
+            session: its id.
+            deadline: until when nobody need listen, by the event loop's clock.
+
+        Raises:
+            SelfTestError: the webhook does not take it.
+        """
+        body = self._event(session)
+        for number, secret in enumerate(self.secrets, start=1):
+            await self._deliver(body, secret, f"signing secret {number} of {len(self.secrets)}", deadline)
 
     def _event(self, session: str) -> bytes:
         now = int(self.clock())
@@ -175,7 +221,7 @@ class SelfTest:
                     raise SelfTestError(
                         f"the webhook cannot be reached at {self.webhook_url} ({str(error) or 'it does not answer'}): "
                         "are its pods ready, and does a NetworkPolicy let this one in? "
-                        f"kubectl --namespace {self.namespace} get pods --selector {_pods('webhook')}"
+                        f"kubectl --namespace {self.namespace} get pods --selector {pods_of('webhook')}"
                     ) from error
                 await asyncio.sleep(_RETRY_INTERVAL)
             else:
@@ -187,28 +233,6 @@ class SelfTest:
             self.webhook_url, data=body, headers=headers, allow_redirects=False, timeout=timeout
         ) as response:
             return response.status, _decode(await response.read())
-
-    async def _await_end(self, name: str, deadline: float) -> None:
-        status: Status | None = None
-        try:
-            async with asyncio.timeout_at(deadline):
-                while not _has_ended(status):
-                    await asyncio.sleep(_POLL_INTERVAL)
-                    status = (await self.requests.get(name)).status
-        except TimeoutError:
-            pass  # how far it came is said below
-        except NotFoundError as error:
-            raise SelfTestError(
-                f"the webhook took the event, but the namespace {self.namespace} has no {PLURAL} {name}: "
-                "does the webhook work in another namespace (FULFILLMENT_NAMESPACE)?"
-            ) from error
-        _check_end(status, self.namespace)
-
-    async def _delete(self, name: str) -> None:
-        try:
-            await self.requests.delete(name)
-        except NotFoundError:
-            return  # the webhook did not take the event
 
 
 def _decode(body: bytes) -> _WebhookResponse:
@@ -245,47 +269,7 @@ def _check_answer(status: int, answer: _WebhookResponse, which: str, *, livemode
         case HTTPStatus.SERVICE_UNAVAILABLE:
             raise SelfTestError(
                 "the webhook cannot record the event (503), and its log says why: "
-                f"kubectl logs --selector {_pods('webhook')}"
+                f"kubectl logs --selector {pods_of('webhook')}"
             )
         case _:
             raise SelfTestError(f"the webhook URL answers {status}: is it the webhook's, with /webhook at its end?")
-
-
-def _has_ended(status: Status | None) -> bool:
-    # Stripe refuses the key: the operator goes on trying, but a person must mend that.
-    ended = {Phase.FULFILLED, Phase.FAILED}
-    return status is not None and (status.phase in ended or status.reason == Reason.STRIPE_MISCONFIGURED)
-
-
-def _check_end(status: Status | None, namespace: str) -> None:
-    if status is None:
-        raise SelfTestError(
-            "the order appeared, but no operator has picked it up: does one run, and does it hold the Lease? "
-            f"kubectl --namespace {namespace} get leases; "
-            f"kubectl --namespace {namespace} logs --selector {_pods('operator')}"
-        )
-    match status.reason:
-        case Reason.SESSION_NOT_FOUND:
-            return
-        case Reason.STRIPE_MISCONFIGURED:
-            raise SelfTestError(
-                f"{status.message}: put a key of the right account and mode into the Secret; nothing needs a restart"
-            )
-        case Reason.STRIPE_UNAVAILABLE:
-            raise SelfTestError(
-                f"{status.message}: may the operator's pods reach it (NetworkPolicy, proxy, stripe.apiBase)?"
-            )
-        case Reason.LIVEMODE_MISMATCH:
-            raise SelfTestError(
-                "the operator's API key is of the other mode than this test's. "
-                "If the Secret has just changed, it takes the kubelet a minute to bring it: try again"
-            )
-        case _:
-            raise SelfTestError(
-                f"the order became {status.phase} ({status.reason}: {status.message}), though its Session does not "
-                "exist: does stripe.apiBase (STRIPE_API_BASE) name something else than Stripe?"
-            )
-
-
-def _pods(component: str) -> str:
-    return f"app.kubernetes.io/name=checkout-fulfillment,app.kubernetes.io/component={component}"

@@ -15,7 +15,7 @@ from fulfillment_api.status import Phase
 from fulfillment_cli.actions import Verb, is_handled
 from fulfillment_cli.cluster import ERRORS_OF_ONE, Cluster, ConfigFlags, cluster_at_hand, for_each, resolve_name
 from fulfillment_cli.completions import request_names
-from fulfillment_cli.options import cluster_options, run
+from fulfillment_cli.options import cluster_options, examples, run
 from fulfillment_runtime.kubernetes.errors import ApiUnavailableError
 
 _LONGEST_WATCH = 300.0  # seconds: whoever sits between closes what is silent for longer
@@ -46,7 +46,9 @@ class _Duration(click.ParamType[timedelta]):
         return span if span >= timedelta(0) else timedelta(weeks=1)
 
 
-@click.command()
+@click.command(
+    epilog=examples("wait cs-62gpjcrwbey5qwag35mml6um5u", "wait cs_test_a1QUnr9y5xaxRy8mxvq7OJyjJ --timeout=10m")
+)
 @cluster_options
 @click.option("--account", help="The connected account (acct_…) of a Session that is named by its id.")
 @click.option(

@@ -20,6 +20,7 @@ import click
 from fulfillment_local import envtest, versions
 from fulfillment_local.go_modules import GoModule, build_from_module
 from fulfillment_local.versions import Program
+from fulfillment_runtime.progress import progress
 
 Say = Callable[[str], None]
 """Tells the person who waits what is being done, a line at a time."""
@@ -223,7 +224,7 @@ def _download(programs: Sequence[Program], folder: Path, index_url: str, say: Sa
 def _build(programs: Sequence[Program], folder: Path, environ: Mapping[str, str], build: Build, say: Say) -> None:
     for program in programs:
         say(f"{program.name}: building from source ({program.build_time}, once)")
-        with _adding_to(folder) as partial:
+        with progress(program.name), _adding_to(folder) as partial:
             build(program.module, program.package, partial / program.name, environ)
 
 

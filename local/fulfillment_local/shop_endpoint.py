@@ -15,6 +15,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from fulfillment_local.signals import told_to_end
+from fulfillment_operator.backends.http.backend import PING_TYPE
 from fulfillment_runtime.sockets import listen
 
 LATER = "later"
@@ -40,6 +41,7 @@ class _Data(msgspec.Struct, frozen=True):
 class _Posted(msgspec.Struct, frozen=True):
     """What the http backend posts, as far as it is looked at."""
 
+    type: str = ""
     data: _Data = _Data()
 
 
@@ -71,7 +73,7 @@ class ShopEndpoint:
     async def _take(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
         try:
-            metadata = msgspec.json.decode(body, type=_Posted).data.session.metadata
+            posted = msgspec.json.decode(body, type=_Posted)
         except msgspec.DecodeError as error:
             return web.Response(status=HTTPStatus.BAD_REQUEST, text=f"{error}\n")
         if self._webhook is not None:
@@ -79,12 +81,14 @@ class ShopEndpoint:
                 self._webhook.verify(body, dict(request.headers))
             except WebhookVerificationError as error:
                 return web.Response(status=HTTPStatus.UNAUTHORIZED, text=f"{error}\n")
+        if posted.type == PING_TYPE:
+            return web.Response(status=HTTPStatus.NO_CONTENT)
         if self._trouble.times > 0:
             self._trouble = msgspec.structs.replace(self._trouble, times=self._trouble.times - 1)
             return web.Response(status=self._trouble.status, text="as it was told\n")
         key = request.headers["webhook-id"]
         self._orders[key] += 1
-        status = HTTPStatus.ACCEPTED if LATER in metadata else HTTPStatus.OK
+        status = HTTPStatus.ACCEPTED if LATER in posted.data.session.metadata else HTTPStatus.OK
         return web.json_response({"reference": f"order-of-{key}"}, status=status)
 
     async def _tell(self, _request: web.Request) -> web.StreamResponse:

@@ -7,8 +7,10 @@ from fulfillment_operator.backends.routes import label
 from fulfillment_operator.mail.factory import customer_mail
 from fulfillment_operator.mail.smtp import Mailer, NoMailer
 from fulfillment_operator.settings import OperatorSettings, load_operator_settings, mistakes_in_operator_settings
-from fulfillment_runtime.commands.check_config import Finding, Verdict, check_kubeconfig, findings
+from fulfillment_runtime.chart_values import with_chart_values
+from fulfillment_runtime.commands.check_config import check_kubeconfig
 from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.findings import Check, Finding, Verdict, findings
 
 
 async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
@@ -17,7 +19,7 @@ async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
     Online, also what the operator may do, the backends at work, the mail server, and Stripe.
     """
     mistakes = mistakes_in_operator_settings(environ)
-    for finding in findings("the settings are right", mistakes):
+    for finding in findings(Check.SETTINGS, "the settings are right", mistakes):
         yield finding
     if mistakes:
         return
@@ -43,9 +45,12 @@ def _routes(settings: OperatorSettings) -> Iterator[Finding]:
             mode = "live" if settings.livemode else "test"
             wanted = str(route.when.livemode).lower()
             yield Finding(
-                Verdict.NOTE,
-                f"FULFILLMENT_ROUTES: {label(number, route)} takes no order here: it is for livemode {wanted}, "
-                f"and STRIPE_API_KEY is a key of {mode} mode",
+                Verdict.OK,
+                Check.BACKENDS,
+                with_chart_values(
+                    f"FULFILLMENT_ROUTES: {label(number, route)} takes no order here: it is for livemode {wanted}, "
+                    f"and STRIPE_API_KEY is a key of {mode} mode"
+                ),
             )
 
 
@@ -53,13 +58,13 @@ def _mailer(settings: OperatorSettings) -> tuple[Mailer | None, Finding]:
     try:
         mail = customer_mail(settings)
     except SettingsError as error:
-        return None, Finding(Verdict.WRONG, error.message)
+        return None, Finding(Verdict.FAILURE, Check.MAIL, error.message)
     match mail:
         case NoMailer():
-            note = "FULFILLMENT_SMTP_HOST is not set: customers are not told of failed payments"
-            return None, Finding(Verdict.NOTE, note)
+            note = with_chart_values("FULFILLMENT_SMTP_HOST is not set: customers are not mailed of failed payments")
+            return None, Finding(Verdict.OK, Check.MAIL, note)
         case Mailer():
-            return mail, Finding(Verdict.OK, "the mail templates render")
+            return mail, Finding(Verdict.OK, Check.MAIL, "the mail templates render")
 
 
 def _backends(settings: OperatorSettings) -> list[Finding]:
@@ -70,4 +75,4 @@ def _backends(settings: OperatorSettings) -> list[Finding]:
             load_backend(name)
         except SettingsError as error:
             mistakes.append(error.message)
-    return findings(f"the backends can be loaded: {', '.join(names) or 'none'}", mistakes)
+    return findings(Check.BACKENDS, f"the backends can be loaded: {', '.join(names) or 'none'}", mistakes)

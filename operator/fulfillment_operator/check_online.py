@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator, Mapping
 
 import stripe
 
+from fulfillment_operator.backends.interface import Checkable
 from fulfillment_operator.factory import open_backends, open_stripe_api
 from fulfillment_operator.mail.smtp import Mailer
 from fulfillment_operator.rbac import rules_of
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.upkeep.webhook_endpoint_check import EndpointsUnreadableError, list_endpoints
 from fulfillment_operator.upkeep.webhook_endpoints import find_problems
-from fulfillment_runtime.commands.check_config import Finding, Verdict, check_cluster
+from fulfillment_runtime.commands.check_config import check_cluster
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
+from fulfillment_runtime.findings import Check, Finding, Verdict, findings
 from fulfillment_runtime.kubernetes.connection import connect
 from fulfillment_runtime.stripe.client import StripeError, stripe_client
 
@@ -30,25 +32,31 @@ async def online_checks(
     """
     if mailer is not None:
         error = await mailer.check_connection()
-        yield Finding(Verdict.WRONG, error) if error else Finding(Verdict.OK, "the mail server can be reached")
+        for finding in findings(
+            Check.MAIL, "the mail server takes the connection, and the login", filter(None, [error])
+        ):
+            yield finding
     access = await check_cluster(settings, rules_of(settings))
     yield access
     if access.verdict is Verdict.OK:
-        yield await _backends(settings, environ)
+        for finding in await _backends(settings, environ):
+            yield finding
     async for finding in _stripe(settings):
         yield finding
 
 
-async def _backends(settings: OperatorSettings, environ: Mapping[str, str]) -> Finding:
-    """Make every backend that an order may go to, as the operator does at its start."""
+async def _backends(settings: OperatorSettings, environ: Mapping[str, str]) -> list[Finding]:
+    """Make every backend that an order may go to, as the operator does at its start, and see whether it could."""
     try:
         async with (
             connect(settings.kubeconfig, connections=1) as api,
             open_backends(settings, environ, api) as backends,
         ):
-            return Finding(Verdict.OK, f"the backends are ready: {', '.join(sorted(backends)) or 'none'}")
+            ready = f"the backends are ready: {', '.join(sorted(backends)) or 'none'}"
+            checked = [await each.check() for each in backends.values() if isinstance(each, Checkable)]
+            return [Finding(Verdict.OK, Check.BACKENDS, ready), *checked]
     except (AccessDeniedError, SettingsError, UnavailableError) as error:
-        return Finding(Verdict.WRONG, error.message)
+        return [Finding(Verdict.FAILURE, Check.BACKENDS, error.message)]
 
 
 async def _stripe(settings: OperatorSettings) -> AsyncIterator[Finding]:
@@ -58,10 +66,13 @@ async def _stripe(settings: OperatorSettings) -> AsyncIterator[Finding]:
             await api.retrieve(_UNKNOWN_SESSION.format(mode), None)
             await api.check_disputes()
     except StripeError as error:
-        yield Finding(Verdict.WRONG, str(error))
+        yield Finding(Verdict.FAILURE, Check.API_KEY, str(error), settings.livemode)
         return
     yield Finding(
-        Verdict.OK, f"Stripe knows the API key, in {mode} mode, and lets it read Checkout Sessions and Disputes"
+        Verdict.OK,
+        Check.API_KEY,
+        f"Stripe knows the API key, in {mode} mode, and lets it read Checkout Sessions and Disputes",
+        settings.livemode,
     )
     try:
         async with stripe_client(settings) as client:
@@ -69,9 +80,9 @@ async def _stripe(settings: OperatorSettings) -> AsyncIterator[Finding]:
                 await list_endpoints(client), livemode=settings.livemode, api_version=stripe.api_version
             )
     except (EndpointsUnreadableError, StripeError) as error:
-        yield Finding(Verdict.NOTE, f"the registered webhook endpoints are not checked: {error}")
+        yield Finding(Verdict.UNKNOWN, Check.ENDPOINT, f"the registered webhook endpoints are not checked: {error}")
         return
     for each in found:
-        yield Finding(Verdict.NOTE, each.message)
+        yield Finding(Verdict.WARNING, Check.ENDPOINT, each.message)
     if not found:
-        yield Finding(Verdict.OK, "a webhook endpoint is registered at Stripe, and is sent every event")
+        yield Finding(Verdict.OK, Check.ENDPOINT, "a webhook endpoint is registered at Stripe, and is sent every event")

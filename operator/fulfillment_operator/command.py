@@ -5,10 +5,10 @@ import os
 import click
 
 from fulfillment_operator.settings import load_operator_settings
-from fulfillment_runtime.process import run_process
+from fulfillment_runtime.process import Workload, run_process
 
 
-@click.command()
+@click.command(cls=Workload)
 def command() -> None:
     """Bring every FulfillmentRequest to fulfilled or failed."""
     settings = load_operator_settings(os.environ)

@@ -20,6 +20,7 @@ from fulfillment_operator.leader import KUBERNETES_TIMEOUT, Leader, LeaderMetric
 from fulfillment_operator.mail.factory import customer_mail
 from fulfillment_operator.rbac import rules_of
 from fulfillment_operator.settings import OperatorSettings, load_operator_settings
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.access import check_access
 from fulfillment_runtime.kubernetes.connection import connect
@@ -116,7 +117,8 @@ async def running_operator(
         _log.info("operator.started", namespace=settings.namespace, backends=sorted(backends), management_port=port)
         if settings.smtp_host is None:
             _log.warning(
-                "operator.no_mail", message="customers are not told of failed payments: set FULFILLMENT_SMTP_HOST"
+                "operator.no_mail",
+                message=with_chart_values("customers are not mailed of failed payments: set FULFILLMENT_SMTP_HOST"),
             )
         leader = Leader(
             settings=settings,

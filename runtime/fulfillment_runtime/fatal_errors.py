@@ -4,11 +4,17 @@ import os
 
 import click
 
+from fulfillment_runtime.chart_values import with_chart_values
+
 
 class SettingsError(click.ClickException):
     """A setting is missing or wrong. A person must mend it: a restart alone does not help."""
 
     exit_code = os.EX_CONFIG
+
+    def __init__(self, message: str) -> None:
+        """Make it, with the chart's value beside each variable that the message names."""
+        super().__init__(with_chart_values(message))
 
 
 class AccessDeniedError(click.ClickException):

@@ -1,10 +1,13 @@
 """Log lines: structlog's and every library's in one form. JSON lines, or a form for people at a terminal.
 
-Each line has one dotted event name. A library's line has its logger's name for one, and its text as `message`.
+Each line begins with its time, its level and one dotted event name. A library's line has its logger's name for one, and
+its text as `message`.
 """
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -21,7 +24,7 @@ _NEVER_DEBUG = "kopf"
 
 def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO | LogStream = sys.stderr) -> None:
     """Send every log line of this process to `stream`, in one form."""
-    console = log_format is LogFormat.CONSOLE or (log_format is LogFormat.AUTO and stream.isatty())
+    console = is_for_people(log_format, stream)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -30,7 +33,7 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO | LogS
     render: list[Processor] = (
         [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, _begin_alike, structlog.processors.JSONRenderer()]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -57,10 +60,27 @@ def configure_logs(level: LogLevel, log_format: LogFormat, stream: TextIO | LogS
     )
 
 
+def is_for_people(log_format: LogFormat, stream: TextIO | LogStream) -> bool:
+    """Tell whether lines are written for people, or else as JSON."""
+    return log_format is LogFormat.CONSOLE or (log_format is LogFormat.AUTO and stream.isatty())
+
+
+def last_line(event: str, **details: object) -> str:
+    """Write a line as JSON for a process that ends before, or after, it has a log."""
+    line = {"timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "level": "error", "event": event}
+    return json.dumps(line | details, ensure_ascii=False)
+
+
 def dropped_lines() -> int:
     """Count the log lines of this process that nobody will see."""
     streams = [handler.stream for handler in logging.getLogger().handlers if isinstance(handler, logging.StreamHandler)]
     return sum(stream.dropped for stream in streams if isinstance(stream, LogStream))
+
+
+def _begin_alike(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Let each line begin with the same three, for those who read them as they come."""
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _name_library_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

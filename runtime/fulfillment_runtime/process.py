@@ -1,25 +1,58 @@
 """The frame of a process that runs until it is told to stop, or cannot go on."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TextIO, TypeVar
 
+import click
 import uvloop
 
 from fulfillment_runtime.fatal_errors import UnavailableError
-from fulfillment_runtime.log_stream import log_stream
-from fulfillment_runtime.logs import configure_logs
-from fulfillment_runtime.settings import WorkloadSettings
+from fulfillment_runtime.log_stream import LogStream, log_stream
+from fulfillment_runtime.logs import configure_logs, is_for_people, last_line
+from fulfillment_runtime.settings import LogFormat, WorkloadSettings
 
 T = TypeVar("T")
 
 
 def run_process(settings: WorkloadSettings, work: Coroutine[Any, Any, T]) -> T:
     """Run a workload to its end, with its log lines in the form that its settings say."""
-    with log_stream() as stream:
+    with _log_stream() as stream:
         configure_logs(settings.log_level, settings.log_format, stream)
         return uvloop.run(work)
+
+
+def _log_stream() -> AbstractContextManager[TextIO | LogStream]:
+    """Write lines in a thread; at a terminal at once, where a progress bar may stand below them."""
+    return nullcontext(sys.stderr) if sys.stderr.isatty() else log_stream()
+
+
+class Workload(click.Command):
+    """A command that runs a workload: where its log is JSON, what ends it is a line of it, too."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run it; of a failure that is ours, also one before there are settings, write the last line."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            if is_for_people(_log_format(os.environ), sys.stderr):
+                raise
+            click.echo(last_line("process.failed", message=error.format_message(), exit_code=error.exit_code), err=True)
+            ctx.exit(error.exit_code)
+
+
+def _log_format(environ: Mapping[str, str]) -> LogFormat:
+    """Read how log lines look, also where other settings, or this one, are wrong."""
+    try:
+        return LogFormat(environ.get("FULFILLMENT_LOG_FORMAT", LogFormat.AUTO).strip())
+    except ValueError:
+        return LogFormat.AUTO
 
 
 def on_stop_signal(stop: Callable[[], object]) -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping
 
-from fulfillment_runtime.commands.check_config import Finding, Verdict, check_cluster, check_kubeconfig, findings
+from fulfillment_runtime.chart_values import with_chart_values
+from fulfillment_runtime.commands.check_config import check_cluster, check_kubeconfig
+from fulfillment_runtime.findings import Check, Finding, Verdict, findings
 from fulfillment_runtime.settings import load_settings, mistakes_in
 from fulfillment_service.rbac import SERVICE_RULES, recovery_rules
 from fulfillment_service.settings import EventSettings, RecoverSettings, ServiceSettings, mode_mistake
 
 
 async def service_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
-    """Check the settings; online, what the service may do."""
+    """Check the settings; online, what the service may do; in its pod, what Stripe sent it."""
     mistakes = mistakes_in(ServiceSettings, environ)
-    for finding in findings("the settings are right", mistakes):
+    for finding in findings(Check.SETTINGS, "the settings are right", mistakes):
         yield finding
     if mistakes:
         return
@@ -19,9 +21,17 @@ async def service_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIt
     for finding in check_kubeconfig(settings):
         yield finding
     if settings.livemode is None:
-        yield Finding(Verdict.NOTE, "STRIPE_LIVEMODE is not set: test events and live events both count")
+        yield Finding(
+            Verdict.OK,
+            Check.SETTINGS,
+            with_chart_values("STRIPE_LIVEMODE is not set: test events and live events both count"),
+        )
     if online:
+        from fulfillment_service.check_online import check_last_event  # noqa: PLC0415 - loads a client library
+
         yield await check_cluster(settings, SERVICE_RULES)
+        for finding in await check_last_event(settings):
+            yield finding
 
 
 async def recovery_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
@@ -34,12 +44,12 @@ async def recovery_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
         **dict.fromkeys(mistakes_in(EventSettings, environ)),
     }
     if mistakes:
-        for finding in findings("", mistakes):
+        for finding in findings(Check.SETTINGS, "", mistakes):
             yield finding
         return
     settings, events = load_settings(RecoverSettings, environ), load_settings(EventSettings, environ)
     mistake = mode_mistake(settings, events)
-    for finding in findings("the settings are right", [mistake] if mistake else []):
+    for finding in findings(Check.SETTINGS, "the settings are right", [mistake] if mistake else []):
         yield finding
     for finding in check_kubeconfig(settings):
         yield finding

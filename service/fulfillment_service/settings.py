@@ -9,6 +9,7 @@ from msgspec import Meta, field
 
 from fulfillment_api.bounds import LONGEST_METADATA_KEY, LONGEST_METADATA_VALUE
 from fulfillment_api.spec import PaymentLinkId
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.http_secret import HTTP_SECRET, HttpSecret, check_http_secret
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
 from fulfillment_runtime.stripe.settings import StripeSettings
@@ -201,7 +202,7 @@ def mode_mistake(settings: StripeSettings, events: EventSettings) -> str | None:
     if events.livemode in {None, settings.key_is_live}:
         return None
     mode = "live" if settings.key_is_live else "test"
-    return (
+    return with_chart_values(
         f"STRIPE_LIVEMODE is {str(events.livemode).lower()}, and STRIPE_API_KEY is a key of {mode} mode: "
         "nothing that Stripe tells would count"
     )

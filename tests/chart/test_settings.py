@@ -7,10 +7,14 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+import yaml
 
+from fulfillment_cli.doctor.objects import Deployment
+from fulfillment_cli.doctor.workloads import component_of, container_of, lease_name, secrets_of
 from fulfillment_local.programs import ChartPrograms
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_page.settings import PageSettings
+from fulfillment_runtime.chart_values import CHART_VALUES
 from fulfillment_runtime.settings import LogFormat, known_settings, load_settings
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.stored_fields import StoredFields
@@ -75,17 +79,38 @@ def environ(tmp_path: Path) -> Callable[[list[Manifest], str], Environ]:
     return environ
 
 
-def containers(manifests: list[Manifest]) -> dict[str, Any]:
-    def pod_specs() -> Iterator[Any]:
-        for each in manifests:
-            if each["kind"] == "Deployment":
-                yield each["spec"]["template"]["spec"]
-            if each["kind"] == "CronJob":
-                yield each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-            if each["kind"] == "Pod":
-                yield each["spec"]
+def pod_specs(manifests: list[Manifest]) -> Iterator[Any]:
+    for each in manifests:
+        if each["kind"] == "Deployment":
+            yield each["spec"]["template"]["spec"]
+        if each["kind"] == "CronJob":
+            yield each["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        if each["kind"] == "Pod":
+            yield each["spec"]
 
-    return {container["name"]: container for spec in pod_specs() for container in spec["containers"]}
+
+def containers(manifests: list[Manifest]) -> dict[str, Any]:
+    return {container["name"]: container for spec in pod_specs(manifests) for container in spec["containers"]}
+
+
+def test_doctor_reads_the_charts_objects(programs: ChartPrograms) -> None:
+    """Which Secrets the pods wait for, with their keys, and which Lease the operator holds."""
+    deployments = [
+        msgspec.convert(each, Deployment)
+        for each in render(programs.helm, VALUES["everything"])
+        if each["kind"] == "Deployment"
+    ]
+    assert sorted(map(component_of, deployments)) == ["operator", "webhook"]
+    assert {container_of(each).name for each in deployments} == {"operator", "webhook"}
+    (operator,) = (each for each in deployments if component_of(each) == "operator")
+    assert lease_name(operator) == f"{operator.metadata.name}"
+    values = yaml.safe_load(VALUES["everything"].read_text())
+    stripe, smtp, http = values["stripe"], values["mail"]["smtp"], values["backend"]["http"]
+    assert secrets_of(deployments) == {
+        stripe["existingSecret"]: {stripe["apiKeyKey"], stripe["webhookSecretsKey"]},
+        smtp["existingSecret"]: {smtp["usernameKey"], smtp["passwordKey"]},
+        http["existingSecret"]: {http["secretKey"]},
+    }
 
 
 def test_every_setting_has_a_value(programs: ChartPrograms) -> None:
@@ -173,6 +198,45 @@ def test_the_charts_defaults_are_the_programs(
     page = changed(PageSettings, environ(render(programs.helm, PAGE), "page"))
     assert page.pop("trusted_proxies")  # a pod has an Ingress before it, which tells who visits
     assert page == {**shared, "stripe_api_key": "sk_test_1", "page_drain": timedelta(seconds=5)}
+
+
+def test_messages_name_the_values_that_the_variables_are_of(programs: ChartPrograms) -> None:
+    """What stands in the one value is what a pod is told by the other: in its environment, or in what is mounted."""
+    values = yaml.safe_load(VALUES["everything"].read_text())
+    manifests = render(programs.helm, VALUES["everything"])
+    told = {variable: text for pod in pod_specs(manifests) for variable, text in told_to(pod, manifests).items()}
+    wrong = {variable: path for variable, path in CHART_VALUES.items() if not is_of(get(values, path), told[variable])}
+    assert wrong == {}
+
+
+def told_to(pod: Any, manifests: list[Manifest]) -> dict[str, str]:
+    """Give what a pod is told by each variable: the text, or of a file where it is mounted from."""
+    sources = {
+        mount["mountPath"]: next(each for each in pod["volumes"] if each["name"] == mount["name"])
+        for container in pod["containers"]
+        for mount in container.get("volumeMounts", [])
+    }
+    found = {}
+    for variable in (each for container in pod["containers"] for each in container["env"]):
+        text = str(variable.get("value"))
+        source = next((volume for path, volume in sources.items() if text.startswith(path)), None)
+        configmap = (source or {}).get("configMap", {}).get("name")
+        mounted = [each["data"] for each in manifests if configmap and each["metadata"]["name"] == configmap]
+        found[variable["name"].removesuffix("_FILE")] = f"{text} {source} {mounted}" if source else text
+    return found
+
+
+def is_of(value: Any, told: str) -> bool:
+    """Tell whether a pod is told what stands in a value."""
+    match value:
+        case bool():
+            return told == str(value).lower() or (value and told.endswith("-recovery"))
+        case list() | dict():
+            return bool(value) and all(
+                key in told for each in value for key in (each if isinstance(each, dict) else [each])
+            )
+        case _:
+            return str(value) in told
 
 
 def test_ports_are_those_of_the_programs(programs: ChartPrograms) -> None:

@@ -163,7 +163,8 @@ async def test_what_is_not_taken(shop: Shop, slow: SlowShop) -> None:
 
 async def test_a_rejected_callback_is_shown_until_one_is_believed(shop: Shop, slow: SlowShop) -> None:
     """In status, and as an Event, once: whoever sends the wrong ones can do no more. The order waits on."""
-    wrong = "the signature is not by FULFILLMENT_HTTP_SECRET: the same secret signs orders and callbacks"
+    secret = "FULFILLMENT_HTTP_SECRET (backend.http.existingSecret)"
+    wrong = f"the signature is not by {secret}: the same secret signs orders and callbacks"
     async with at_work(shop, **slow.operator):
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FULFILLING, "Dispatched")

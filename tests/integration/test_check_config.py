@@ -13,6 +13,7 @@ from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.api import POWERLESS_KEY, TEST_KEY
 from fulfillment_local.fake_stripe.traffic import Fail
 from fulfillment_local.mailbox import mailbox
+from fulfillment_runtime.chart_values import with_chart_values
 from support import commands
 from support.running_operator import Shop, open_shop
 from support.running_recovery import RULES as RECOVERY_RULES
@@ -44,11 +45,11 @@ async def test_what_is_right() -> None:
     assert await check(RIGHT | MAIL) == (
         0,
         [
-            "ok    operator: the settings are right",
-            "ok    operator: the mail templates render",
-            "ok    operator: the backends can be loaded: log",
-            "ok    recover: the settings are right",
-            "ok    service: the settings are right",
+            "ok      operator: the settings are right",
+            "ok      operator: the mail templates render",
+            "ok      operator: the backends can be loaded: log",
+            "ok      recover: the settings are right",
+            "ok      service: the settings are right",
         ],
         "",
     )
@@ -59,8 +60,8 @@ async def test_one_workload_alone() -> None:
     assert await check({"STRIPE_WEBHOOK_SECRETS": "whsec_1"}, "--settings", "service") == (
         0,
         [
-            "ok    service: the settings are right",
-            "note  service: STRIPE_LIVEMODE is not set: test events and live events both count",
+            "ok      service: the settings are right",
+            "ok      service: STRIPE_LIVEMODE (stripe.livemode) is not set: test events and live events both count",
         ],
         "",
     )
@@ -76,7 +77,7 @@ async def test_all_that_is_wrong_is_told_at_once() -> None:
         "STRIPE_TYPO",
         "STRIPE_WEBHOOK_SECRETS",
     ]
-    assert {line.split()[0] for line in lines} == {"wrong"}
+    assert {line.split()[0] for line in lines} == {"failure"}
     assert (code, errors) == (78, "Error: the configuration is wrong: 4 to mend\n")
 
 
@@ -143,9 +144,9 @@ async def test_what_is_wrong_beyond_one_setting(environ: dict[str, str], line: s
     """How settings go together, backends, routes, templates and secrets."""
     code, lines, _ = await check(RIGHT | environ)
     assert code == 78
-    wrong = [each for each in lines if each.startswith("wrong")]
+    wrong = [each for each in lines if each.startswith("failure")]
     assert wrong
-    assert wrong[0].partition(": ")[2].startswith(line)
+    assert wrong[0].partition(": ")[2].startswith(with_chart_values(line))
 
 
 async def test_a_mail_template_that_does_not_render(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ async def test_a_mail_template_that_does_not_render(tmp_path: Path) -> None:
     (tmp_path / "payment_failed.txt").write_text("Dear {{ customer_name,\n")
     code, lines, _ = await check(RIGHT | MAIL | {"FULFILLMENT_MAIL_TEMPLATES": str(tmp_path)})
     assert code == 78
-    assert "wrong operator: a mail template does not render: payment_failed.txt, line 1: " in "\n".join(lines)
+    assert "failure operator: a mail template does not render: payment_failed.txt, line 1: " in "\n".join(lines)
 
 
 @pytest.fixture
@@ -166,11 +167,15 @@ async def shop(control_plane: ControlPlane, namespace: str, crd: None) -> AsyncI
 async def test_a_start_refuses_it_with_the_same_words(shop: Shop, environ: dict[str, str], line: str) -> None:
     """What is told offline is what a start of that workload would end at."""
     await shop.control_plane.grant(User.OPERATOR, shop.namespace, RECOVERY_RULES)
-    environ = online(shop, User.OPERATOR) | {"FULFILLMENT_MANAGEMENT_PORT": "0"} | environ
+    environ = (
+        online(shop, User.OPERATOR)
+        | {"FULFILLMENT_MANAGEMENT_PORT": "0", "FULFILLMENT_LOG_FORMAT": "console"}
+        | environ
+    )
     _, lines, _ = await check(environ)
-    wrong = next(each for each in lines if each.startswith("wrong"))
-    workload, _, message = wrong.removeprefix("wrong ").partition(": ")
-    assert message.startswith(line)
+    wrong = next(each for each in lines if each.startswith("failure"))
+    workload, _, message = wrong.removeprefix("failure ").partition(": ")
+    assert message.startswith(with_chart_values(line))
     assert await fulfillment(environ, workload) == (78, [], f"Error: {message}\n")
 
 
@@ -187,16 +192,19 @@ async def test_online_the_cluster_and_stripe_are_asked(shop: Shop) -> None:
     assert (code, lines[2:]) == (
         0,
         [
-            "ok    operator: the mail server can be reached",
-            f"ok    operator: the API server allows it all in the namespace {shop.namespace}",
-            "ok    operator: the backends are ready: log",
-            "ok    operator: Stripe knows the API key, in test mode, and lets it read Checkout Sessions and Disputes",
+            "ok      operator: the mail server takes the connection, and the login",
+            f"ok      operator: the API server allows it all in the namespace {shop.namespace}",
+            "ok      operator: the backends are ready: log",
+            "ok      operator: Stripe knows the API key, in test mode, and lets it read Checkout Sessions and Disputes",
             *lines[6:],
         ],
     )
     assert len(lines) == 7
     code, lines, _ = await check(online(shop, User.SERVICE), "--online", "--settings=service")
-    assert (code, lines[1:]) == (0, [f"ok    service: the API server allows it all in the namespace {shop.namespace}"])
+    assert (code, lines[1:]) == (
+        0,
+        [f"ok      service: the API server allows it all in the namespace {shop.namespace}"],
+    )
 
 
 async def test_online_a_missing_right_is_told(shop: Shop) -> None:
@@ -204,16 +212,16 @@ async def test_online_a_missing_right_is_told(shop: Shop) -> None:
     shop.stripe.world.webhook_endpoints = []
     code, lines, _ = await check(online(shop, User.OPERATOR), "--online", "--settings=operator")
     assert code == 0
-    assert lines[-1].startswith("note  operator: Stripe has no enabled webhook endpoint in test mode")
+    assert lines[-1].startswith("warning operator: Stripe has no enabled webhook endpoint in test mode")
     code, lines, _ = await check(
         online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY), "--online", "--settings=operator"
     )
     assert code == 78
     assert lines[3] == (
-        "wrong operator: RBAC does not allow this process to get fulfillmentrequests in the namespace "
+        "failure operator: RBAC does not allow this process to get fulfillmentrequests in the namespace "
         f"{shop.namespace}: give its service account the Role of the chart"
     )
-    assert lines[4].startswith("wrong operator: Stripe does not allow this API key to read Checkout Sessions")
+    assert lines[4].startswith("failure operator: Stripe does not allow this API key to read Checkout Sessions")
     assert len(lines) == 5
 
 
@@ -225,16 +233,16 @@ async def test_online_a_recovery_is_checked(shop: Shop) -> None:
     assert (code, lines) == (
         0,
         [
-            "ok    recover: the settings are right",
-            f"ok    recover: the API server allows it all in the namespace {shop.namespace}",
-            "ok    recover: Stripe lets the API key read Events",
+            "ok      recover: the settings are right",
+            f"ok      recover: the API server allows it all in the namespace {shop.namespace}",
+            "ok      recover: Stripe lets the API key read Events",
         ],
     )
     assert len(shop.stripe.traffic.at("/v1/events")) == 2
     shop.stripe.faults.set([Fail(status=403, account="acct_1"), Fail(status=403, account="acct_3")])
     accounts = {"STRIPE_ACCOUNTS": "acct_1,acct_2,acct_3"}
     code, lines, _ = await check(online(shop, User.SERVICE, **accounts), "--online", "--settings=recover")
-    refused = "wrong recover: Stripe does not allow this API key to read Events of acct_"
+    refused = "failure recover: Stripe does not allow this API key to read Events of acct_"
     assert (code, [line[: len(refused) + 1] for line in lines[2:]]) == (78, [f"{refused}1", f"{refused}3"])
     environ = online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY)
     code, lines, _ = await check(environ, "--online", "--settings=recover")
@@ -254,13 +262,16 @@ async def test_online_the_mail_server_is_asked(shop: Shop) -> None:
         code, lines, _ = await check(environ, "--online", "--settings=operator")
         assert (code, lines[2]) == (
             78,
-            "wrong operator: the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
+            (
+                "failure operator: the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME "
+                "(mail.smtp.existingSecret) and _PASSWORD"
+            ),
         )
         right = environ | {"FULFILLMENT_SMTP_PASSWORD": "secret"}
         assert (await check(right, "--online", "--settings=operator"))[0] == 0
         assert not strict.mails
     code, lines, _ = await check(environ, "--online", "--settings=operator")
-    assert (code, lines[2]) == (78, "wrong operator: the mail server cannot be reached (SMTPConnectError)")
+    assert (code, lines[2]) == (78, "failure operator: the mail server cannot be reached (SMTPConnectError)")
 
 
 async def test_routes_for_the_other_mode_are_told() -> None:
@@ -270,7 +281,7 @@ async def test_routes_for_the_other_mode_are_told() -> None:
     assert (code, lines[1]) == (
         0,
         (
-            "note  operator: FULFILLMENT_ROUTES: route 1 (donations) takes no order here: it is for livemode true, and "
-            "STRIPE_API_KEY is a key of test mode"
+            "ok      operator: FULFILLMENT_ROUTES (backend.routes): route 1 (donations) takes no order here: it is for "
+            "livemode true, and STRIPE_API_KEY (stripe.existingSecret) is a key of test mode"
         ),
     )

@@ -14,6 +14,7 @@ from fulfillment_api.names import request_name
 from fulfillment_operator.backends.http.backend import HttpBackend
 from fulfillment_operator.backends.http.settings import HttpSettings
 from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Rejected, TryAgain
+from fulfillment_runtime.findings import Verdict
 from fulfillment_runtime.settings import Secret
 from support.builders import SESSION_ID, make_request, make_session
 from support.order_endpoint import order_endpoint
@@ -129,7 +130,9 @@ async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_
             301,
             {"Location": "https://elsewhere.example"},
             b"",
-            TryAgain("the endpoint answered 301, a redirect: set FULFILLMENT_HTTP_URL to where it leads"),
+            TryAgain(
+                "the endpoint answered 301, a redirect: set FULFILLMENT_HTTP_URL (backend.http.url) to where it leads"
+            ),
         ),
     ],
 )
@@ -144,6 +147,59 @@ async def test_what_each_answer_means(
     """2xx and 409 are done, other 4xx are rejections, the rest is tried again; what a body says is not repeated."""
     endpoint.status, endpoint.headers, endpoint.body = status, headers, body
     assert await make_backend().fulfill(ORDER) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "begins"),
+    [
+        (204, Verdict.OK, "the http backend's endpoint takes the signature"),
+        (
+            401,
+            Verdict.FAILURE,
+            "the http backend's endpoint refused the signature with 401: give it the secret of FULF",
+        ),
+        (403, Verdict.FAILURE, "the http backend's endpoint refused the signature with 403"),
+        (
+            404,
+            Verdict.FAILURE,
+            "the http backend's endpoint answered 404: FULFILLMENT_HTTP_URL (backend.http.url) takes",
+        ),
+        (422, Verdict.UNKNOWN, "the http backend's endpoint is reached, and answered 422 to a ping: whether it takes"),
+        (
+            308,
+            Verdict.FAILURE,
+            "the http backend's endpoint answered 308, a redirect: set FULFILLMENT_HTTP_URL (backend.",
+        ),
+        (503, Verdict.FAILURE, "the http backend's endpoint answered 503"),
+    ],
+)
+async def test_a_ping_holds_no_order_and_asks_for_the_signature(
+    endpoint: Endpoint, make_backend: MakeBackend, status: int, verdict: Verdict, begins: str
+) -> None:
+    """What the endpoint's answer to it means."""
+    endpoint.status = status
+    found = await make_backend().check()
+    assert (found.verdict, found.message[: len(begins)]) == (verdict, begins)
+    ((headers, body),) = endpoint.seen
+    event = Webhook(SECRET).verify(body, headers)
+    assert event["type"] == "dev.checkout-fulfillment.ping"
+    assert "data" not in event
+
+
+async def test_an_endpoint_that_does_not_answer_a_ping(
+    endpoint: Endpoint, make_backend: MakeBackend, unused_tcp_port: int
+) -> None:
+    """In time, or at all."""
+    endpoint.hang = asyncio.Event()
+    silent = await make_backend(timeout=timedelta(seconds=0.2)).check()
+    nobody = await make_backend(url=f"http://127.0.0.1:{unused_tcp_port}/orders").check()
+    assert [silent.message, nobody.message] == [
+        "the http backend's endpoint did not answer in time",
+        (
+            "the http backend's endpoint cannot be reached (ClientConnectorError): mend FULFILLMENT_HTTP_URL "
+            "(backend.http.url)"
+        ),
+    ]
 
 
 async def test_silence_is_tried_again(endpoint: Endpoint, make_backend: MakeBackend) -> None:

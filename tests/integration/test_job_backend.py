@@ -153,7 +153,7 @@ async def test_a_template_that_the_api_server_refuses_is_found_at_start(
     shop: Shop, setting: str, template: str, message: str
 ) -> None:
     """By a dry run: nothing is made, and the line names the place."""
-    with pytest.raises(SettingsError, match=f"{setting}: the API server refuses the Job: ") as rejected:
+    with pytest.raises(SettingsError, match=rf"{setting} \(.+\): the API server refuses the Job: ") as rejected:
         async with at_work(shop, **JOB | {setting: template}):
             pass
     assert message in str(rejected.value)

@@ -46,7 +46,7 @@ async def order(shop: Shop, session: str, phase: Phase, reason: Reason) -> str:
         (["list", "--p"], ["--phase", ONLY_THESE]),
         (["list", "--phase", "f"], ["fulfilling", "fulfilled", "failed", ONLY_THESE]),
         (["list", "--phase=a"], ["awaiting-payment", ONLY_THESE]),
-        (["list", "-o", ""], ["table", "wide", "name", "json", ONLY_THESE]),
+        (["list", "-o", ""], ["table", "wide", "name", "json", "yaml", ONLY_THESE]),
         (["list", "--kubeconfig", ""], [":0"]),
         (["list", "--context", "no"], [ONLY_THESE]),
         (["pause", "--reason", ""], [ONLY_THESE]),

@@ -25,6 +25,22 @@ pytestmark = pytest.mark.usefixtures("crd")
 
 PAGE = (ROOT / "docs/kubectl-plugin.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) for line in block.splitlines()]
+NAME = re.compile("cs-[a-z2-7]{26}")
+
+
+def command(name: str) -> click.Command:
+    """Give a command of the plugin's."""
+    found = group.get_command(click.Context(group), name)
+    assert found
+    return found
+
+
+EXAMPLES = [
+    line.removeprefix("  kubectl fulfillment ")
+    for name in group.list_commands(click.Context(group))
+    for line in (command(name).epilog or "").splitlines()[2:]
+]
+ENDLESS = [each for each in EXAMPLES if each.startswith("doctor") or "--watch" in each]
 BACKUP_PAGE = (ROOT / "docs/backup.md").read_text()
 RESTORED = re.findall(r"^kubectl fulfillment .*--dry-run$", BACKUP_PAGE, re.MULTILINE)
 (ROLE,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)\n```", PAGE, re.DOTALL))
@@ -47,6 +63,12 @@ async def shop(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Sho
         yield shop
 
 
+def session_in(words: list[str]) -> str | None:
+    """Give the Session that a command line names, or selects by."""
+    last_parts = (word.rpartition("=")[2] for word in words)
+    return next((part for part in last_parts if part.startswith("cs_test_")), None)
+
+
 def _snake(name: str) -> str:
     return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
@@ -55,7 +77,7 @@ def _snake(name: str) -> str:
 async def test_every_command_works_with_the_least_rights(shop: Shop, command: str) -> None:
     """On an order that is in the state in which a person asks for it; nothing is complained of."""
     words = shlex.split(command, comments=True)
-    session = next((word for word in words if word.startswith("cs_test_")), "cs_test_1")
+    session = session_in(words) or "cs_test_1"
     name = await shop.make(session)
     state = "pause" if Phase.AWAITING_PAYMENT in words else words[2]
     phase, reason = STATES.get(state, (Phase.FAILED, Reason.FULFILLMENT_FAILED))
@@ -83,9 +105,42 @@ async def test_what_the_page_on_backups_says_works_with_these_rights_too(shop: S
     assert "would be" in said.output
 
 
+@pytest.mark.parametrize(
+    "example", [each for each in EXAMPLES if each.split()[0] != "doctor" and "--watch" not in each]
+)
+async def test_every_example_of_the_help_works(shop: Shop, example: str) -> None:
+    """On orders in the state in which a person asks for it; what is behind a pipe is another command."""
+    words = shlex.split(example.partition(" | ")[0])
+    session = session_in(words) or "cs_test_1"
+    name = await shop.make(session)
+    phase, reason = STATES.get(words[0], (Phase.FAILED, Reason.FULFILLMENT_FAILED))
+    status = Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[PAID])
+    request = await shop.requests.patch_status(name, status)
+    if words[0] == "resume":
+        await shop.requests.annotate(request, {PAUSED: "a call"})
+    asks = ["--wait=0", "--yes"] if words[0] not in {"list", "show", "open", "wait"} else []
+    asks += ["--print"] if words[0] == "open" else []
+    said = await Plugin(shop, User.ADMIN)(*(name if NAME.fullmatch(word) else word for word in words), *asks)
+    assert (said.code, said.errors) == (0, "")
+    assert name in said.output or "https://" in said.output
+
+
+@pytest.mark.parametrize("example", ENDLESS)
+def test_every_other_example_is_a_command_line(example: str) -> None:
+    """These go on for ever, or need an installation: what they do is shown elsewhere."""
+    name, *arguments = shlex.split(example)
+    assert command(name).make_context(name, arguments).params
+
+
+def test_every_command_has_examples() -> None:
+    """Of its own."""
+    assert {each.split()[0] for each in EXAMPLES} == set(group.list_commands(click.Context(group)))
+
+
 def test_every_command_is_on_the_page() -> None:
-    """And each line of the page is one of the plugin's."""
-    assert {line.split()[2] for line in COMMANDS} == set(group.list_commands(click.Context(group)))
+    """And each line of the page is one of the plugin's; doctor has a page of its own."""
+    assert {"doctor", *(line.split()[2] for line in COMMANDS)} == set(group.list_commands(click.Context(group)))
+    assert "kubectl fulfillment doctor -n shop" in (ROOT / "docs/doctor.md").read_text()
     assert {tuple(line.split()[:2]) for line in COMMANDS} == {("kubectl", "fulfillment")}
 
 

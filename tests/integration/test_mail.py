@@ -346,7 +346,8 @@ async def test_a_server_without_starttls_gets_no_mail() -> None:
     async with mailbox() as box:
         assert await mailer(box, tls=SmtpTls.STARTTLS).send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE,
-            "the mail server offers no STARTTLS: set FULFILLMENT_SMTP_TLS to what it does offer; tried again",
+            "the mail server offers no STARTTLS: set FULFILLMENT_SMTP_TLS (mail.smtp.tls) to what it does offer; "
+            "tried again",
         )
         assert box.mails == ()
 
@@ -358,7 +359,8 @@ async def test_a_wrong_login_waits_for_a_person(certificates: Contexts) -> None:
         login: dict[str, Any] = {"tls": SmtpTls.STARTTLS, "trust": trust, "username": "shop"}
         assert await mailer(box, **login, password="wrong").send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE,
-            "the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD",
+            "the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME (mail.smtp.existingSecret) and "
+            "_PASSWORD",
         )
         assert (
             await mailer(box, **login, password="right").send_payment_failed(KEY, FAILED)
@@ -455,5 +457,5 @@ async def test_whatever_a_template_does_holds_no_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sender", ["Harbour Goods", "@shop.example", "orders@"])
 def test_a_sender_that_is_no_address_is_found_at_start(sender: str) -> None:
     """One clear line."""
-    with pytest.raises(SettingsError, match=f"FULFILLMENT_MAIL_FROM '{sender}' is no mail address"):
+    with pytest.raises(SettingsError, match=rf"FULFILLMENT_MAIL_FROM \(mail.from\) '{sender}' is no mail address"):
         Composer(Shop(name=SHOP.name, url=SHOP.url, sender=sender), None)

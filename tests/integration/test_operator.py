@@ -154,7 +154,9 @@ async def test_without_a_mail_server_the_request_says_so(shop: Shop) -> None:
         name = await shop.sell_in_vain(Order(outcome=Outcome.UNPAID))
         request = await shop.becomes(name, Phase.FAILED)
     assert request.status is not None
-    assert request.status.message.endswith("the customer was not told: FULFILLMENT_SMTP_HOST is not set")
+    assert request.status.message.endswith(
+        "no mail was sent to the customer: FULFILLMENT_SMTP_HOST (mail.smtp.host) is not set"
+    )
 
 
 async def test_what_no_one_can_fulfill_ends_failed_while_others_are_served(shop: Shop) -> None:
@@ -240,7 +242,7 @@ async def test_the_key_of_another_account_fails_no_order_that_stripe_had(shop: S
     async with stripe_server(new_world(seed=8)) as another, at_work(shop, stripe_api_base=another.url):
         request = await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
         assert request.status is not None
-        assert "STRIPE_API_KEY must be of the account that sold it" in request.status.message
+        assert "STRIPE_API_KEY (stripe.existingSecret) must be of the account that sold it" in request.status.message
     async with at_work(shop):
         await shop.becomes(name, Phase.FULFILLED)
 

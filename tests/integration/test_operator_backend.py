@@ -1,6 +1,7 @@
 """The http backend under the operator: tried again, refused, given up; and how the operator starts and ends."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -158,7 +159,12 @@ async def run_operator(environ: dict[str, str]) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
         fulfillment(),
         "operator",
-        env={"PATH": os.environ["PATH"], "FULFILLMENT_MANAGEMENT_PORT": "0", **environ},
+        env={
+            "PATH": os.environ["PATH"],
+            "FULFILLMENT_MANAGEMENT_PORT": "0",
+            "FULFILLMENT_LOG_FORMAT": "console",
+            **environ,
+        },
         stderr=asyncio.subprocess.PIPE,
     )
     try:
@@ -204,8 +210,19 @@ async def test_without_settings_it_does_not_start() -> None:
     """One line, exit code 78."""
     assert await run_operator({}) == (
         78,
-        "Error: STRIPE_API_KEY is not set: the secret or restricted API key: sk_… or rk_…\n",
+        "Error: STRIPE_API_KEY (stripe.existingSecret) is not set: the secret or restricted API key: sk_… or rk_…\n",
     )
+
+
+async def test_where_its_log_is_json_its_last_words_are(tmp_path: Path) -> None:
+    """Also before there are settings: what collects lines finds when, how grave, what and why in each."""
+    code, line = await run_operator({"FULFILLMENT_LOG_FORMAT": "json"})
+    said = json.loads(line)
+    assert [*said][:3] == ["timestamp", "level", "event"]
+    assert (code, said["level"], said["event"], said["exit_code"]) == (78, "error", "process.failed", 78)
+    assert said["message"].startswith("STRIPE_API_KEY (stripe.existingSecret) is not set: ")
+    code, auto = await run_operator({"FULFILLMENT_LOG_FORMAT": "auto", "KUBECONFIG": str(tmp_path / "none")})
+    assert (code, json.loads(auto)["event"]) == (78, "process.failed")
 
 
 async def test_without_rights_it_does_not_start(control_plane: ControlPlane, namespace: str) -> None:

@@ -15,8 +15,8 @@ from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.backends.installed import installed_backends
 from fulfillment_operator.check_config import operator_checks
 from fulfillment_operator.settings import checked_routing
-from fulfillment_runtime.commands.check_config import Verdict
 from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.findings import Verdict
 from support.repository import ROOT
 from support.running_operator import Shop, at_work
 
@@ -113,7 +113,7 @@ async def test_its_own_settings_are_checked_without_a_cluster(
     """By `fulfillment check-config`, as the product's are."""
     monkeypatch.delenv("FULFILLMENT_FOLDER")
     environ = {"STRIPE_API_KEY": TEST_KEY, "FULFILLMENT_BACKEND": "folder"}
-    found = [each.message async for each in operator_checks(environ, online=False) if each.verdict is Verdict.WRONG]
+    found = [each.message async for each in operator_checks(environ, online=False) if each.verdict is Verdict.FAILURE]
     assert found == ["FULFILLMENT_FOLDER is not set: the folder that orders are written into"]
 
 

@@ -233,7 +233,7 @@ async def test_an_account_that_is_no_longer_connected_keeps_no_other_from_its_re
         await missed.recover(filters=Filters(accounts=("acct_1", "acct_2")))
     assert denied.value.message.startswith(
         "Stripe does not allow this API key to read Events of acct_1: give the restricted key this read permission, "
-        "or take the account out of STRIPE_ACCOUNTS if it is connected no more (request req_"
+        "or take the account out of STRIPE_ACCOUNTS (stripe.accounts) if it is connected no more (request req_"
     )
     assert await missed.orders() == [name_of(event) for event in lost]
     lines = await missed.checkpoint.read()
@@ -269,7 +269,7 @@ async def test_a_hanging_api_server_is_waited_for_so_long(missed: Outage) -> Non
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        ("sk_test_unknown", "Stripe does not know the API key: mend STRIPE_API_KEY"),
+        ("sk_test_unknown", "Stripe does not know the API key: mend STRIPE_API_KEY (stripe.existingSecret)"),
         (
             POWERLESS_KEY,
             "Stripe does not allow this API key to read Events: give the restricted key this read permission",

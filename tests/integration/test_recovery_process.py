@@ -14,6 +14,7 @@ import pytest
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.fake_stripe.model import DeliveryState, Order, Outcome
 from fulfillment_local.fake_stripe.traffic import Fail, Slow
+from fulfillment_runtime.chart_values import with_chart_values
 from support.commands import fulfillment
 from support.running_recovery import HOUR, NAME, Outage, outage
 
@@ -24,6 +25,9 @@ pytestmark = pytest.mark.usefixtures("crd")
 async def missed(control_plane: ControlPlane, namespace: str) -> AsyncIterator[Outage]:
     async with outage(control_plane, namespace) as missed:
         yield missed
+
+
+_WRONG_COMMAND_LINE = 2  # of which a person at a terminal is told
 
 
 async def start(environ: dict[str, str], *arguments: str) -> Process:
@@ -82,8 +86,9 @@ async def test_a_mistake_is_one_line(
     """And an exit code that tells whether a person is needed."""
     returned, output, errors = await last_words(missed.environ | environ, *arguments)
     assert (returned, output) == (code, "")
-    assert words in errors.splitlines()[-1]
-    assert errors.splitlines()[-1].startswith("Error: ")
+    last = errors.splitlines()[-1]
+    message = last if code == _WRONG_COMMAND_LINE else json.loads(last)["message"]
+    assert with_chart_values(words) in message
     assert "Traceback" not in errors
 
 
@@ -128,7 +133,8 @@ async def test_told_to_stop_it_says_that_the_next_one_goes_on(missed: Outage) ->
     process.send_signal(signal.SIGTERM)
     output, errors = await process.communicate()
     assert (process.returncode, output) == (os.EX_TEMPFAIL, b"")
-    assert errors.decode().splitlines()[-1] == "Error: told to stop: the next run goes on where this one stopped"
+    last = json.loads(errors.decode().splitlines()[-1])
+    assert last["message"] == "told to stop: the next run goes on where this one stopped"
     lease = await missed.lease.read()
     assert lease is not None
     assert lease.holder == ""

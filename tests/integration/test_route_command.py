@@ -85,10 +85,13 @@ async def test_an_order_that_no_route_takes(tmp_path: Path) -> None:
     file = tmp_path / "session.json"
     file.write_text(json.dumps(SESSION | {"line_items": {"data": []}}))
     code, output, errors = await run("--session", str(file))
-    assert (code, errors) == (1, "Error: no route takes it, and FULFILLMENT_BACKEND is none\n")
+    assert (code, errors) == (1, "Error: no route takes it, and FULFILLMENT_BACKEND (backend.name) is none\n")
     assert output.endswith("route 3: no: no line item has the price price_1\n")
     code, output, _ = await run("--session", str(file), backend="manual")
-    assert (code, output.splitlines()[-1]) == (0, "manual: no route takes it, so FULFILLMENT_BACKEND does")
+    assert (code, output.splitlines()[-1]) == (
+        0,
+        "manual: no route takes it, so FULFILLMENT_BACKEND (backend.name) does",
+    )
 
 
 @pytest.mark.usefixtures("crd")
@@ -174,7 +177,12 @@ async def test_stripe_is_asked_for_what_the_cluster_does_not_know(control_plane:
         ((), {}, 2, "Error: give the NAME of a request, or a file by --session\n"),
         (("--session", "{file}"), {}, 1, "Error: the file is no Checkout Session ("),
         (("cs-1",), {"FULFILLMENT_ROUTES": "- {backend: erp}"}, 78, "Error: there is no backend 'erp'"),
-        (("cs-1",), {"FULFILLMENT_ROUTES": "- {}"}, 78, "Error: FULFILLMENT_ROUTES: Object missing required field"),
+        (
+            ("cs-1",),
+            {"FULFILLMENT_ROUTES": "- {}"},
+            78,
+            "Error: FULFILLMENT_ROUTES (backend.routes): Object missing required field",
+        ),
     ],
 )
 async def test_mistakes_are_one_line(

@@ -39,7 +39,8 @@ async def test_what_no_route_takes_waits_for_a_route(shop: Shop) -> None:
         await operator.reaches(1, "fulfillment_transitions_total", phase="failed", reason="NoRoute")
     assert rejected.status is not None
     assert rejected.status.message == (
-        "no route takes it, and FULFILLMENT_BACKEND is none: add a route that does, and then ask for another try"
+        "no route takes it, and FULFILLMENT_BACKEND (backend.name) is none: add a route that does, and then ask for "
+        "another try"
     )
     paid = rejected.status.condition(ConditionType.PAID)
     assert paid is not None

@@ -6,13 +6,15 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PLURAL
-from fulfillment_cli.self_test import SelfTest, SelfTestError
+from fulfillment_cli.self_test import EventSender, SelfTest
+from fulfillment_cli.self_test_order import SelfTestError
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
@@ -27,6 +29,7 @@ from support.stripe_events import snapshot
 
 pytestmark = pytest.mark.usefixtures("crd")
 
+LAST_EVENT = "fulfillment_webhook_last_event_timestamp_seconds"
 RIGHTS = client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "delete"])
 """What the chart's Role allows `helm test`: no more is needed."""
 
@@ -44,12 +47,18 @@ def self_test(shop: Shop, port: int, **changes: Any) -> SelfTest:
         "secrets": (SECRET, OLD_SECRET),
         "livemode": False,
         "namespace": shop.namespace,
-        "requests": shop.requests,
         "http": shop.http,
-        "timeout": 30.0,
-        "report": lambda _line: None,
+        **changes,
     }
-    return SelfTest(**(facts | changes))
+    sender = EventSender(**{field.name: facts[field.name] for field in fields(EventSender) if field.name in facts})
+    return SelfTest(
+        sender=sender,
+        namespace=facts["namespace"],
+        requests=changes.get("requests", shop.requests),
+        timeout=changes.get("timeout", 30.0),
+        report=lambda _line: None,
+        session=changes.get("session", ""),
+    )
 
 
 async def left(shop: Shop) -> list[Any]:
@@ -80,8 +89,10 @@ async def test_an_installation_that_works(shop: Shop) -> None:
     """It says what was seen, step by step, and leaves nothing behind."""
     settings = service_settings(shop.control_plane, shop.namespace)
     async with running_webhook(shop.control_plane, shop.namespace, settings) as webhook, at_work(shop):
+        last_event = await webhook.metric(LAST_EVENT)
         process = await start(shop, webhook.port)
         output, errors = await process.communicate()
+        assert await webhook.metric(LAST_EVENT) == last_event  # it was no event of Stripe's
     assert (process.returncode, errors.decode()) == (0, "")
     took, ended, deleted, last = output.decode().splitlines()
     assert took == "ok  the webhook took the event, signed with each signing secret (2)"
@@ -156,7 +167,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             {},
             {"stripe_api_key": Secret("sk_test_unknown")},
             {},
-            "Stripe does not know the API key: mend STRIPE_API_KEY (request req_",
+            "Stripe does not know the API key: mend STRIPE_API_KEY (stripe.existingSecret) (request req_",
         ),
         (
             {},

@@ -33,7 +33,7 @@ async def environ(
 
 async def last_words(environ: dict[str, str]) -> tuple[int | None, str, str]:
     """Run it until it ends by itself: exit code, standard output, standard error."""
-    process = await start(environ)
+    process = await start({"FULFILLMENT_LOG_FORMAT": "console", **environ})
     try:
         async with asyncio.timeout(60):
             output, errors = await process.communicate()
@@ -53,13 +53,21 @@ def with_another_server(kubeconfig: str, folder: Path, server: str) -> str:
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"STRIPE_WEBHOOK_SECRETS": ""}, os.EX_CONFIG, "STRIPE_WEBHOOK_SECRETS is set but empty"),
+        (
+            {"STRIPE_WEBHOOK_SECRETS": ""},
+            os.EX_CONFIG,
+            "STRIPE_WEBHOOK_SECRETS (stripe.existingSecret) is set but empty",
+        ),
         (
             {"STRIPE_WEBHOOK_SECRETS": "sk_test_topsecret"},
             os.EX_CONFIG,
-            "STRIPE_WEBHOOK_SECRETS: number 1 of 1 is no signing secret: it starts with whsec_",
+            "STRIPE_WEBHOOK_SECRETS (stripe.existingSecret): number 1 of 1 is no signing secret: it starts with whsec_",
         ),
-        ({"STRIPE_WEBHOOK_SECRET": SECRET}, os.EX_CONFIG, "did you mean STRIPE_WEBHOOK_SECRETS?"),
+        (
+            {"STRIPE_WEBHOOK_SECRET": SECRET},
+            os.EX_CONFIG,
+            "did you mean STRIPE_WEBHOOK_SECRETS (stripe.existingSecret)?",
+        ),
         ({"KUBECONFIG": "/none"}, os.EX_CONFIG, "KUBECONFIG names '/none', which is not there"),
         (
             {"FULFILLMENT_NAMESPACE": "kube-system"},

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
+from fulfillment_runtime.findings import Finding
 
 if TYPE_CHECKING:  # who checks a configuration loads the backends, and needs neither
     import aiohttp
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # who checks a configuration loads the backends, and needs ne
 __all__ = [
     "Backend",
     "BackendContext",
+    "Checkable",
     "Done",
     "InProgress",
     "MakeBackend",
@@ -76,6 +78,14 @@ class Stoppable(Protocol):
         Returns:
             Why it cannot be stopped now; None: nothing is at work, or it is about to end.
         """
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """What a backend may do beside fulfilling: see whether it could, for `check-config --online` and `doctor`."""
+
+    async def check(self) -> Finding:
+        """Reach what the backend needs, hand over nothing, and say what was found. It raises nothing."""
 
 
 @dataclass(frozen=True, slots=True)

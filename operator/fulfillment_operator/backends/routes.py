@@ -10,6 +10,7 @@ from msgspec import Meta, Struct, field
 
 from fulfillment_api.spec import Metadata, Mode, PaymentLinkId, Session
 from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_runtime.chart_values import with_chart_values
 
 NO_BACKEND = "none"
 """Stands for a backend in `FULFILLMENT_BACKEND`: what no route takes fails."""
@@ -107,8 +108,12 @@ class Routing:
             if mismatch is None:
                 return RouteChoice(route.backend, f"{label(number, route)} takes it", tuple(checks))
         if self.default is None:
-            return RouteChoice(None, "no route takes it, and FULFILLMENT_BACKEND is none", tuple(checks))
-        return RouteChoice(self.default, "no route takes it, so FULFILLMENT_BACKEND does", tuple(checks))
+            return RouteChoice(
+                None, with_chart_values("no route takes it, and FULFILLMENT_BACKEND is none"), tuple(checks)
+            )
+        return RouteChoice(
+            self.default, with_chart_values("no route takes it, so FULFILLMENT_BACKEND does"), tuple(checks)
+        )
 
 
 def label(number: int, route: Route) -> str:

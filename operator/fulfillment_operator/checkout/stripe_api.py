@@ -27,6 +27,7 @@ from fulfillment_operator.checkout.session_answer import (
 from fulfillment_operator.checkout.session_list import Page, Span
 from fulfillment_operator.checkout.session_page import SESSIONS, page_params, read_page
 from fulfillment_operator.checkout.session_source import SESSION, Backlog, SessionSource, due_of
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, translate_error
 from fulfillment_runtime.stripe.reader import StripeReader
 
@@ -85,8 +86,10 @@ class StripeApi:
         )
         if session is None and request.status is not None and request.status.order is not None:
             raise StripeMisconfiguredError(
-                "Stripe had this Session, and knows it no more: STRIPE_API_KEY must be of the account that sold it, "
-                "or, if test data was deleted at Stripe, delete the request"
+                with_chart_values(
+                    "Stripe had this Session, and knows it no more: STRIPE_API_KEY must be of the account that sold "
+                    "it, or, if test data was deleted at Stripe, delete the request"
+                )
             )
         return session
 

@@ -22,6 +22,7 @@ from fulfillment_operator.backends.interface import (
 from fulfillment_operator.backends.routes import Routing, facts_of
 from fulfillment_operator.metrics import BackendResult, ErrorKind, OperatorMetrics
 from fulfillment_operator.policy.decide import Fail
+from fulfillment_runtime.chart_values import with_chart_values
 
 _log = structlog.get_logger(__name__)
 
@@ -129,8 +130,10 @@ class _Missing:
     async def fulfill(self, order: PaidOrder) -> Outcome:  # noqa: ARG002 - the interface's
         """Wait for it."""
         return TryAgain(
-            f"the backend {self.name} has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
-            "FULFILLMENT_ROUTES, or ask for another try by another one"
+            with_chart_values(
+                f"the backend {self.name} has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
+                "FULFILLMENT_ROUTES, or ask for another try by another one"
+            )
         )
 
 

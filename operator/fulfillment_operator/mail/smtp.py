@@ -20,6 +20,7 @@ from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.mail.composer import Composer, Occasion, parse_address
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.settings import SmtpTls
+from fulfillment_runtime.chart_values import with_chart_values
 
 _NO_STARTTLS = "STARTTLS extension not supported"  # as aiosmtplib says it, in an error of no kind of its own
 _QUIT_TIMEOUT = 1.0  # seconds
@@ -174,7 +175,10 @@ class NoMailer:
         noted: AsyncExitStack | None = None,  # noqa: ARG002
     ) -> MailOutcome:
         """Say that nobody is."""
-        return MailOutcome(Reason.MAIL_NOT_CONFIGURED, "the customer was not told: FULFILLMENT_SMTP_HOST is not set")
+        return MailOutcome(
+            Reason.MAIL_NOT_CONFIGURED,
+            with_chart_values("no mail was sent to the customer: FULFILLMENT_SMTP_HOST is not set"),
+        )
 
     async def send_receipt(
         self,
@@ -189,7 +193,9 @@ class NoMailer:
 def _unavailable(error: Exception) -> str:
     match error:
         case aiosmtplib.SMTPAuthenticationError(code=code):
-            return f"the mail server refused the login with {code}: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD"
+            return with_chart_values(
+                f"the mail server refused the login with {code}: mend FULFILLMENT_SMTP_USERNAME and _PASSWORD"
+            )
         case aiosmtplib.SMTPResponseException(code=code):
             return f"the mail server answered {code}"
         case TimeoutError():
@@ -197,7 +203,9 @@ def _unavailable(error: Exception) -> str:
         case ssl.SSLCertVerificationError() | Exception(__cause__=ssl.SSLCertVerificationError()):
             return "the mail server's certificate is not trusted: it is expired, of another host, or self-signed"
         case aiosmtplib.SMTPException(message=str(message)) if _NO_STARTTLS in message:
-            return "the mail server offers no STARTTLS: set FULFILLMENT_SMTP_TLS to what it does offer"
+            return with_chart_values(
+                "the mail server offers no STARTTLS: set FULFILLMENT_SMTP_TLS to what it does offer"
+            )
         case _:
             return f"the mail server cannot be reached ({type(error).__name__})"
 

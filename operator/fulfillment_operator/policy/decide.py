@@ -16,6 +16,7 @@ from fulfillment_operator.policy.payment_state import (
     payment_state,
 )
 from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
+from fulfillment_runtime.chart_values import with_chart_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,10 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None, now: da
     if session is None:
         return Fail(
             Reason.SESSION_NOT_FOUND,
-            "Stripe knows no such Session under this API key: check that STRIPE_API_KEY is of the account that sold it",
+            with_chart_values(
+                "Stripe knows no such Session under this API key: check that STRIPE_API_KEY is of the account that "
+                "sold it"
+            ),
         )
     if session.mode == "setup":
         return EndEmpty(session)

@@ -26,6 +26,7 @@ from fulfillment_operator.policy.manual_actions import (
     manual_action,
 )
 from fulfillment_operator.policy.restored import adopted_status, is_restored
+from fulfillment_runtime.chart_values import with_chart_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +285,10 @@ def _rejected(given: _Input) -> Step | None:
         order, key = ("live", "test") if session.livemode else ("test", "live")
         return Fail(
             Reason.LIVEMODE_MISMATCH,
-            f"a {order} order, but STRIPE_API_KEY is a {key} key: point the {order} webhook endpoint elsewhere, "
-            "or use the other key",
+            with_chart_values(
+                f"a {order} order, but STRIPE_API_KEY is a {key} key: point the {order} webhook endpoint elsewhere, "
+                "or use the other key"
+            ),
         )
     return None
 

@@ -6,14 +6,15 @@ Each workload brings its own checks, by the entry-point group below.
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum, unique
 from importlib.metadata import entry_points
 from typing import Protocol
 
 import click
+import msgspec
 
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
+from fulfillment_runtime.findings import Check, Finding, Report, Verdict, WorkloadFinding
 from fulfillment_runtime.kubernetes.rbac import Rule
 from fulfillment_runtime.settings import WorkloadSettings
 
@@ -21,24 +22,6 @@ CHECKS = "fulfillment.checks"
 """The entry points that name every workload's checks: the workload → a `Checks`."""
 
 _TIMEOUT = 5.0  # seconds, of one request to the API server
-
-
-@unique
-class Verdict(StrEnum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    NOTE = "note"
-    """A person may want to know it; all works nevertheless."""
-    WRONG = "wrong"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line."""
-
-    verdict: Verdict
-    message: str
 
 
 class Checks(Protocol):
@@ -53,11 +36,6 @@ class Checks(Protocol):
         """
 
 
-def findings(ok: str, mistakes: Iterable[str]) -> list[Finding]:
-    """Make findings of mistakes; of none, the finding that all is well."""
-    return [Finding(Verdict.WRONG, each) for each in mistakes] or [Finding(Verdict.OK, ok)]
-
-
 def check_kubeconfig(settings: WorkloadSettings) -> list[Finding]:
     """Read the kubeconfig, if one is named, as far as that asks nobody."""
     if settings.kubeconfig is None:
@@ -67,7 +45,7 @@ def check_kubeconfig(settings: WorkloadSettings) -> list[Finding]:
     try:
         namespace_at_hand(settings.kubeconfig, None)
     except SettingsError as error:
-        return [Finding(Verdict.WRONG, error.message)]
+        return [Finding(Verdict.FAILURE, Check.SETTINGS, error.message)]
     return []
 
 
@@ -80,8 +58,8 @@ async def check_cluster(settings: WorkloadSettings, rules: Iterable[Rule]) -> Fi
         async with connect(settings.kubeconfig, connections=1) as api:
             await check_access(api, settings.namespace, rules, timeout=_TIMEOUT)
     except (AccessDeniedError, SettingsError, UnavailableError) as error:
-        return Finding(Verdict.WRONG, error.message)
-    return Finding(Verdict.OK, f"the API server allows it all in the namespace {settings.namespace}")
+        return Finding(Verdict.FAILURE, Check.RIGHTS, error.message)
+    return Finding(Verdict.OK, Check.RIGHTS, f"the API server allows it all in the namespace {settings.namespace}")
 
 
 def _installed() -> list[str]:
@@ -97,25 +75,49 @@ def _installed() -> list[str]:
     help="Only this workload's; may be given several times. All, unless told otherwise.",
 )
 @click.option("--online", is_flag=True, help="Also ask the API server and Stripe, with the credentials at hand.")
-def command(*, chosen: tuple[str, ...], online: bool) -> None:
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["lines", "json"]),
+    default="lines",
+    show_default=True,
+    help="What is printed.",
+)
+def command(*, chosen: tuple[str, ...], online: bool, output: str) -> None:
     """Check the configuration in the environment, as at the start of each workload, and run nothing.
 
-    One line for each finding: ok, note or wrong. The exit code is 78 when something is wrong.
+    One line for each finding: ok, unknown, warning or failure. The exit code is 78 when one is a failure.
     """
-    wrong = asyncio.run(_tell(chosen or tuple(_installed()), online=online))
-    if wrong:
-        raise SettingsError(f"the configuration is wrong: {wrong} to mend")
+    workloads = chosen or tuple(_installed())
+    if output == "json":
+        found = asyncio.run(_collect(workloads, online=online))
+        click.echo(msgspec.json.encode(Report(utc_now(), found)))
+        failures = {each.finding.message for each in found if each.finding.verdict is Verdict.FAILURE}
+    else:
+        failures = asyncio.run(_tell(workloads, online=online))
+    if failures:
+        raise SettingsError(f"the configuration is wrong: {len(failures)} to mend")
 
 
-async def _tell(workloads: Iterable[str], *, online: bool) -> int:
-    wrong: set[str] = set()
+async def _tell(workloads: Iterable[str], *, online: bool) -> set[str]:
+    """Print each finding as soon as it is there, and return the failures."""
+    failures: set[str] = set()
+    async for workload, finding in _findings(workloads, online=online):
+        if finding.message in failures:  # what is wrong for several workloads is mended once
+            continue
+        click.echo(f"{finding.verdict:<8}{workload}: {finding.message}")
+        if finding.verdict is Verdict.FAILURE:
+            failures.add(finding.message)
+    return failures
+
+
+async def _collect(workloads: Iterable[str], *, online: bool) -> list[WorkloadFinding]:
+    return [WorkloadFinding(*each) async for each in _findings(workloads, online=online)]
+
+
+async def _findings(workloads: Iterable[str], *, online: bool) -> AsyncIterator[tuple[str, Finding]]:
     for workload in workloads:
         for entry in entry_points(group=CHECKS, name=workload):
             checks: Checks = entry.load()
             async for finding in checks(os.environ, online=online):
-                if finding.message in wrong:  # what is wrong for several workloads is mended once
-                    continue
-                click.echo(f"{finding.verdict:<6}{workload}: {finding.message}")
-                if finding.verdict is Verdict.WRONG:
-                    wrong.add(finding.message)
-    return len(wrong)
+                yield workload, finding

@@ -14,6 +14,7 @@ from fulfillment_runtime.kubernetes.errors import ForbiddenError, KubernetesErro
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.kubernetes.list_watch import ListedRequest
+from fulfillment_runtime.progress import progress
 from fulfillment_runtime.settings import WorkloadSettings
 
 _PAGE_TIMEOUT = 60.0  # seconds
@@ -39,9 +40,11 @@ async def write_json_lines(
     try:
         async with connect(settings.kubeconfig, connections=1) as api:
             requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=_PAGE_TIMEOUT)
-            async for line in json_lines(requests, phases=phases, since=since):
-                output.write(line)
-                output.write(b"\n")
+            with progress("orders") as advance:
+                async for line in json_lines(requests, phases=phases, since=since):
+                    output.write(line)
+                    output.write(b"\n")
+                    advance(1)
     except ForbiddenError as error:
         raise AccessDeniedError(str(error)) from error
     except NotInstalledError as error:

@@ -21,6 +21,7 @@ from fulfillment_runtime.kubernetes.errors import (
     InvalidError,
 )
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.progress import progress
 
 CONCURRENCY = 16
 """Requests under way: enough to be quick, few enough for the API server's fairness."""
@@ -62,13 +63,15 @@ async def restore(
         KubernetesError: as `FulfillmentRequestClient`'s methods do; run it again when that is mended.
     """
     done: list[Restored] = []
-    for start in range(0, len(backup), CONCURRENCY):
-        batch = backup[start : start + CONCURRENCY]
-        found = await asyncio.gather(*(_one(requests, each, dry_run=dry_run) for each in batch), return_exceptions=True)
-        for each in found:
-            if isinstance(each, BaseException):
-                raise each
-            done.append(each)
+    with progress("orders", len(backup)) as advance:
+        for start in range(0, len(backup), CONCURRENCY):
+            batch = backup[start : start + CONCURRENCY]
+            restoring = (_one(requests, each, dry_run=dry_run) for each in batch)
+            for each in await asyncio.gather(*restoring, return_exceptions=True):
+                if isinstance(each, BaseException):
+                    raise each
+                done.append(each)
+            advance(len(batch))
     return done
 
 

@@ -61,19 +61,18 @@ class FulfillmentRequestClient:
     Every method raises `ApiUnavailableError`, `ForbiddenError` and `NotInstalledError` beside what it names.
     """
 
-    def __init__(self, api: RestClient, namespace: str, *, timeout: float) -> None:
+    def __init__(self, api: RestClient, namespace: str | None, *, timeout: float) -> None:
         """Make a client.
 
         Args:
             api: the API server, and as whom.
-            namespace: where.
+            namespace: where; None: in every namespace, of which they may be listed and watched alone.
             timeout: seconds that one request to the API server may take, unless a method says otherwise.
         """
         self._api = api
-        self._namespace = namespace
-        within = f"namespaces/{quote(namespace, safe='')}"
-        self._path = f"/apis/{names.API_VERSION}/{within}/{names.PLURAL}"
-        self._events_path = f"/api/v1/{within}/events"
+        within = f"namespaces/{quote(namespace, safe='')}/" if namespace else ""
+        self._path = f"/apis/{names.API_VERSION}/{within}{names.PLURAL}"
+        self._events_path = f"/api/v1/{within}events"
         self._timeout = timeout
 
     async def create(
@@ -240,6 +239,24 @@ class FulfillmentRequestClient:
                     raise ApiUnavailableError("the Kubernetes API ended the watch")
                 metadata = msgspec.json.decode(event.object, type=PartialObjectMetadata).metadata
                 yield Change(event.type, metadata, event.object)
+
+    async def watch_all(
+        self, field_selector: str | None, *, timeout: float
+    ) -> AsyncGenerator[tuple[WatchEventType, ListedRequest], None]:
+        """Give every request as it is, and anew whenever one changes or is deleted.
+
+        Args:
+            field_selector: only those; None for all. One that is not among them any more comes as deleted.
+            timeout: seconds after which it ends.
+        """
+        selected = {"fieldSelector": field_selector} if field_selector else {}
+        query = {**selected, "watch": "true", "timeoutSeconds": str(ceil(timeout))}
+        async with self._api.stream(self._path, query=query, timeout=timeout + _WATCH_MARGIN) as lines:
+            async for line in lines:
+                event = msgspec.json.decode(line, type=WatchEvent)
+                if event.type in {WatchEventType.BOOKMARK, WatchEventType.ERROR}:
+                    raise ApiUnavailableError("the Kubernetes API ended the watch")
+                yield event.type, ListedRequest.decode(event.object)
 
     async def patch_spec(self, request: FulfillmentRequest, patch: SpecPatch) -> None:
         """Replace one field of the spec, of exactly the version that was read.

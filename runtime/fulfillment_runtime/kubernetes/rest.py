@@ -30,6 +30,7 @@ class MediaType(StrEnum):
 
     JSON = "application/json"
     MERGE_PATCH = "application/merge-patch+json"
+    METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
     METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import stripe
 
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.proxies import proxy_of
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.refusals import retry_after, should_retry
@@ -82,7 +83,8 @@ def translate_error(error: stripe.StripeError, *, right: str) -> StripeError:
     seen = f"request {error.request_id}" if error.request_id else "no request id"
     match error:
         case stripe.AuthenticationError():
-            return StripeMisconfiguredError(f"Stripe does not know the API key: mend STRIPE_API_KEY ({seen})")
+            message = with_chart_values("Stripe does not know the API key: mend STRIPE_API_KEY")
+            return StripeMisconfiguredError(f"{message} ({seen})")
         case stripe.PermissionError():
             return StripeMisconfiguredError(f"Stripe does not allow this API key {right} ({seen})")
         case stripe.APIConnectionError():

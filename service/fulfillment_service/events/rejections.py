@@ -2,6 +2,8 @@
 
 from enum import StrEnum, unique
 
+from fulfillment_runtime.chart_values import with_chart_values
+
 
 @unique
 class EventRejectReason(StrEnum):
@@ -24,5 +26,5 @@ class EventRejectedError(Exception):
     """The request is rejected. The message is one sentence for a person, and shows nothing of the body."""
 
     def __init__(self, reason: EventRejectReason, message: str) -> None:
-        super().__init__(message)
+        super().__init__(with_chart_values(message))
         self.reason = reason

@@ -18,6 +18,7 @@ from fulfillment_api.bounds import LONGEST_MESSAGE, LONGEST_REFERENCE
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback, CallbackResult, RejectedCallback
 from fulfillment_api.status import Phase
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.settings import Secret
 
 _LONGEST_TIME = 11  # digits of a Unix time; more would be no date that Python knows
@@ -59,7 +60,7 @@ class CallbackRejectedError(Exception):
     """The callback is rejected. The message is one sentence for a person, and shows nothing of the body."""
 
     def __init__(self, reason: CallbackRejectReason, message: str) -> None:
-        super().__init__(message)
+        super().__init__(with_chart_values(message))
         self.reason = reason
 
 

@@ -7,6 +7,8 @@ from http import HTTPStatus
 
 from litestar.types import Receive
 
+from fulfillment_runtime.chart_values import with_chart_values
+
 _LARGE = 64 * 1024
 """Bytes: hardly an event of Stripe's is larger."""
 
@@ -38,7 +40,7 @@ class BodyRejectedError(Exception):
     """The body was not read. The message is one sentence for a person."""
 
     def __init__(self, reason: BodyRejectReason, message: str) -> None:
-        super().__init__(message)
+        super().__init__(with_chart_values(message))
         self.reason = reason
 
 

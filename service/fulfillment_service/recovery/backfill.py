@@ -113,6 +113,8 @@ class Backfill:
     the next run starts there."""
     summary: Summary
     """Is added to."""
+    handled: Callable[[int], None] = lambda _count: None
+    """Is told of how many events more something became."""
     clock: Callable[[], datetime]
     """Returns the time, with its zone."""
 
@@ -132,6 +134,7 @@ class Backfill:
             for event in part.events:
                 result = await self._handle(event)
                 self.summary.results[result] += 1
+                self.handled(1)
                 complete = complete and result is not NotRecordedReason.BLOCKED
             if part.events:
                 _log.info("recovery.progress", window=str(part.window), summary=str(self.summary))

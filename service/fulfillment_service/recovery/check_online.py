@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 
 from fulfillment_runtime.backoff import Backoff
-from fulfillment_runtime.commands.check_config import Finding, findings
+from fulfillment_runtime.findings import Check, Finding, findings
 from fulfillment_runtime.stripe.client import StripeError, stripe_client, stripe_reader
 from fulfillment_service.recovery.event_list import StripeEvents
 from fulfillment_service.recovery.time_window import Window
@@ -28,4 +28,4 @@ async def check_events(settings: RecoverSettings, events: EventSettings) -> list
                 mistakes.append(str(error))
                 if account is None:  # it is the key, then
                     break
-    return findings("Stripe lets the API key read Events", mistakes)
+    return findings(Check.API_KEY, "Stripe lets the API key read Events", mistakes)

@@ -8,7 +8,8 @@ import click
 import durationpy
 
 from fulfillment_runtime.fatal_errors import SettingsError
-from fulfillment_runtime.process import run_process
+from fulfillment_runtime.process import Workload, run_process
+from fulfillment_runtime.progress import progress
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.recovery.time_window import GREATEST_LOOK_BACK
 from fulfillment_service.settings import EventSettings, RecoverSettings, mode_mistake
@@ -27,7 +28,7 @@ class _LookBack(click.ParamType[timedelta]):
         return found
 
 
-@click.command()
+@click.command(cls=Workload)
 @click.option("--since", type=_LookBack(), default="72h", show_default=True, help="How far back; at most 30d.")
 @click.option("--all", "every", is_flag=True, help="Every event, also those that Stripe says it delivered.")
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
@@ -40,8 +41,9 @@ def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
     from fulfillment_service.recovery.main import run_until_stopped  # noqa: PLC0415 - loads every client library
     from fulfillment_service.recovery.run import RecoveryOptions  # noqa: PLC0415 - likewise
 
-    options = RecoveryOptions(look_back=since, undelivered=not every, dry_run=dry_run)
-    summary = run_process(settings, run_until_stopped(settings, events.filters, events.stored, options))
+    with progress("events") as advance:
+        options = RecoveryOptions(look_back=since, undelivered=not every, dry_run=dry_run, handled=advance)
+        summary = run_process(settings, run_until_stopped(settings, events.filters, events.stored, options))
     if summary is None:
         click.echo("Another recovery is under way: nothing to do for this one.")
         return

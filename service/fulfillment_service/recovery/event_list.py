@@ -9,6 +9,7 @@ import structlog
 
 from fulfillment_api.event_types import StripeEventType
 from fulfillment_runtime.backoff import Backoff, retry
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.stripe.client import StripeUnavailableError, translate_error
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_service.events.envelope import Envelope, decode_envelope
@@ -24,7 +25,7 @@ _TYPES: list[str] = [each for each in StripeEventType if each is not StripeEvent
 """What is listed: an account has such an event of every payment, and of one that was captured another tells, too."""
 
 _RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
-_NOT_CONNECTED = ", or take the account out of STRIPE_ACCOUNTS if it is connected no more"
+_NOT_CONNECTED = with_chart_values(", or take the account out of STRIPE_ACCOUNTS if it is connected no more")
 _LONGEST_RETRY_AFTER = timedelta(minutes=1)  # whatever Stripe asks for
 
 

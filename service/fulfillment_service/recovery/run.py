@@ -51,6 +51,8 @@ class RecoveryOptions:
     """How long the API server may be away before the run ends."""
     backoff: Backoff = _A_MINUTE
     """How often one request to Stripe is tried."""
+    handled: Callable[[int], None] = lambda _count: None
+    """Is told of how many events more something became."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class RecoveryRun:
             record=DryRun(self._preview).record if options.dry_run else self._record,
             save_progress=partial(self._save_progress, key, point.start),
             summary=self.summary,
+            handled=options.handled,
             clock=lambda: datetime.now(UTC),
         )
         # Should the first event fail, the next run starts there.

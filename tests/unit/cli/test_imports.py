@@ -19,7 +19,9 @@ def loaded(code: str) -> set[str]:
     return set(told.stdout.splitlines()[-1].split())
 
 
-@pytest.mark.parametrize("module", ["act_commands", "kubectl_complete", "view_commands", "wait_command"])
+@pytest.mark.parametrize(
+    "module", ["act_commands", "doctor.command", "kubectl_complete", "list_command", "view_commands", "wait_command"]
+)
 def test_the_plugin_loads_no_client_library(module: str) -> None:
     """All that any of its commands needs where kubectl is at hand, and its completion."""
     assert not loaded(f"import fulfillment_cli.{module}") & _HEAVY
@@ -29,7 +31,7 @@ def test_listing_loads_no_other_command() -> None:
     """Nor YAML, which tells the namespace where a person does not."""
     code = "from fulfillment_cli.main import group\nassert group.get_command(None, 'list')"
     found = loaded(f"{code}\nimport sys\nassert 'fulfillment_cli.act_commands' not in sys.modules")
-    assert not found & {*_HEAVY, "durationpy", "yaml"}
+    assert not found & {*_HEAVY, "durationpy", "rich", "yaml"}
 
 
 def test_help_loads_no_command() -> None:

@@ -33,6 +33,7 @@ def test_our_lines_are_json_with_one_event_name(stream: io.StringIO) -> None:
     with structlog.contextvars.bound_contextvars(request="cs-1"):
         structlog.get_logger("any").info("webhook.recorded", outcome="created")
     (line,) = lines(stream)
+    assert [*line][:3] == ["timestamp", "level", "event"]
     assert line.pop("timestamp")
     assert line == {"event": "webhook.recorded", "level": "info", "request": "cs-1", "outcome": "created"}
 
@@ -42,6 +43,7 @@ def test_library_lines_have_the_same_form(stream: io.StringIO) -> None:
     configure_logs(LogLevel.INFO, LogFormat.JSON, stream)
     logging.getLogger("kopf.objects").warning("It is %s", "late", extra={"k8s_ref": {"name": "cs-1"}})
     (line,) = lines(stream)
+    assert [*line][:3] == ["timestamp", "level", "event"]
     assert line.pop("timestamp")
     assert line == {"event": "kopf.objects", "level": "warning", "message": "It is late", "request": "cs-1"}
 

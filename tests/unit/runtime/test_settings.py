@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fulfillment_operator.settings import OperatorSettings, load_operator_settings
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.settings import Secret, known_settings, load_settings
 from fulfillment_service.settings import ServiceSettings
@@ -61,7 +62,7 @@ def test_a_folder_without_files_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "..data").mkdir()
     with pytest.raises(SettingsError) as caught:
         load_settings(ServiceSettings, {"STRIPE_WEBHOOK_SECRETS_FILE": str(tmp_path)})
-    assert caught.value.message == (
+    assert caught.value.message == with_chart_values(
         f"STRIPE_WEBHOOK_SECRETS_FILE names the folder '{tmp_path}', which holds no file: put one there, or name a file"
     )
 
@@ -71,7 +72,9 @@ def test_a_single_value_does_not_stand_in_a_folder(tmp_path: Path) -> None:
     MountedVolume(tmp_path, {"api-key": "sk_test_1"})
     with pytest.raises(SettingsError) as caught:
         load_settings(OperatorSettings, {"STRIPE_API_KEY_FILE": str(tmp_path)})
-    assert caught.value.message == f"STRIPE_API_KEY_FILE names '{tmp_path}', which is a folder: name a file in it"
+    assert caught.value.message == (
+        f"STRIPE_API_KEY_FILE (stripe.existingSecret) names '{tmp_path}', which is a folder: name a file in it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do(environ: dict[str, str], mes
     """The line names the variable, what is wrong, and what it is for."""
     with pytest.raises(SettingsError) as caught:
         load_operator_settings(environ)
-    assert caught.value.message == message
+    assert caught.value.message == with_chart_values(message)
     assert caught.value.exit_code == 78
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.settings import ServiceSettings
@@ -175,5 +176,5 @@ def test_a_mistake_is_one_line_that_says_what_to_do(environ: dict[str, str], mes
     """The line names the variable, what is wrong, and what it is for; it never shows a secret."""
     with pytest.raises(SettingsError) as caught:
         load_settings(ServiceSettings, environ)
-    assert caught.value.message == message
+    assert caught.value.message == with_chart_values(message)
     assert "topsecret" not in message

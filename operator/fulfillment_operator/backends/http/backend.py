@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from uuid import uuid4
 
 import aiohttp
 import msgspec
@@ -31,11 +32,15 @@ from fulfillment_operator.backends.interface import (
     ReversalNotice,
     TryAgain,
 )
+from fulfillment_runtime.chart_values import with_chart_values
+from fulfillment_runtime.findings import Check, Finding, Verdict
 from fulfillment_runtime.proxies import proxy_of
 from fulfillment_runtime.settings import load_settings
 
 _EVENT_TYPES = "dev.checkout-fulfillment.order."
 EVENT_TYPE = f"{_EVENT_TYPES}paid"
+PING_TYPE = "dev.checkout-fulfillment.ping"
+"""Of an event that holds no order: it asks whether the endpoint is there, and takes the signature."""
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _MAX_BODY_BYTES = 64 * 1024
 _AWAITS_CALLBACK = "the endpoint took the order, and is to call back when it is done"
@@ -80,22 +85,44 @@ class HttpBackend:
         """POST the order again, as another event with a key of its own."""
         return await self._post(order, notice.key, f"{_EVENT_TYPES}{notice.kind}")
 
+    async def check(self) -> Finding:
+        """POST a signed event that holds no order, and say what the endpoint answers."""
+        now, key = self._clock(), f"ping-{uuid4()}"
+        attributes = {"id": key, "source": "/fulfillment/check-config", "type": PING_TYPE, "time": now}
+        message = to_structured(CloudEvent(attributes=attributes), JSONFormat())
+        try:
+            async with self._send(message, key, now) as response:
+                return _ping_finding(response.status, is_signed=self._webhook is not None)
+        except TimeoutError:
+            return Finding(Verdict.FAILURE, Check.BACKENDS, "the http backend's endpoint did not answer in time")
+        except aiohttp.ClientError as error:
+            problem = (
+                f"the http backend's endpoint cannot be reached ({type(error).__name__}): mend FULFILLMENT_HTTP_URL"
+            )
+            return Finding(Verdict.FAILURE, Check.BACKENDS, with_chart_values(problem))
+
     async def _post(self, order: PaidOrder, key: str, event_type: str) -> Outcome:
         now = self._clock()
         message = cloud_event(order, now, key=key, event_type=event_type)
-        headers = {**message.headers, "Idempotency-Key": f'"{key}"', "webhook-id": key}
-        if self._webhook:
-            headers["webhook-timestamp"] = str(int(now.timestamp()))
-            headers["webhook-signature"] = self._webhook.sign(key, now, message.body.decode())
         try:
-            async with self._client.post(
-                self._url, data=message.body, headers=headers, timeout=self._timeout, allow_redirects=False
-            ) as response:
+            async with self._send(message, key, now) as response:
                 return _outcome(response, await _read_start(response.content), now)
         except TimeoutError:
             return TryAgain("the endpoint did not answer in time")
         except aiohttp.ClientError as error:
             return TryAgain(f"the endpoint cannot be reached ({type(error).__name__})")
+
+    @asynccontextmanager
+    async def _send(self, message: HTTPMessage, key: str, now: datetime) -> AsyncIterator[aiohttp.ClientResponse]:
+        """POST a message under a key, signed if there is a secret."""
+        headers = {**message.headers, "Idempotency-Key": f'"{key}"', "webhook-id": key}
+        if self._webhook:
+            headers["webhook-timestamp"] = str(int(now.timestamp()))
+            headers["webhook-signature"] = self._webhook.sign(key, now, message.body.decode())
+        async with self._client.post(
+            self._url, data=message.body, headers=headers, timeout=self._timeout, allow_redirects=False
+        ) as response:
+            yield response
 
 
 @asynccontextmanager
@@ -141,6 +168,38 @@ class _Answer(msgspec.Struct):
     reference: str | None = None
 
 
+def _ping_finding(status: int, *, is_signed: bool) -> Finding:
+    """Say what an endpoint's answer to the ping means."""
+    match status:
+        case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            problem = (
+                f"the http backend's endpoint refused the signature with {status}: give it the secret of "
+                "FULFILLMENT_HTTP_SECRET"
+                if is_signed
+                else f"the http backend's endpoint answered {status}: posts are not signed; set FULFILLMENT_HTTP_SECRET"
+            )
+            return Finding(Verdict.FAILURE, Check.BACKENDS, with_chart_values(problem))
+        case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED | HTTPStatus.GONE:
+            problem = f"the http backend's endpoint answered {status}: FULFILLMENT_HTTP_URL takes no posts"
+            return Finding(Verdict.FAILURE, Check.BACKENDS, with_chart_values(problem))
+        case _ if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            signed = "takes the signature" if is_signed else "is reached; posts are not signed"
+            return Finding(Verdict.OK, Check.BACKENDS, f"the http backend's endpoint {signed}")
+        case _ if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            problem = (
+                f"the http backend's endpoint is reached, and answered {status} to a ping: whether it takes the "
+                f"signature is known only if it answers 2xx to events of the type {PING_TYPE}"
+            )
+            return Finding(Verdict.UNKNOWN, Check.BACKENDS, problem)
+        case _ if status < HTTPStatus.BAD_REQUEST:
+            problem = (
+                f"the http backend's endpoint answered {status}, a redirect: set FULFILLMENT_HTTP_URL to where it leads"
+            )
+            return Finding(Verdict.FAILURE, Check.BACKENDS, with_chart_values(problem))
+        case _:
+            return Finding(Verdict.FAILURE, Check.BACKENDS, f"the http backend's endpoint answered {status}")
+
+
 def _outcome_of_callback(callback: Callback | None) -> Outcome:
     if callback is None:
         return InProgress(_AWAITS_CALLBACK)
@@ -161,7 +220,8 @@ def _outcome(response: aiohttp.ClientResponse, body: bytes, now: datetime) -> Ou
         case status if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return TryAgain(f"the endpoint answered {status}", _retry_after(response.headers.get("Retry-After"), now))
         case status if status < HTTPStatus.BAD_REQUEST:
-            return TryAgain(f"the endpoint answered {status}, a redirect: set FULFILLMENT_HTTP_URL to where it leads")
+            redirect = f"the endpoint answered {status}, a redirect: set FULFILLMENT_HTTP_URL to where it leads"
+            return TryAgain(with_chart_values(redirect))
         case status:
             return Rejected(f"the endpoint refused the order with {status}")
 

@@ -3,6 +3,7 @@
 import pytest
 
 from fulfillment_operator.backends.installed import mistakes_in_backends
+from fulfillment_runtime.chart_values import with_chart_values
 
 URL_MISSING = "FULFILLMENT_HTTP_URL is not set: the http backend posts orders to it"
 TEMPLATE_MISSING = "FULFILLMENT_JOB_TEMPLATE is not set: the job backend makes Jobs of it"
@@ -24,4 +25,4 @@ def test_what_is_set_must_be_right_and_what_is_used_must_be_there(
     used: list[str], environ: dict[str, str], mistakes: list[str]
 ) -> None:
     """The chart tells every operator the http backend's time-out, whichever backend it uses."""
-    assert mistakes_in_backends(used, environ) == mistakes
+    assert mistakes_in_backends(used, environ) == [with_chart_values(each) for each in mistakes]

@@ -32,10 +32,14 @@ def facts(
         (facts(payment_link="plink_1"), "log", "route 1 (donations) takes it"),
         (facts(payment_link="plink_1", mode="subscription"), "log", "route 1 (donations) takes it"),
         (facts(metadata={"channel": "gift", "wrap": "yes", "more": "x"}), "manual", "route 2 (gifts) takes it"),
-        (facts(metadata={"channel": "gift"}), "http", "no route takes it, so FULFILLMENT_BACKEND does"),
+        (facts(metadata={"channel": "gift"}), "http", "no route takes it, so FULFILLMENT_BACKEND (backend.name) does"),
         (facts(mode="subscription"), "erp", "route 3 takes it"),
         (facts(prices=("price_0", "price_1")), "job", "route 4 takes it"),
-        (facts(prices=("price_1",), livemode=False), "http", "no route takes it, so FULFILLMENT_BACKEND does"),
+        (
+            facts(prices=("price_1",), livemode=False),
+            "http",
+            "no route takes it, so FULFILLMENT_BACKEND (backend.name) does",
+        ),
     ],
 )
 def test_the_first_route_whose_conditions_all_hold_takes_the_order(order: OrderFacts, backend: str, why: str) -> None:
@@ -48,7 +52,7 @@ def test_each_miss_is_told_in_words() -> None:
     """So that a person sees which condition to mend."""
     choice = parse_routing(ROUTES, "none").choose(facts(metadata={"wrap": "no"}, prices=("price_1",), livemode=False))
     assert choice.backend is None
-    assert choice.reason == "no route takes it, and FULFILLMENT_BACKEND is none"
+    assert choice.reason == "no route takes it, and FULFILLMENT_BACKEND (backend.name) is none"
     assert [each.mismatch for each in choice.checks] == [
         "the payment link is none, not plink_1",
         "metadata channel is not set, not gift",

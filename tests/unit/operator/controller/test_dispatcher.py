@@ -40,8 +40,8 @@ def tried(backend: str, *, accepted: bool = False) -> Fulfillment:
         (
             tried("gone", accepted=True),
             TryAgain(
-                "the backend gone has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
-                "FULFILLMENT_ROUTES, or ask for another try by another one"
+                "the backend gone has the order, and is gone: bring it back into FULFILLMENT_BACKEND (backend.name) or "
+                "FULFILLMENT_ROUTES (backend.routes), or ask for another try by another one"
             ),
         ),
     ],
@@ -60,6 +60,7 @@ def test_what_no_route_takes_fails() -> None:
     failed = Dispatcher({"log": Named("log")}, routing, METRICS).choose(ORDER, None)
     assert failed == Fail(
         Reason.NO_ROUTE,
-        "no route takes it, and FULFILLMENT_BACKEND is none: add a route that does, and then ask for another try",
+        "no route takes it, and FULFILLMENT_BACKEND (backend.name) is none: add a route that does, and then ask for "
+        "another try",
         ORDER.session,
     )

@@ -1,0 +1,105 @@
+"""What the pods say of themselves, and of an order that is sent through them."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from fulfillment_cli.cluster import Cluster, for_each
+from fulfillment_cli.doctor.in_pod import Answer, Exec, NotAskedError, ask_pod
+from fulfillment_cli.doctor.installation import Installation, Workload
+from fulfillment_cli.doctor.round_trip import judge_round_trip
+from fulfillment_cli.doctor.workloads import OPERATOR, PAGE, WEBHOOK, container_of, leading_pod
+from fulfillment_runtime.findings import Check, Finding, Verdict
+
+LARGEST_SKEW = timedelta(seconds=30)
+"""Between the clock of a pod and this machine's, more is worth a word: signatures are dated."""
+_SETTINGS = {OPERATOR: "operator", WEBHOOK: "service", PAGE: "page"}
+"""Whose settings a workload's pods have, as `check-config` takes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodCheckup:
+    """Asks the pods of an installation."""
+
+    execute: Exec | None
+    """Runs commands in pods; None where there is no kubectl."""
+    cluster: Cluster
+    installation: Installation
+
+    async def examine(self) -> AsyncIterator[Finding]:
+        """Have the pods check their configuration and all that they reach, and send an order through them."""
+        answers: list[Answer] = []
+        for component, settings in _SETTINGS.items():
+            for workload in self.installation.of(component):
+                asked = await self._ask(workload, settings)
+                if isinstance(asked, Finding):
+                    yield asked
+                    continue
+                answers += asked
+                for finding in merged(asked):
+                    yield _of_workload(component, finding)
+        if answers:
+            yield judge_clocks(answers)
+        for workload in self.installation.of(WEBHOOK):
+            yield await self._round_trip(workload, _livemode(answers))
+
+    async def _ask(self, workload: Workload, settings: str) -> list[Answer] | Finding:
+        """Ask every pod of the webhook, since each counts its own events; of the operator the one that leads."""
+        ready = workload.ready
+        if self.execute is None or not ready:
+            why = "no pod of it is ready" if self.execute else "there is no kubectl on PATH, which executes in pods"
+            return Finding(Verdict.UNKNOWN, Check.SETTINGS, f"{workload.component}: not asked, since {why}")
+        if workload.component == OPERATOR:
+            ready = [leading_pod(self.installation.lease, ready) or ready[0]]
+        container, execute = container_of(workload.deployment).name, self.execute
+        asked = await for_each(
+            ready, lambda each: ask_pod(execute, each.metadata.name, container, settings), NotAskedError
+        )
+        answers = [each for each in asked if isinstance(each, Answer)]
+        return answers or Finding(Verdict.UNKNOWN, Check.SETTINGS, f"{workload.component}: {asked[0]}")
+
+    async def _round_trip(self, workload: Workload, livemode: bool | None) -> Finding:  # noqa: FBT001 - what was found
+        if self.execute is None or not workload.ready or livemode is None:
+            return Finding(Verdict.UNKNOWN, Check.ROUND_TRIP, "not tried: the lines on pods and settings say why")
+        pod, container = workload.ready[0].metadata.name, container_of(workload.deployment).name
+        return await judge_round_trip(self.execute, pod, container, self.cluster, livemode=livemode)
+
+
+def _of_workload(component: str, finding: Finding) -> Finding:
+    """Say of which workload something is that each of them has."""
+    if finding.check not in {Check.SETTINGS, Check.RIGHTS}:
+        return finding
+    return replace(finding, message=f"{component}: {finding.message}")
+
+
+def judge_clocks(answers: Sequence[Answer]) -> Finding:
+    """Say whether the pods' clocks agree with this machine's."""
+    worst = max(answers, key=lambda each: abs(each.clock_skew))
+    seconds = abs(worst.clock_skew).total_seconds()
+    if abs(worst.clock_skew) <= LARGEST_SKEW:
+        return Finding(Verdict.OK, Check.CLOCK, "the pods' clocks agree with this machine's")
+    direction = "ahead of" if worst.clock_skew > timedelta(0) else "behind"
+    return Finding(
+        Verdict.WARNING,
+        Check.CLOCK,
+        f"the clock of {worst.pod} is {seconds:g} s {direction} this machine's: one of both is wrong. Beyond "
+        "webhook.tolerance every signature of Stripe's is rejected: have the nodes keep time (NTP)",
+    )
+
+
+def merged(answers: Sequence[Answer]) -> list[Finding]:
+    """Say once what several pods say. Of the last event the best word counts: any pod may have had it."""
+    found = [each.finding for answer in answers for each in answer.report.findings]
+    severity = [*Verdict].index
+    last = sorted(
+        (each for each in found if each.check is Check.LAST_EVENT),
+        key=lambda each: (severity(each.verdict), each.message),
+    )
+    latest = [each for each in last if each.verdict is last[0].verdict][-1:]
+    return [*dict.fromkeys(each for each in found if each.check is not Check.LAST_EVENT), *latest]
+
+
+def _livemode(answers: Sequence[Answer]) -> bool | None:
+    """Tell the mode of the operator's API key; None where no pod told."""
+    told = (each.finding.livemode for answer in answers for each in answer.report.findings)
+    return next((each for each in told if each is not None), None)

@@ -1,0 +1,59 @@
+"""How the orders that are not fulfilled stand. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase, Reason
+from fulfillment_cli.output import age
+from fulfillment_runtime.findings import Check, Finding, Verdict
+
+UNSEEN_FOR = timedelta(minutes=5)
+"""After so long an order that no operator has looked at is a failure."""
+STUCK_FOR = timedelta(hours=1)
+"""After so long a paid order that is not with its backend is a failure, as the alert CheckoutOrderStuck has it."""
+_WITH_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
+"""In these the operator has nothing to do, however long it takes."""
+
+
+def judge_orders(requests: Iterable[FulfillmentRequest], now: datetime) -> Finding:
+    """Say how many orders wait, since when the oldest does, and which a person must see to.
+
+    Args:
+        requests: those that are not fulfilled.
+        now: the time.
+    """
+    phases, unacknowledged = Counter[str](), Counter[str]()
+    oldest: datetime | None = None
+    unseen = stuck = 0
+    for request in requests:
+        status, since = request.status, request.metadata.creation_timestamp
+        if status is not None and status.phase is Phase.FAILED:
+            if not request.is_acknowledged:
+                unacknowledged[status.reason] += 1
+            continue
+        phases[status.phase if status else "not reconciled yet"] += 1
+        oldest = min(oldest or since, since)
+        if status is None:
+            unseen += now - since > UNSEEN_FOR
+        elif status.phase is Phase.FULFILLING and status.reason not in _WITH_OTHERS:
+            stuck += now - since > STUCK_FOR
+    waiting = ", ".join(f"{count} {phase}" for phase, count in phases.most_common())
+    backlog = f"{waiting}, the oldest for {age(now - oldest)}" if oldest else "none waits"
+    if unseen:
+        why = f"{unseen} were not looked at for {age(UNSEEN_FOR)} or more. See the line on the leader"
+        return Finding(Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}")
+    if stuck:
+        why = f"{stuck} are paid and not fulfilled for {age(STUCK_FOR)} or more: "
+        return Finding(
+            Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}kubectl fulfillment list --phase fulfilling -o wide"
+        )
+    if unacknowledged:
+        failed = ", ".join(f"{reason}: {count}" for reason, count in unacknowledged.most_common())
+        return Finding(
+            Verdict.WARNING,
+            Check.ORDERS,
+            f"{backlog}; failed, and not acknowledged: {failed}. kubectl fulfillment list --phase failed",
+        )
+    return Finding(Verdict.OK, Check.ORDERS, backlog)

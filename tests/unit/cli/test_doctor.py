@@ -1,0 +1,125 @@
+"""What doctor makes of what it found: orders, clocks, the last event, and the exit code."""
+
+from datetime import timedelta
+
+import pytest
+
+from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_cli.doctor.in_pod import Answer
+from fulfillment_cli.doctor.inside import judge_clocks, merged
+from fulfillment_cli.doctor.orders import judge_orders
+from fulfillment_cli.doctor.report import ExitCode, exit_code, finding_lines
+from fulfillment_runtime.findings import Check, Finding, Report, Verdict, WorkloadFinding
+from fulfillment_service.check_online import judge_last_event
+from support.builders import CREATED, make_request
+
+
+def status(phase: Phase, reason: Reason) -> Status:
+    return Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[])
+
+
+@pytest.mark.parametrize(
+    ("orders", "age", "verdict", "message"),
+    [
+        ([], timedelta(0), Verdict.OK, "none waits"),
+        (
+            [status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)],
+            timedelta(days=3),
+            Verdict.OK,
+            "1 awaiting-payment, the oldest for 3d",
+        ),
+        ([None], timedelta(minutes=1), Verdict.OK, "1 not reconciled yet, the oldest for 60s"),
+        (
+            [None, status(Phase.FULFILLING, Reason.DISPATCHED)],
+            timedelta(minutes=6),
+            Verdict.FAILURE,
+            "1 were not looked at for 5m or more. See the line on the leader",
+        ),
+        (
+            [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)],
+            timedelta(hours=2),
+            Verdict.FAILURE,
+            "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list --phase fulfilling -o wide",
+        ),
+        ([status(Phase.FULFILLING, Reason.DISPATCHED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
+        ([status(Phase.FULFILLING, Reason.PAUSED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
+        (
+            [status(Phase.FAILED, Reason.PAYMENT_FAILED), status(Phase.FAILED, Reason.PAYMENT_FAILED)],
+            timedelta(hours=2),
+            Verdict.WARNING,
+            "failed, and not acknowledged: PaymentFailed: 2. kubectl fulfillment list --phase failed",
+        ),
+    ],
+)
+def test_orders(orders: list[Status | None], age: timedelta, verdict: Verdict, message: str) -> None:
+    """What waits for a buyer, a bank or a backend is well; what waits for nobody is not."""
+    found = judge_orders([make_request(status=each) for each in orders], CREATED + age)
+    assert (found.verdict, found.message.endswith(message)) == (verdict, True), found.message
+
+
+@pytest.mark.parametrize(
+    ("last", "wrong", "verdict", "begins"),
+    [
+        (0.0, 0, Verdict.UNKNOWN, "no event of Stripe's came since the pod started, 1970-01-01T00:00:00Z"),
+        (0.0, 3, Verdict.FAILURE, "each of the 3 events since the pod started, 1970-01-01T00:00:00Z, had a wrong"),
+        (60.0, 0, Verdict.OK, "Stripe's last event came 1970-01-01T00:01:00Z"),
+        (60.0, 3, Verdict.WARNING, "Stripe's last event came 1970-01-01T00:01:00Z, and 3 had a wrong signature: a str"),
+    ],
+)
+def test_the_last_event(last: float, wrong: int, verdict: Verdict, begins: str) -> None:
+    """Where all signatures are wrong, the signing secret is not the endpoint's."""
+    found = judge_last_event(last, 0.0, wrong)
+    assert (found.verdict, found.message[: len(begins)]) == (verdict, begins)
+
+
+def answer(pod: str, *findings: Finding, skew: timedelta = timedelta(0)) -> Answer:
+    return Answer(pod, Report(CREATED, [WorkloadFinding("service", each) for each in findings]), skew)
+
+
+def test_what_several_pods_say_is_said_once() -> None:
+    """And of their last events the latest, whichever pod had it."""
+    well = Finding(Verdict.OK, Check.SETTINGS, "the settings are right")
+    none = Finding(Verdict.UNKNOWN, Check.LAST_EVENT, "no event came")
+    early = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T09:00:00Z")
+    late = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T10:00:00Z")
+    found = merged([answer("a", well, late), answer("b", well, none), answer("c", well, early)])
+    assert found == [well, late]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "message"),
+    [
+        (0, Verdict.OK, "the pods' clocks agree with this machine's"),
+        (-30, Verdict.OK, "the pods' clocks agree with this machine's"),
+        (31, Verdict.WARNING, "the clock of b is 31 s ahead of this machine's"),
+        (-600, Verdict.WARNING, "the clock of b is 600 s behind this machine's"),
+    ],
+)
+def test_clocks(seconds: int, verdict: Verdict, message: str) -> None:
+    """Of several the worst."""
+    found = judge_clocks([answer("a"), answer("b", skew=timedelta(seconds=seconds))])
+    assert (found.verdict, found.message[: len(message)]) == (verdict, message)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([], ExitCode.OK),
+        ([Verdict.OK], ExitCode.OK),
+        ([Verdict.OK, Verdict.UNKNOWN], ExitCode.UNKNOWN),
+        ([Verdict.WARNING, Verdict.UNKNOWN], ExitCode.WARNING),
+        ([Verdict.WARNING, Verdict.FAILURE, Verdict.UNKNOWN], ExitCode.FAILURE),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(verdicts: list[Verdict], code: ExitCode) -> None:
+    """A script goes by it."""
+    assert exit_code([Finding(each, Check.PODS, "m") for each in verdicts]) is code
+
+
+@pytest.mark.parametrize("width", [None, 80, 40])
+def test_a_line_is_as_wide_as_the_terminal(width: int | None) -> None:
+    """Nothing of it is lost."""
+    finding = Finding(Verdict.FAILURE, Check.ROUND_TRIP, "the webhook cannot record the event, and its log says why")
+    shown = finding_lines(finding, finding.verdict, width)
+    assert shown.split() == f"failure round-trip {finding.message}".split()
+    assert max(map(len, shown.splitlines())) <= (width or len(shown))

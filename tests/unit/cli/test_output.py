@@ -1,0 +1,116 @@
+"""How orders look on terminals of every width, and on none."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Fulfillment, Phase, Reason, Status
+from fulfillment_cli.output import hanging, request_page, requests_table
+from fulfillment_cli.timeline import timeline
+from support.builders import CREATED, make_request
+
+NOW = CREATED + timedelta(hours=3)
+NAME = "cs-62gpjcrwbey5qwag35mml6um5u"
+HEAD = "NAME                            PHASE              REASON              AMOUNT"
+
+
+def waiting() -> FulfillmentRequest:
+    status = Status(
+        phase=Phase.AWAITING_PAYMENT,
+        reason=Reason.PAYMENT_PROCESSING,
+        message="the bank has not said yet whether the money comes, which takes some days",
+        observed_generation=1,
+        conditions=[],
+        fulfillment=Fulfillment(backend="http", attempts=2, started_at=CREATED),
+    )
+    return make_request(status=status, name=NAME)
+
+
+@pytest.mark.parametrize(
+    ("width", "lines"),
+    [
+        (
+            None,
+            [
+                f"{HEAD}      ATTEMPTS   AGE   MANUAL",
+                f"{NAME}   awaiting-payment   PaymentProcessing   10.99 USD   2          3h",
+            ],
+        ),
+        (
+            100,
+            [
+                f"{HEAD}      AGE   MANUAL",
+                f"{NAME}   awaiting-payment   PaymentProcessing   10.99 USD   3h",
+            ],
+        ),
+        (
+            80,
+            [
+                "NAME                            PHASE              REASON              AGE",
+                f"{NAME}   awaiting-payment   PaymentProcessing   3h",
+            ],
+        ),
+        (60, ["NAME                            PHASE              AGE", f"{NAME}   awaiting-payment   3h"]),
+        (40, [NAME, "  awaiting-payment, PaymentProcessing,", "  10.99 USD, 3h, attempts: 2"]),
+    ],
+)
+def test_a_table_is_as_wide_as_the_terminal(width: int | None, lines: list[str]) -> None:
+    """The least important columns go first; at forty characters an order has two lines; without a terminal all stay."""
+    assert requests_table([waiting()], NOW, width=width).splitlines() == lines
+
+
+def test_a_wide_table_is_never_cut() -> None:
+    """Who asks for it wants all of it."""
+    assert requests_table([waiting()], NOW, wide=True, width=40) == requests_table([waiting()], NOW, wide=True)
+
+
+def test_orders_of_several_namespaces_say_which() -> None:
+    """First, as kubectl has it; on a narrow terminal before the name."""
+    table = requests_table([waiting()], NOW, namespaces=True).splitlines()
+    assert [line.split()[0] for line in table] == ["NAMESPACE", "shop"]
+    assert requests_table([waiting()], NOW, namespaces=True, width=40).splitlines()[0] == f"shop/{NAME}"
+
+
+def test_what_changes_is_aligned_with_what_was_shown() -> None:
+    """While a person watches."""
+    before, later = waiting(), make_request(name="cs-4qovn7y2q6eplgev25sonmouly")
+    whole = requests_table([before, later], NOW).splitlines()
+    assert requests_table([later], NOW, head=False, beside=[before]) == whole[2]
+
+
+def test_a_phase_is_coloured_after_the_columns_are_aligned() -> None:
+    """So that what a terminal does not show takes no room."""
+    plain = requests_table([waiting()], NOW)
+    painted = requests_table([waiting()], NOW, paint=lambda phase: f"<{phase}>")
+    assert painted.replace("<awaiting-payment>", "awaiting-payment") == plain
+    assert "<PHASE>" not in painted
+    assert "  <awaiting-payment>, Pay" in requests_table([waiting()], NOW, width=40, paint=lambda each: f"<{each}>")
+
+
+def lines_of_pages() -> Iterator[tuple[int, str]]:
+    for width in (40, 60, 80, 120):
+        page = request_page(waiting(), timeline(waiting(), []), NOW, width=width)
+        yield from ((width, line) for line in page.splitlines())
+
+
+def test_a_page_is_as_wide_as_the_terminal() -> None:
+    """No line is longer, and no word is lost."""
+    assert [line for width, line in lines_of_pages() if len(line) > width] == []
+    whole = request_page(waiting(), timeline(waiting(), []), NOW)
+    narrow = request_page(waiting(), timeline(waiting(), []), NOW, width=60)
+    assert narrow.split() == whole.split()
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (None, "failure  mail  the server is away"),
+        (40, "failure  mail  the server is away"),
+        (30, "failure  mail\n  the server is away"),
+    ],
+)
+def test_a_text_hangs_beside_its_head_or_below_it(width: int | None, shown: str) -> None:
+    """Where beside it is no room for a sentence."""
+    assert hanging("failure  mail  ", "the server is away", 15, width) == shown
