@@ -19,16 +19,19 @@ from fulfillment_runtime.settings import LogFormat, WorkloadSettings
 T = TypeVar("T")
 
 
-def run_process(settings: WorkloadSettings, work: Coroutine[Any, Any, T]) -> T:
-    """Run a workload to its end, with its log lines in the form that its settings say."""
-    with _log_stream() as stream:
+def run_process(settings: WorkloadSettings, work: Coroutine[Any, Any, T], *, terminal: TextIO | None = None) -> T:
+    """Run a workload to its end, with its log lines in the form that its settings say.
+
+    Args:
+        settings: they.
+        work: the workload.
+        terminal: takes log lines at once, as where a progress bar stands below them; None: standard error does, in a
+            thread, so that a reader that stalls stops nothing.
+    """
+    lines: AbstractContextManager[TextIO | LogStream] = nullcontext(terminal) if terminal else log_stream()
+    with lines as stream:
         configure_logs(settings.log_level, settings.log_format, stream)
         return uvloop.run(work)
-
-
-def _log_stream() -> AbstractContextManager[TextIO | LogStream]:
-    """Write lines in a thread; at a terminal at once, where a progress bar may stand below them."""
-    return nullcontext(sys.stderr) if sys.stderr.isatty() else log_stream()
 
 
 class Workload(click.Command):

@@ -1,10 +1,15 @@
 """The chart is installed, and its own test passes."""
 
+import asyncio
+import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from support.commands import PROGRAMS
 from support.live_cluster import RELEASE, LiveCluster
 
 pytestmark = pytest.mark.usefixtures("shop", "prometheus")  # which looks at it from its first moment on
@@ -44,3 +49,22 @@ async def test_helm_test_passes_and_leaves_nothing(cluster: LiveCluster, figure:
     assert before == await cluster.orders()
     kinds = "pods,serviceaccounts,roles,rolebindings"
     assert await cluster.kubectl("get", kinds, "--selector=app.kubernetes.io/component=test", "--output=name") == ""
+
+
+async def test_doctor_finds_nothing_that_fails(cluster: LiveCluster) -> None:
+    """From outside in, and by kubectl exec inside of the pods; what it sent through them is gone again."""
+    before = await cluster.orders()
+    kubectl, *where = cluster.kubectl_command
+    process = await asyncio.create_subprocess_exec(
+        PROGRAMS / "kubectl-fulfillment",
+        *("doctor", "--output=json", *where),
+        env={**os.environ, "PATH": f"{Path(kubectl).parent}:{os.environ['PATH']}"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    found = json.loads(output)["findings"]
+    assert [each for each in found if each["verdict"] == "failure"] == []
+    assert {"pods", "leader", "secrets", "api-key", "round-trip"} <= {
+        each["check"] for each in found if each["verdict"] == "ok"
+    }
+    assert before == await cluster.orders()

@@ -1,6 +1,7 @@
 """The command `fulfillment recover`."""
 
 import os
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -43,7 +44,8 @@ def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
 
     with progress("events") as advance:
         options = RecoveryOptions(look_back=since, undelivered=not every, dry_run=dry_run, handled=advance)
-        summary = run_process(settings, run_until_stopped(settings, events.filters, events.stored, options))
+        work = run_until_stopped(settings, events.filters, events.stored, options)
+        summary = run_process(settings, work, terminal=sys.stderr if sys.stderr.isatty() else None)
     if summary is None:
         click.echo("Another recovery is under way: nothing to do for this one.")
         return
