@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from fulfillment_cli.options import with_config_flags
+from fulfillment_cli.options import examples, with_config_flags
 
 NAME = "kubectl fulfillment"
 """What a person types."""
@@ -34,7 +34,12 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, name=NAME, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    name=NAME,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("list --phase failed", "show cs_test_a1QUnr9y5xaxRy8mxvq7OJyjJ", "doctor -n shop"),
+)
 @click.version_option(package_name="checkout-fulfillment")
 @with_config_flags
 def group(**_flags: Any) -> None:  # noqa: ANN401 - click's options, which each command reads

@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from fulfillment_cli.cluster import ConfigFlags, cluster_at_hand
 from fulfillment_cli.namespaces import namespace_names
+from fulfillment_runtime import examples as runtime_examples
 from fulfillment_runtime.fatal_errors import AccessDeniedError, UnavailableError
 from fulfillment_runtime.kubernetes.errors import ApiUnavailableError, ForbiddenError, KubernetesError
 from fulfillment_runtime.kubernetes.kubeconfig import contexts_at_hand
@@ -72,8 +73,8 @@ def cluster_options(function: F) -> F:
 
 
 def examples(*lines: str) -> str:
-    """Make the end of a command's help: command lines that work, each without the program's name."""
-    return "\b\nExamples:\n" + "\n".join(f"  kubectl fulfillment {line}" for line in lines)
+    """Make the end of a command's help, of command lines without the program's name."""
+    return runtime_examples.examples(*(f"kubectl fulfillment {line}" for line in lines))
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

@@ -6,11 +6,17 @@ import os
 import click
 
 from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.examples import examples
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.settings import ServiceSettings
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(
+    context_settings={"show_default": True},
+    epilog=examples(
+        "helm test checkout-fulfillment", "fulfillment self-test --webhook-url http://localhost:4242/webhook"
+    ),
+)
 @click.option(
     "--webhook-url", help="The webhook, by way of its Service.  [default: this machine's, at FULFILLMENT_WEBHOOK_PORT]"
 )

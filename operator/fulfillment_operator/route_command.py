@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_operator.backends.routes import OrderFacts, RouteChoice, Routing, facts_of
 from fulfillment_operator.settings import RoutingSettings
+from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.settings import load_settings
 from fulfillment_runtime.stripe.settings import StripeSettings
@@ -19,7 +20,9 @@ from fulfillment_runtime.stripe.settings import StripeSettings
 _TIMEOUT = 10.0  # seconds, of one request to the API server
 
 
-@click.command()
+@click.command(
+    epilog=examples("fulfillment route cs-62gpjcrwbey5qwag35mml6um5u", "fulfillment route --session session.json")
+)
 @click.argument("name", required=False)
 @click.option(
     "--session",

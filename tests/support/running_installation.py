@@ -5,6 +5,7 @@ the command with the pod's environment, if the API server lets the user exec. Al
 """
 
 import asyncio
+import re
 import shlex
 import socket
 from asyncio.subprocess import PIPE
@@ -14,29 +15,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes.aio import client
 
-from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_cli.doctor.in_pod import Executed
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.api import TEST_KEY
 from support import commands
+from support.repository import ROOT
 from support.running_operator import LEASE_THAT_IS_KEPT, Shop, at_work, open_shop
 from support.running_webhook import OLD_SECRET, RULES, SECRET, RunningWebhook, running_webhook, service_settings
 
 IMAGE = "checkout-fulfillment:0.1.0"
 WEBHOOK_POD = "checkout-fulfillment-webhook-0"
 OPERATOR_POD = socket.gethostname()  # whose name the holder of the Lease has
-RIGHTS = (
-    client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["list", "get", "delete"]),
-    client.V1PolicyRule(api_groups=["apps"], resources=["deployments"], verbs=["list"]),
-    client.V1PolicyRule(api_groups=[""], resources=["pods", "events"], verbs=["list"]),
-    client.V1PolicyRule(api_groups=[""], resources=["pods"], verbs=["get"]),
-    client.V1PolicyRule(api_groups=[""], resources=["pods/exec"], verbs=["create"]),
-    client.V1PolicyRule(api_groups=[""], resources=["secrets"], verbs=["get"]),
-    client.V1PolicyRule(api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["get"]),
-)
+_PAGE = (ROOT / "docs/doctor.md").read_text()
+(_ROLE,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)\n```", _PAGE, re.DOTALL))
+RIGHTS = [
+    client.V1PolicyRule(api_groups=each["apiGroups"], resources=each["resources"], verbs=each["verbs"])
+    for each in _ROLE["rules"]
+]
 """What docs/doctor.md says that a person needs, in the namespace."""
 
 _KUBECTL = """\

@@ -15,6 +15,7 @@ from fulfillment_operator.upkeep.webhook_endpoint_check import WebhookEndpointMe
 from fulfillment_operator.upkeep.webhook_endpoints import RECOMMENDED, REQUIRED
 from fulfillment_page.metrics import PageMetrics
 from fulfillment_page.session_lookup import LookupOutcome
+from fulfillment_runtime.findings import Check, Verdict
 from fulfillment_runtime.settings import known_settings
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.http.metrics import CallbackMetrics, WebhookMetrics
@@ -61,6 +62,12 @@ def test_every_reason_to_ignore_an_event_is_explained() -> None:
     """As the webhook answers it, and `fulfillment trigger` shows it."""
     rows = re.findall(r"^\| (`[^|]*`) \|", (ROOT / "docs/trigger.md").read_text(), re.MULTILINE)
     assert sorted(re.findall("`([^`]*)`", " ".join(rows))) == sorted(Ignored)
+
+
+def test_every_check_of_doctor_is_explained() -> None:
+    """Where it is seen, and what is looked at."""
+    rows = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| [^|]+ \|$", (ROOT / "docs/doctor.md").read_text(), re.MULTILINE)
+    assert set(rows) - set(Verdict) == set(Check)
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -31,7 +31,7 @@ from fulfillment_runtime.findings import Finding
     "-o", "--output", type=click.Choice(["lines", "json"]), default="lines", show_default=True, help="What is printed."
 )
 def doctor(flags: ConfigFlags, prometheus: str | None, output: str) -> None:
-    """Look at the installation in a namespace, and say what is wrong and what to do.
+    """Say what is wrong with an installation, and what to do.
 
     Each line has a verdict: ok, unknown (it could not be looked at), warning or failure. The exit code is that of the
     worst: 0, 5, 4 or 3. What only the pods see, such as Stripe's answer to the API key, is asked there by kubectl exec.

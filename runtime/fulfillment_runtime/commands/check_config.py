@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from fulfillment_runtime.clock import utc_now
+from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.findings import Check, Finding, Report, Verdict, WorkloadFinding
 from fulfillment_runtime.kubernetes.rbac import Rule
@@ -66,7 +67,13 @@ def _installed() -> list[str]:
     return sorted(entry_points(group=CHECKS).names)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fulfillment check-config",
+        "fulfillment check-config --settings operator --online",
+        "kubectl exec deploy/checkout-fulfillment-operator -- fulfillment check-config --settings operator --online",
+    )
+)
 @click.option(
     "--settings",
     "chosen",

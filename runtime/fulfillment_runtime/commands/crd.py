@@ -4,6 +4,7 @@ import click
 import yaml
 
 from fulfillment_api.crd import custom_resource_definition
+from fulfillment_runtime.examples import examples
 
 
 class _Plain(yaml.SafeDumper):
@@ -13,7 +14,7 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-@click.command()
+@click.command(epilog=examples("fulfillment crd | kubectl apply -f -"))
 def command() -> None:
     """Print the CustomResourceDefinition, for `kubectl apply -f -`."""
     click.echo(yaml.dump(custom_resource_definition(), Dumper=_Plain, sort_keys=False, width=110), nl=False)

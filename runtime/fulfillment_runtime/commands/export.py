@@ -10,6 +10,7 @@ import click
 import durationpy
 
 from fulfillment_api.status import Phase
+from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
@@ -31,7 +32,13 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> date
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "fulfillment export > orders.jsonl",
+        "fulfillment export --phase fulfilled --phase failed --since 24h",
+        "fulfillment export --since 2026-11-01 | jq -r '[.metadata.name, .status.phase] | @tsv'",
+    )
+)
 @click.option(
     "--since",
     callback=_time,

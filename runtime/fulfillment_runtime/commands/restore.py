@@ -9,13 +9,14 @@ from typing import BinaryIO
 import click
 
 from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, read_backup
+from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
 _TIMEOUT = 30.0  # seconds, of one request to the API server
 
 
-@click.command()
+@click.command(epilog=examples("fulfillment restore orders.jsonl --dry-run", "fulfillment restore orders.jsonl"))
 @click.argument("files", nargs=-1, type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
 def command(*, files: tuple[BinaryIO, ...], dry_run: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import durationpy
 
+from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.process import Workload, run_process
 from fulfillment_runtime.progress import progress
@@ -29,7 +30,10 @@ class _LookBack(click.ParamType[timedelta]):
         return found
 
 
-@click.command(cls=Workload)
+@click.command(
+    cls=Workload,
+    epilog=examples("fulfillment recover --dry-run", "fulfillment recover", "fulfillment recover --all --since 12h"),
+)
 @click.option("--since", type=_LookBack(), default="72h", show_default=True, help="How far back; at most 30d.")
 @click.option("--all", "every", is_flag=True, help="Every event, also those that Stripe says it delivered.")
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
