@@ -6,12 +6,12 @@ import click
 
 from fulfillment_page.settings import PageSettings
 from fulfillment_runtime.fatal_errors import SettingsError
-from fulfillment_runtime.process import run_process
+from fulfillment_runtime.process import Workload, run_process
 from fulfillment_runtime.settings import load_settings
 from fulfillment_service.settings import EventSettings, mode_mistake
 
 
-@click.command()
+@click.command(cls=Workload)
 def command() -> None:
     """Show buyers how their orders stand, at GET /order, and make sure that each order exists."""
     settings, events = load_settings(PageSettings, os.environ), load_settings(EventSettings, os.environ)

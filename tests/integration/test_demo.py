@@ -102,4 +102,7 @@ async def test_stripe_itself_needs_the_signing_secret() -> None:
     process = await asyncio.create_subprocess_exec(COMMAND, "demo", env=environ, stderr=asyncio.subprocess.PIPE)
     _, errors = await process.communicate()
     assert process.returncode == 78
-    assert errors.decode() == "Error: STRIPE_WEBHOOK_SECRETS is not set: use the one that `stripe listen` prints\n"
+    assert (
+        errors.decode()
+        == "Error: STRIPE_WEBHOOK_SECRETS (stripe.existingSecret) is not set: use the one that `stripe listen` prints\n"
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from fulfillment_runtime.commands.main import COMMANDS, entry_points, main
 
-WITHOUT = {"doctor", "operator", "service"}
+WITHOUT = {"doctor", "operator", "page", "service"}
 """The first has the plugin's, and a person types the others seldom."""
 
 
