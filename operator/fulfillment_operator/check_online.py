@@ -11,12 +11,16 @@ from fulfillment_operator.rbac import rules_of
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_operator.upkeep.webhook_endpoint_check import EndpointsUnreadableError, list_endpoints
 from fulfillment_operator.upkeep.webhook_endpoints import find_problems
+from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.commands.check_config import check_cluster
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.findings import Check, Finding, Verdict, findings
 from fulfillment_runtime.kubernetes.connection import connect
 from fulfillment_runtime.stripe.client import StripeError, stripe_client
 
+_MEND_MAIL = with_chart_values(
+    "see FULFILLMENT_SMTP_HOST, _PORT and _TLS, and whether a NetworkPolicy lets the pod reach it"
+)
 _UNKNOWN_SESSION = "cs_{}_checkconfig"
 
 
@@ -32,6 +36,8 @@ async def online_checks(
     """
     if mailer is not None:
         error = await mailer.check_connection()
+        if error is not None and "FULFILLMENT_" not in error:  # it does not say yet what to mend
+            error = f"{error}: {_MEND_MAIL}"
         for finding in findings(
             Check.MAIL, "the mail server takes the connection, and the login", filter(None, [error])
         ):

@@ -50,7 +50,12 @@ def judge_last_event(last: float, start: float, wrong_signatures: int) -> Findin
             f"each of the {wrong_signatures} events since the pod started, {at}, had a wrong signature: {compare}",
         )
     if last <= start:
-        return Finding(Verdict.UNKNOWN, Check.LAST_EVENT, f"no event of Stripe's came since the pod started, {at}")
+        return Finding(
+            Verdict.UNKNOWN,
+            Check.LAST_EVENT,
+            f"no event of Stripe's came since the pod started, {at}: if one should have, Stripe's Dashboard shows what "
+            "became of it",
+        )
     if wrong_signatures:
         return Finding(
             Verdict.WARNING,

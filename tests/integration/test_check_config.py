@@ -271,7 +271,13 @@ async def test_online_the_mail_server_is_asked(shop: Shop) -> None:
         assert (await check(right, "--online", "--settings=operator"))[0] == 0
         assert not strict.mails
     code, lines, _ = await check(environ, "--online", "--settings=operator")
-    assert (code, lines[2]) == (78, "failure operator: the mail server cannot be reached (SMTPConnectError)")
+    assert (code, lines[2]) == (
+        78,
+        (
+            "failure operator: the mail server cannot be reached (SMTPConnectError): see FULFILLMENT_SMTP_HOST "
+            "(mail.smtp.host), _PORT and _TLS, and whether a NetworkPolicy lets the pod reach it"
+        ),
+    )
 
 
 async def test_routes_for_the_other_mode_are_told() -> None:
