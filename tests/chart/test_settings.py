@@ -100,16 +100,18 @@ def test_doctor_reads_the_charts_objects(programs: ChartPrograms) -> None:
         for each in render(programs.helm, VALUES["everything"])
         if each["kind"] == "Deployment"
     ]
-    assert sorted(map(component_of, deployments)) == ["operator", "webhook"]
-    assert {container_of(each).name for each in deployments} == {"operator", "webhook"}
+    assert sorted(map(component_of, deployments)) == ["operator", "page", "webhook"]
+    assert {container_of(each).name for each in deployments} == {"operator", "page", "webhook"}
     (operator,) = (each for each in deployments if component_of(each) == "operator")
     assert lease_name(operator) == f"{operator.metadata.name}"
     values = yaml.safe_load(VALUES["everything"].read_text())
     stripe, smtp, http = values["stripe"], values["mail"]["smtp"], values["backend"]["http"]
+    page = values["page"]["apiKey"]
     assert secrets_of(deployments) == {
         stripe["existingSecret"]: {stripe["apiKeyKey"], stripe["webhookSecretsKey"]},
         smtp["existingSecret"]: {smtp["usernameKey"], smtp["passwordKey"]},
         http["existingSecret"]: {http["secretKey"]},
+        page["existingSecret"]: {page["key"]},
     }
 
 

@@ -48,6 +48,7 @@ async def test_what_is_right() -> None:
             "ok      operator: the settings are right",
             "ok      operator: the mail templates render",
             "ok      operator: the backends can be loaded: log",
+            "ok      page: the settings are right",
             "ok      recover: the settings are right",
             "ok      service: the settings are right",
         ],
