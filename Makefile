@@ -77,9 +77,17 @@ image-twice: ## build the image twice by buildah, and compare the digests
 	@cat dist/image-1 && echo && cat dist/image-2 && echo
 	@cmp dist/image-1 dist/image-2
 
+.PHONY: test-interop
+test-interop: programs ## try orders with GitOps tools' own judges, and with receivers in Go and JavaScript
+	$(PYTEST) tests/interop
+
 .PHONY: images
-images: programs sbom ## build both images, load them into the cluster at hand (kind, k3d, minikube, …), and write the bill of materials
-	@$(BIN)/python -m fulfillment_local.images $(if $(TAG),--tag $(TAG))
+images: ## build both images, and load them into the cluster at hand (kind, k3d, minikube, …)
+	@sh packaging/images.sh $(TAG)
+
+.PHONY: release
+release: ## publish image and chart as OCI artifacts: REGISTRY=ghcr.io/acme
+	@REGISTRY=$(REGISTRY) sh packaging/release.sh
 
 .PHONY: e2e
 e2e: images chart-programs ## try the installed chart on the cluster at hand, with both images
@@ -130,7 +138,23 @@ lock: $(SETUP) ## resolve the dependencies again, for Python 3.11 to 3.14, with 
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --no-emit-package checkout-fulfillment local/pyproject.toml --constraint requirements.lock --output-file requirements-local.lock
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --no-emit-package checkout-fulfillment pyproject.toml local/pyproject.toml --group dev --constraint requirements-local.lock --output-file requirements-dev.lock
 	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --group fuzz --output-file requirements-fuzz.lock
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --group docs --output-file requirements-docs.lock
 	grep "^hatchling==" requirements-dev.lock | cut -d" " -f1 | $(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" - --constraint requirements-dev.lock --output-file requirements-build.lock
+
+# The site's generator has an environment of its own: it is no part of what is tested and shipped.
+DOCS := $(VENV)/docs/.set-up
+$(DOCS): requirements-docs.lock $(SETUP)
+	$(PYTHON) -m venv --clear $(VENV)/docs
+	$(VENV)/docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-docs.lock
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS) ## build the documentation as a site, with search, into site/
+	$(VENV)/docs/bin/zensical build --strict --clean
+
+.PHONY: reference
+reference: $(SETUP) ## write the reference pages of docs/ from the code and the chart
+	@$(BIN)/python -m fulfillment_local.reference
 
 .PHONY: chart-docs
 chart-docs: chart-programs ## write the chart's README.md from its values.yaml

@@ -207,7 +207,8 @@ class EventSender:
         """Post the event as Stripe does; again, while nobody listens."""
         headers = webhook_headers(body, (secret,), now=self.clock())
         while True:
-            post = asyncio.create_task(self._post(body, headers))
+            left = max(deadline - asyncio.get_running_loop().time(), _RETRY_INTERVAL)
+            post = asyncio.create_task(self._post(body, headers, within=min(left, _TIMEOUT)))
             try:
                 await asyncio.wait({post})
             except asyncio.CancelledError:  # what is on its way would make the order again, once it is deleted
@@ -227,8 +228,8 @@ class EventSender:
             else:
                 return _check_answer(status, answer, which, livemode=self.livemode)
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, _WebhookResponse]:
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT)
+    async def _post(self, body: bytes, headers: dict[str, str], *, within: float) -> tuple[int, _WebhookResponse]:
+        timeout = aiohttp.ClientTimeout(total=within)
         async with self.http.post(
             self.webhook_url, data=body, headers=headers, allow_redirects=False, timeout=timeout
         ) as response:

@@ -141,6 +141,16 @@ def find_helm(environ: Mapping[str, str], *, build: Build = build_from_module, s
     return helm
 
 
+def find_registry(environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say) -> Path:
+    """Find a registry of images and charts in the cache, or build it.
+
+    Raises:
+        UnavailableError: it is not there, and cannot be built.
+    """
+    (registry,) = _find([versions.REGISTRY], environ, build, say)
+    return registry
+
+
 def find_chart_programs(
     environ: Mapping[str, str], *, build: Build = build_from_module, say: Say = _say
 ) -> ChartPrograms:
@@ -286,6 +296,7 @@ def _chart_paths() -> list[Path]:
     return [
         *(tools.helm, tools.oldest_helm, tools.kubeconform, tools.helm_unittest, tools.helm_docs),
         *(monitoring.prometheus, monitoring.promtool),
+        find_registry(os.environ),
     ]
 
 

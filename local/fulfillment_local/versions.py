@@ -99,6 +99,12 @@ KUBECONFORM = Program(
     ("-v",),
     (0, 6),
 )
+REGISTRY = Program(
+    "registry",
+    GoModule("registry", "3.1.2"),
+    "github.com/distribution/distribution/v3/cmd/registry",
+    "under a minute",
+)
 HELM_UNITTEST = Program(
     "helm-unittest",
     GoModule("helm-unittest", "1.1.2"),

@@ -16,7 +16,7 @@ from fulfillment_api.status import Phase, Reason
 from fulfillment_operator.checkout.stripe_api import STRIPE_ENDPOINTS
 from fulfillment_runtime.kubernetes.events import EventType
 
-_REASONS: dict[Phase, tuple[Reason, ...]] = {
+REASONS: dict[Phase, tuple[Reason, ...]] = {
     Phase.AWAITING_PAYMENT: (
         Reason.PAYMENT_PROCESSING,
         Reason.PAYMENT_REQUIRES_ACTION,
@@ -222,7 +222,7 @@ class OperatorMetrics:
         self._start_at_zero(backends)
 
     def _start_at_zero(self, backends: tuple[str, ...]) -> None:
-        for phase, reason in ((phase, reason) for phase, reasons in _REASONS.items() for reason in reasons):
+        for phase, reason in ((phase, reason) for phase, reasons in REASONS.items() for reason in reasons):
             self.transitions.labels(phase, reason)
         for error in ErrorKind:
             self.errors.labels(error)
@@ -270,7 +270,7 @@ class RequestsCollector(Collector):
         """Count the requests."""
         counts = {
             (str(phase), str(reason), acknowledged): 0
-            for phase, reasons in _REASONS.items()
+            for phase, reasons in REASONS.items()
             if phase is not Phase.FULFILLED
             for reason in reasons
             for acknowledged in ((False, True) if phase is Phase.FAILED else (False,))

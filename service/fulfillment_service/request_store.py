@@ -1,14 +1,16 @@
 """Writes what an event changes into the cluster. No result is returned that the API server does not have."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum, unique
+from types import MappingProxyType
 from typing import TypeVar
 
 from msgspec.structs import replace
 
+from fulfillment_api import self_test
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Expiry, Payment, PaymentStatus, Reversal
 from fulfillment_api.status import Phase
@@ -34,6 +36,7 @@ Hint = ExpiryHint | PaymentHint | ReversalHint
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(milliseconds=50), timedelta(seconds=1)  # between two tries
 _DENIED_AT_FIRST = (ForbiddenError, NotInstalledError)
 """What an API server also answers that has just started, and has not read its roles and definitions yet."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 _STARTED_WITHIN = 2.0  # seconds
 
 
@@ -165,8 +168,10 @@ async def _record(requests: FulfillmentRequestClient, change: SpecChange) -> Ope
 
 
 async def _create(requests: FulfillmentRequestClient, desired: DesiredRequest) -> OperationResult:
+    marked = self_test.is_self_test(desired.spec.session.id)
+    labels, annotations = (self_test.LABELS, self_test.ANNOTATIONS) if marked else (_NONE, _NONE)
     try:
-        await requests.create(desired.name, desired.spec)
+        await requests.create(desired.name, desired.spec, labels=labels, annotations=annotations)
     except AlreadyExistsError:
         return OperationResult.UNCHANGED
     return OperationResult.CREATED

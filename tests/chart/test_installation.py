@@ -18,6 +18,8 @@ CRD = f"{PLURAL}.{GROUP}"
 ADOPTING = "--take-ownership", "--force-conflicts"
 """How Helm 4 is told that a CustomResourceDefinition, of whatever content, is the release's."""
 
+LOG_LEVELS = "{.items[*].spec.template.spec.containers[*].env[?(@.name=='FULFILLMENT_LOG_LEVEL')].value}"
+
 Helm = Callable[..., str]
 
 
@@ -98,6 +100,54 @@ def test_a_definition_that_is_there_is_adopted(
         helm("install", RELEASE, str(CHART))
 
     helm("install", RELEASE, str(CHART), *ADOPTING)
+    helm("uninstall", RELEASE)
+
+
+@pytest.mark.usefixtures("adopted")
+def test_a_second_release_is_told_whose_the_definition_is(
+    namespace: str, cluster: Callable[[Path], Helm], helm: Path
+) -> None:
+    """It is stopped by our own sentence, which names what to set, before Helm has changed anything."""
+    on_cluster = cluster(helm)
+
+    with pytest.raises(HelmError) as refused:
+        on_cluster("install", "second", str(CHART))
+
+    said = str(refused.value)
+    assert f"belongs to the release {namespace}/{RELEASE}: install this one with --set crds.install=false" in said
+    assert f"kubectl annotate crd {CRD} --overwrite meta.helm.sh/release-name=second" in said
+    assert "cannot be imported" not in said
+
+
+@pytest.mark.usefixtures("adopted")
+def test_what_was_changed_beside_helm_stops_an_upgrade(
+    control_plane: ControlPlane, namespace: str, cluster: Callable[[Path], Helm], programs: ChartPrograms
+) -> None:
+    """As the chart's README says: Helm 4 ends with a conflict, after the operator was rolled, until it may force it.
+
+    A variable that the chart does not set conflicts with nothing; nor does the number of pods when it sets none.
+    """
+    helm = cluster(programs.helm)
+    helm("install", RELEASE, str(CHART), *ADOPTING)
+    webhook = f"deployment/{RELEASE}-webhook"
+    kubectl(control_plane, "scale", webhook, "--replicas=5", f"--namespace={namespace}")
+    kubectl(control_plane, "set", "env", webhook, "TZ=UTC", f"--namespace={namespace}")
+
+    with pytest.raises(HelmError, match=r'conflict with "kubectl" with subresource "scale".*\.spec\.replicas'):
+        helm("upgrade", RELEASE, str(CHART), "--set=log.level=debug")
+    levels = listed(control_plane, namespace, "deployments", LOG_LEVELS)
+    assert levels == ["debug", "info"]
+
+    helm("upgrade", RELEASE, str(CHART), "--set=log.level=debug", "--set=webhook.replicas=null")
+    assert listed(control_plane, namespace, "deployments", LOG_LEVELS) == ["debug", "debug"]
+    assert listed(control_plane, namespace, "deployments", "{.items[*].spec.replicas}") == ["1", "5"]
+
+    kubectl(control_plane, "set", "env", webhook, "FULFILLMENT_LOG_LEVEL=warning", f"--namespace={namespace}")
+    with pytest.raises(HelmError, match="FULFILLMENT_LOG_LEVEL"):
+        helm("upgrade", RELEASE, str(CHART), "--set=log.level=error")
+    helm("upgrade", RELEASE, str(CHART), "--set=log.level=error", "--force-conflicts")
+    assert listed(control_plane, namespace, "deployments", LOG_LEVELS) == ["error", "error"]
+    assert listed(control_plane, namespace, "deployments", "{.items[*].spec.replicas}") == ["1", "2"]
     helm("uninstall", RELEASE)
 
 

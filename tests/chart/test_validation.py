@@ -13,6 +13,10 @@ def job(**pod: Any) -> dict[str, Any]:
     return {"spec": {"template": {"spec": pod}}}
 
 
+def budget(**numbers: Any) -> dict[str, Any]:
+    return {"podDisruptionBudget": numbers}
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [
@@ -124,6 +128,32 @@ SECRET = "sk_live_that_must_not_be_repeated"
             {"backend": {"routes": [{"backend": "http"}]}},
             "backend.http.url is not set: the http backend posts orders to it",
         ),
+        (
+            {"backend": {"name": "ship"}},
+            "backend.name is ship, which this image does not have: it has log, http, job, manual, none",
+        ),
+        (
+            {"backend": {"routes": [{"backend": "log"}, {"backend": "ship"}]}},
+            "backend.routes[1].backend is ship, which this image does not have",
+        ),
+        *(
+            ({"webhook": budget(**numbers)}, f"webhook.podDisruptionBudget.{said}")
+            for numbers, said in (
+                ({"maxUnavailable": 0}, "maxUnavailable is 0: no node with one of these pods could ever be drained"),
+                ({"maxUnavailable": "0%"}, "maxUnavailable is 0%: no node"),
+                ({"minAvailable": 2}, "minAvailable is 2, and webhook.replicas is 2: no node"),
+                ({"minAvailable": "100%"}, "minAvailable is 100%, and webhook.replicas is 2: no node"),
+                ({"minAvailable": "51%"}, "minAvailable is 51%, and webhook.replicas is 2: no node"),
+            )
+        ),
+        (
+            {"webhook": {"autoscaling": {"enabled": True}, **budget(minAvailable=2)}},
+            "webhook.podDisruptionBudget.minAvailable is 2, and webhook.autoscaling.minReplicas is 2: no node",
+        ),
+        (
+            {"operator": budget(enabled=True, minAvailable=1)},
+            "operator.podDisruptionBudget.minAvailable is 1, and operator.replicas is 1: no node",
+        ),
         ({"backend": {"name": "job"}}, "backend.job.template is empty: the job backend makes Jobs of it"),
         (
             {"backend": {"name": "none"}},
@@ -211,6 +241,11 @@ def test_the_chart_says_what_to_do(helm: Path, values: dict[str, Any], message: 
         {"recovery": {"schedule": "*/5  9-17 * * MON-FRI"}},
         {"webhook": {"deadline": "10s", "drain": "19999ms"}},
         {"backend": {"deadline": "0s"}},
+        {"backend": {"name": "ship"}, "image": {"tag": "ours"}},
+        {"backend": {"name": "ship"}, "image": {"repository": "shop/fulfillment"}},
+        {"webhook": budget(minAvailable="50%")},
+        {"webhook": {"replicas": None, **budget(minAvailable=5)}},
+        {"operator": budget(minAvailable=1)},
     ],
     ids=str,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fulfillment_api.names import PLURAL
 from support.commands import PROGRAMS
 from support.live_cluster import RELEASE, LiveCluster
 
@@ -42,11 +43,13 @@ async def test_helm_test_passes_and_leaves_nothing(cluster: LiveCluster, figure:
     before = await cluster.orders()
     start = time.monotonic()
 
-    said = await cluster.helm("test", RELEASE, "--timeout=2m")
+    said = await cluster.helm("test", RELEASE, "--timeout=60s")
 
     figure("helm test", f"{time.monotonic() - start:.1f} s")
     assert "Succeeded" in said
     assert before == await cluster.orders()
+    marked = "--selector=checkout-fulfillment.dev/self-test"
+    assert await cluster.kubectl("get", PLURAL, marked, "--output=name") == ""
     kinds = "pods,serviceaccounts,roles,rolebindings"
     assert await cluster.kubectl("get", kinds, "--selector=app.kubernetes.io/component=test", "--output=name") == ""
 
@@ -68,3 +71,11 @@ async def test_doctor_finds_nothing_that_fails(cluster: LiveCluster) -> None:
         each["check"] for each in found if each["verdict"] == "ok"
     }
     assert before == await cluster.orders()
+
+
+async def test_check_config_judges_what_the_pod_has(cluster: LiveCluster) -> None:
+    """In the operator's pod it speaks of the operator alone, and nothing is wrong."""
+    command = ("exec", f"deploy/{RELEASE}-operator", "--", "fulfillment", "check-config", "--online")
+    lines = (await cluster.kubectl(*command)).splitlines()
+    assert {line.split()[1] for line in lines} == {"operator:"}
+    assert "failure" not in {line.split()[0] for line in lines}

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from fulfillment_service.http.callback import Callbacks
 from fulfillment_service.http.metrics import CallbackMetrics
 from fulfillment_service.request_store import RequestStore
 from support.order_endpoint import order_endpoint
+from support.repository import ROOT
 from support.running_operator import WITHIN, Shop, at_work
 from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings
 
@@ -251,3 +254,21 @@ async def test_an_unexpected_fault_is_answered_500(control_plane: ControlPlane) 
     (line,) = logs
     assert (line["event"], line["log_level"], line["exc_info"]) == ("callback.failed", "error", True)
     assert registry.get_sample_value("fulfillment_callbacks_total", {"outcome": "internal"}) == 1
+
+
+async def test_the_callback_of_the_docs_is_accepted(shop: Shop, slow: SlowShop) -> None:
+    """The block of docs/http-backend.md, by a shell, openssl and curl: with the order's own key it ends the wait."""
+    page = (ROOT / "docs/http-backend.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```sh\n(KEY=.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-euc", re.sub("cs-[a-z2-7]{26}", name, block).replace("curl ", "curl --silent --fail ")),
+            env={"PATH": os.environ["PATH"], "WEBHOOK_URL": f"http://localhost:{slow.webhook.port}"},
+        )
+        assert await shell.wait() == 0
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.reference == "parcel-9"

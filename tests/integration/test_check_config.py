@@ -58,7 +58,10 @@ async def test_what_is_right() -> None:
 
 async def test_one_workload_alone() -> None:
     """A pod has the settings of one."""
-    assert await check({"STRIPE_WEBHOOK_SECRETS": "whsec_1"}, "--settings", "service") == (
+    of_one = {"STRIPE_WEBHOOK_SECRETS": "whsec_1"}
+    named = await check(of_one, "--settings", "service")
+    assert await check(of_one | {"CHECK_CONFIG_SETTINGS": "service"}) == named
+    assert named == (
         0,
         [
             "ok      service: the settings are right",

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from kubernetes.aio import client
 
-from fulfillment_api.names import GROUP, PLURAL
+from fulfillment_api.names import GROUP, PLURAL, request_name
+from fulfillment_api.self_test import self_test_session
+from fulfillment_api.status import Phase, Reason
 from fulfillment_cli.self_test import EventSender, SelfTest
 from fulfillment_cli.self_test_order import SelfTestError
 from fulfillment_local.control_plane import ControlPlane
@@ -102,6 +104,20 @@ async def test_an_installation_that_works(shop: Shop) -> None:
     )
     assert last == "The installation works: the next step is an order of Stripe's own."
     assert await left(shop) == []
+
+
+async def test_its_order_alerts_nobody(shop: Shop) -> None:
+    """Should it be left behind, it is labelled, its failure is acknowledged, and the operator counts it so."""
+    name = request_name(session_id := self_test_session("0" * 24, livemode=False))
+    settings = service_settings(shop.control_plane, shop.namespace)
+    async with running_webhook(shop.control_plane, shop.namespace, settings) as webhook, at_work(shop) as operator:
+        await webhook.send(snapshot(session={"id": session_id, "livemode": False}))
+        request = await shop.becomes(name, Phase.FAILED, Reason.SESSION_NOT_FOUND)
+        unacknowledged = {"phase": "failed", "reason": "SessionNotFound", "acknowledged": "false"}
+        assert await operator.metric("fulfillment_requests", **unacknowledged) == 0
+    assert request.is_acknowledged
+    (found,) = await left(shop)
+    assert found["metadata"]["labels"] == {f"{GROUP}/self-test": "true"}
 
 
 async def test_its_event_passes_the_filters(shop: Shop) -> None:

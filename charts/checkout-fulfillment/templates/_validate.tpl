@@ -55,6 +55,43 @@
 {{- if and .Values.page.httpRoute.enabled (not .Values.page.httpRoute.parentRefs) -}}
 {{- fail "\npage.httpRoute.parentRefs is empty: name the Gateway that the route belongs to" -}}
 {{- end -}}
+{{- $builtIn := list "log" "http" "job" "manual" "none" -}}
+{{- $isOurs := and (eq (base .Values.image.repository) "checkout-fulfillment") (not .Values.image.tag) (not .Values.image.digest) -}}
+{{- $chosen := dict "backend.name" .Values.backend.name -}}
+{{- range $place, $route := .Values.backend.routes -}}
+{{- $_ := set $chosen (printf "backend.routes[%d].backend" $place) $route.backend -}}
+{{- end -}}
+{{- range $path, $backend := $chosen -}}
+{{- if and $isOurs (not (has $backend $builtIn)) -}}
+{{- fail (printf "\n%s is %s, which this image does not have: it has %s. Where an image of your own adds it, name that image in image.repository or image.tag" $path $backend (join ", " $builtIn)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $component := list "webhook" "operator" "page" -}}
+{{- $workload := index $.Values $component -}}
+{{- $path := printf "%s.replicas" $component -}}
+{{- $pods := $workload.replicas -}}
+{{- if and (eq $component "webhook") $workload.autoscaling.enabled -}}
+{{- $path = "webhook.autoscaling.minReplicas" -}}
+{{- $pods = $workload.autoscaling.minReplicas -}}
+{{- end -}}
+{{- with $workload.podDisruptionBudget -}}
+{{- if .enabled -}}
+{{- $budget := printf "%s.podDisruptionBudget" $component -}}
+{{- if eq .minAvailable nil -}}
+{{- if has (toString .maxUnavailable) (list "0" "0%") -}}
+{{- fail (printf "\n%s.maxUnavailable is %v: no node with one of these pods could ever be drained. Let one go, or switch the budget off" $budget .maxUnavailable) -}}
+{{- end -}}
+{{- else -}}
+{{- $percent := hasSuffix "%" (toString .minAvailable) -}}
+{{- $asked := trimSuffix "%" (toString .minAvailable) | int -}}
+{{- $stay := $percent | ternary (divf (mul $asked (int (default 100 $pods))) 100 | ceil | int) $asked -}}
+{{- if and (or $percent (ne $pods nil)) (gt $stay 0) (ge $stay (int (default 100 $pods))) -}}
+{{- fail (printf "\n%s.minAvailable is %v, and %s is %v: no node with one of these pods could be drained. Let fewer stay, let more pods run, or switch the budget off" $budget .minAvailable $path $pods) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (int .Values.webhook.autoscaling.minReplicas) (int .Values.webhook.autoscaling.maxReplicas) -}}
 {{- fail "\nwebhook.autoscaling.minReplicas is greater than webhook.autoscaling.maxReplicas" -}}
 {{- end -}}

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.self_test import is_self_test
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.policy.manual_actions import has_unhandled_input
 from fulfillment_operator.policy.reversals import is_reversal_due
@@ -27,6 +28,9 @@ _NOBODY_IS_NEEDED = {
     Reason.PAYMENT_CANCELED,
 }
 
+_SELF_TEST_RETENTION = timedelta(hours=1)
+"""A self-test deletes its order itself, unless it is killed. No event about it comes again from Stripe."""
+
 _MIRRORS = {ConditionType.FULFILLED, ConditionType.READY, ConditionType.STALLED}
 _SAID_BY_ABSENCE = {ConditionType.READY, ConditionType.STALLED}
 """Of the mirrors, those that kstatus takes for False when they are not there, with the other one True."""
@@ -40,7 +44,8 @@ def is_expired(request: FulfillmentRequest, now: datetime, retention: timedelta)
         now: the time, with its zone.
         retention: how long it is kept after its end.
     """
-    if request.metadata.deletion_timestamp is not None or now - request.last_changed_at <= retention:
+    kept = min(retention, _SELF_TEST_RETENTION) if is_self_test(request.spec.session.id) else retention
+    if request.metadata.deletion_timestamp is not None or now - request.last_changed_at <= kept:
         return False
     match request.status:
         case Status(phase=Phase.FULFILLED):

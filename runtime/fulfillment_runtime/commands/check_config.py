@@ -79,7 +79,8 @@ def _installed() -> list[str]:
     "chosen",
     type=click.Choice(_installed()),
     multiple=True,
-    help="Only this workload's; may be given several times. All, unless told otherwise.",
+    envvar="CHECK_CONFIG_SETTINGS",
+    help="Only this workload's; may be given several times. All, unless told otherwise; in a pod, that pod's.",
 )
 @click.option("--online", is_flag=True, help="Also ask the API server and Stripe, with the credentials at hand.")
 @click.option(

@@ -515,7 +515,7 @@ def test_the_command_prints_where_the_charts_programs_are(machine: Machine) -> N
     result = CliRunner().invoke(main, ["--chart"], env=machine.environ)
 
     assert (result.exit_code, result.stderr) == (0, "")
-    names = ["helm", "helm", "kubeconform", "helm-unittest", "helm-docs", "prometheus", "promtool"]
+    names = ["helm", "helm", "kubeconform", "helm-unittest", "helm-docs", "prometheus", "promtool", "registry"]
     assert [Path(each).name for each in result.stdout.split()] == names
 
 

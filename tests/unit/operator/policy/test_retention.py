@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 from msgspec.structs import replace
 
+from fulfillment_api.names import ACKNOWLEDGED
 from fulfillment_api.resource import Annotations, FulfillmentRequest
+from fulfillment_api.self_test import ANNOTATIONS, self_test_session
 from fulfillment_api.spec import Amount, Callback, CallbackResult, Reversal, ReversalKind
 from fulfillment_api.status import (
     Condition,
@@ -79,6 +81,16 @@ def test_what_may_go(case: Case) -> None:
     later = ENDED + RETENTION + timedelta(seconds=1)
     assert is_expired(request, later, RETENTION) is case.goes
     assert is_expired(request, ENDED + RETENTION, RETENTION) is False
+
+
+def test_a_self_tests_order_goes_soon() -> None:
+    """One whose test was killed before it deleted it: within hours, since nothing about it comes again."""
+    session_id = self_test_session("0" * 24, livemode=False)
+    acknowledged = Annotations(acknowledged=ANNOTATIONS[ACKNOWLEDGED])
+    left = status(Phase.FAILED, Reason.SESSION_NOT_FOUND)
+    request = make_request(status=left, session_id=session_id, annotations=acknowledged)
+    assert is_expired(request, ENDED + timedelta(hours=2), RETENTION)
+    assert not is_expired(request, ENDED + timedelta(minutes=59), RETENTION)
 
 
 @pytest.mark.parametrize(
