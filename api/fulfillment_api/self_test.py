@@ -3,7 +3,7 @@
 import re
 from types import MappingProxyType
 
-from fulfillment_api.names import ACKNOWLEDGED, GROUP
+from fulfillment_api.names import ACKNOWLEDGED, GROUP, SELF_TEST
 from fulfillment_api.status import Reason
 
 LABEL = f"{GROUP}/self-test"
@@ -14,7 +14,7 @@ ANNOTATIONS = MappingProxyType({ACKNOWLEDGED: f"{Reason.SESSION_NOT_FOUND}: a se
 
 RANDOM_BYTES = 12
 """Of its Session's id."""
-_SESSION = re.compile(rf"cs_(test|live)_selftest[0-9a-f]{{{2 * RANDOM_BYTES}}}")
+_SESSION = re.compile(rf"cs_(test|live)_{SELF_TEST}[0-9a-f]{{{2 * RANDOM_BYTES}}}")
 
 
 def self_test_session(random: str, *, livemode: bool) -> str:
@@ -24,7 +24,7 @@ def self_test_session(random: str, *, livemode: bool) -> str:
         random: `RANDOM_BYTES` bytes in hexadecimal digits.
         livemode: the mode that the id tells.
     """
-    return f"cs_{'live' if livemode else 'test'}_selftest{random}"
+    return f"cs_{'live' if livemode else 'test'}_{SELF_TEST}{random}"
 
 
 def is_self_test(session_id: str) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import click
 
-from fulfillment_api.names import PLURAL, SELF_TEST
+from fulfillment_api.names import PLURAL
+from fulfillment_api.self_test import RANDOM_BYTES, self_test_session
 from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_runtime.kubernetes.errors import NotFoundError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
@@ -20,7 +21,7 @@ class SelfTestError(click.ClickException):
 
 def unknown_session(*, livemode: bool) -> str:
     """Make an id that no Session at Stripe has, and that says what it is for."""
-    return f"cs_{'live' if livemode else 'test'}_{SELF_TEST}{secrets.token_hex(12)}"
+    return self_test_session(secrets.token_hex(RANDOM_BYTES), livemode=livemode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ async def test_a_wrong_secret_is_passed_over(secret: MountedVolume) -> None:
         settings = await asyncio.wait_for(waiting, 5)
     assert settings.stripe_api_key == "sk_test_third"
     assert logs[0]["event"] == "settings.not_reloaded"
-    assert "STRIPE_API_KEY is no secret key" in logs[0]["message"]
+    assert "STRIPE_API_KEY (stripe.existingSecret) is no secret key" in logs[0]["message"]
 
 
 @pytest.mark.parametrize(
