@@ -101,7 +101,8 @@ def _command_line() -> str:
 
 
 def _helps(command: click.Command, name: str, above: click.Context | None) -> Iterator[str]:
-    context = click.Context(command, info_name=name, parent=above, terminal_width=_WIDTH, max_content_width=_WIDTH)
+    given: dict[str, Any] = {**command.context_settings, "terminal_width": _WIDTH, "max_content_width": _WIDTH}
+    context = click.Context(command, info_name=name, parent=above, **given)
     yield f"## `{context.command_path}`\n\n```text\n{command.get_help(context).rstrip()}\n```"
     if isinstance(command, click.Group):
         for each in command.list_commands(context):

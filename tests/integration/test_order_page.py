@@ -224,7 +224,8 @@ async def test_every_answer_keeps_the_order_private(shop: Shop, page: RunningOrd
         assert "Server" not in headers
         await asyncio.sleep(0)
     async with page.http.post(page.url(session.id)) as response:
-        assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert response.status == 405
+        assert {*response.headers["Allow"].split(", ")} == {"GET", "HEAD", "OPTIONS"}
     async with page.http.head(page.url(session.id)) as response:
         assert (response.status, await response.read()) == (200, b"")
 

@@ -24,6 +24,7 @@ from fulfillment_local.programs import (
     find_older_kubernetes,
     find_programs,
     find_prometheus,
+    find_registry,
     find_stripe_mock,
     main,
 )
@@ -487,7 +488,7 @@ def test_the_versions_are_those_of_go_mod(program: versions.Program, line: str) 
 def test_every_module_is_used(machine: Machine) -> None:
     """What is built is what the modules name as tools, so `go mod tidy` keeps what it takes, and no more."""
     machine.find()
-    for find in (find_stripe_mock, find_chart_programs, find_prometheus):
+    for find in (find_stripe_mock, find_chart_programs, find_prometheus, find_registry):
         find(machine.environ, build=machine.build, say=machine.said.append)
     for version in versions.OLDER_KUBERNETES:
         find_older_kubernetes(version, machine.environ, index_url=NO_INDEX, build=machine.build)
@@ -511,6 +512,7 @@ def test_the_command_prints_where_the_charts_programs_are(machine: Machine) -> N
     """`python -m fulfillment_local.programs --chart` does the same for what tries the chart."""
     find_chart_programs(machine.environ, build=machine.build, say=machine.said.append)
     find_prometheus(machine.environ, build=machine.build, say=machine.said.append)
+    find_registry(machine.environ, build=machine.build, say=machine.said.append)
 
     result = CliRunner().invoke(main, ["--chart"], env=machine.environ)
 
