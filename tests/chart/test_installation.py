@@ -82,7 +82,7 @@ def test_everything_is_installed(
 
     on_cluster("install", RELEASE, str(CHART), f"--values={VALUES['everything']}", without_definition)
     monitors = "servicemonitors,podmonitors,prometheusrules,httproutes,ingresses,networkpolicies,hpa,pdb"
-    assert len(listed(control_plane, namespace, monitors)) == 11
+    assert len(listed(control_plane, namespace, monitors)) == 16
 
     on_cluster("upgrade", RELEASE, str(CHART), f"--values={VALUES['nothing']}", without_definition)
     assert listed(control_plane, namespace, monitors) == []

@@ -83,7 +83,8 @@ def test_the_api_server_takes_monitors_and_routes(
 
     said = dry_run(control_plane, namespace, manifests)
 
-    assert len(said) == len(FOREIGN)
+    assert len(said) == len(manifests)
+    assert {each["kind"] for each in manifests} == FOREIGN
 
 
 @pytest.mark.parametrize("values", [None, VALUES["everything"]], ids=["defaults", "everything"])
@@ -97,7 +98,7 @@ def test_pods_are_restricted(
 
     said = dry_run(control_plane, namespace, pods(manifests))
 
-    assert len(said) == (4 if values else 3)  # the recovery's is off by default
+    assert len(said) == (5 if values else 3)  # the recovery's and the order page's are off by default
 
 
 def test_what_is_not_restricted_is_refused(
@@ -111,7 +112,7 @@ def test_what_is_not_restricted_is_refused(
     with pytest.raises(KubectlError) as refused:
         dry_run(control_plane, namespace, pods(manifests))
 
-    assert str(refused.value).count('violates PodSecurity "restricted:latest"') == 3
+    assert str(refused.value).count('violates PodSecurity "restricted:latest"') == 4
 
 
 def dry_run(control_plane: ControlPlane, namespace: str, manifests: Sequence[Manifest]) -> list[str]:

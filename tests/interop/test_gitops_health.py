@@ -124,7 +124,6 @@ async def test_a_newer_spec_is_no_news_until_the_operator_has_seen_it(shop: Shop
     async with at_work(shop, LEASE_THAT_IS_KEPT):
         name = await shop.make("cs_test_that_nobody_knows")
         await shop.becomes(name, Phase.FAILED)
-    await shop.hint(name, PaymentStatus.UNPAID)
     await shop.patch_spec(name, Expiry(observed_at=datetime.now(UTC)))
     (found,) = judge.of(await read(shop, name))
     assert (found.kstatus, found.flux, found.argo) == UNDER_WAY

@@ -15,6 +15,8 @@ from packaging.utils import canonicalize_name
 from fulfillment_local.sbom import locked, main
 from support.repository import ROOT
 
+pytestmark = pytest.mark.xdist_group("sbom")  # it is written once, which takes a while
+
 PRODUCT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
