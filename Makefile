@@ -79,6 +79,7 @@ image-twice: ## build the image twice by buildah, and compare the digests
 
 .PHONY: test-interop
 test-interop: programs ## try orders with GitOps tools' own judges, and with receivers in Go and JavaScript
+	npm ci --prefix tests/interop/node --ignore-scripts --no-audit --no-fund
 	$(PYTEST) tests/interop
 
 .PHONY: images
