@@ -28,6 +28,6 @@ def test_what_its_children_used_counts_too_while_they_run() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own
         assert process.stdout
         process.stdout.readline()
-        assert cpu_seconds(process.pid) >= 0.3
+        assert cpu_seconds(process.pid) >= 0.25  # each part of it is told in whole ticks, rounded down
         assert resident_mib(process.pid) > resident_mib(os.getpid()) / 100
         process.communicate(b"\n")
