@@ -4,11 +4,11 @@ from socket import socket
 
 import pytest
 from hypothesis import HealthCheck, settings
-from kubernetes.aio import client
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.programs import find_programs
 from support.installed_crd import install_crd
+from support.namespaces import make_namespace
 
 # How long an example takes says nothing on a machine that runs other tests meanwhile. The examples are the same each
 # time: a change is judged by what it changes, and not by luck. With the profile `explore` they are others.
@@ -33,14 +33,7 @@ async def control_plane() -> AsyncIterator[ControlPlane]:
 
 @pytest.fixture
 async def namespace(control_plane: ControlPlane) -> str:
-    """Make a namespace for one test; it goes with the control plane, as nothing finishes a namespace's deletion."""
-    async with control_plane.connect() as api:
-        made = await client.CoreV1Api(api).create_namespace(
-            client.V1Namespace(metadata=client.V1ObjectMeta(generate_name="test-"))
-        )
-    assert made.metadata
-    assert made.metadata.name
-    return made.metadata.name
+    return await make_namespace(control_plane)
 
 
 @pytest.fixture(scope="session")

@@ -33,6 +33,7 @@ from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from support import commands
+from support.namespaces import make_namespace
 from support.running_installation import (
     IMAGE,
     OPERATOR_POD,
@@ -59,13 +60,9 @@ async def installation(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Installation]:
     """One for all tests: each puts back what it breaks."""
+    namespace = await make_namespace(control_plane)
+    await control_plane.grant(User.ALICE, namespace, RIGHTS)
     async with control_plane.connect() as api:
-        made = await client.CoreV1Api(api).create_namespace(
-            client.V1Namespace(metadata=client.V1ObjectMeta(generate_name="doctor-"))
-        )
-        assert made.metadata
-        namespace = str(made.metadata.name)
-        await control_plane.grant(User.ALICE, namespace, RIGHTS)
         rule = client.V1PolicyRule(
             api_groups=["apiextensions.k8s.io"], resources=["customresourcedefinitions"], verbs=["get"]
         )
