@@ -7,7 +7,7 @@ from aiohttp import web
 from faults.case import Case
 from faults.world import Staging, World
 
-_FAILOVER_WITHIN = 15.0 + 2.0 + 1.0  # seconds
+_FAILOVER_WITHIN = 15.0  # seconds
 """The Lease's duration; the pause between two looks at it; and the bench's own look."""
 
 

@@ -23,6 +23,7 @@ def config(lease_duration: float, renew_deadline: float) -> LeaderElectionConfig
     return LeaderElectionConfig(
         lease_duration=timedelta(seconds=lease_duration),
         renew_deadline=timedelta(seconds=renew_deadline),
+        renew_period=timedelta(seconds=0.1),
         retry_period=timedelta(seconds=0.1),
     )
 

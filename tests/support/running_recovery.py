@@ -46,7 +46,10 @@ RULES = (
 """What the chart's Role allows a recovery: no more is needed."""
 
 QUICK = LeaderElectionConfig(
-    lease_duration=timedelta(seconds=4), renew_deadline=timedelta(seconds=3), retry_period=timedelta(seconds=0.1)
+    lease_duration=timedelta(seconds=4),
+    renew_deadline=timedelta(seconds=3),
+    renew_period=timedelta(seconds=0.1),
+    retry_period=timedelta(seconds=0.1),
 )
 HOUR = 60 * 60.0
 

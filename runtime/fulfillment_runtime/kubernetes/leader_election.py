@@ -22,14 +22,20 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LeaderElectionConfig:
-    """How long a Lease holds, and how it is renewed: client-go's LeaderElectionConfig, with its defaults."""
+    """How long a Lease holds, and how it is renewed: client-go's LeaderElectionConfig.
 
-    lease_duration: timedelta = timedelta(seconds=15)
+    Shorter than its defaults, so that another leads within 15 seconds after the last renewal: a candidate sees that
+    one up to a second late, waits for the duration, and looks again up to a second later.
+    """
+
+    lease_duration: timedelta = timedelta(seconds=13)
     """After which one that is not renewed is free."""
-    renew_deadline: timedelta = timedelta(seconds=10)
+    renew_deadline: timedelta = timedelta(seconds=9)
     """After which a leader that could not renew leads no more: before anyone else may."""
-    retry_period: timedelta = timedelta(seconds=2)
-    """Between two tries."""
+    renew_period: timedelta = timedelta(seconds=2)
+    """Between two renewals, which are writes."""
+    retry_period: timedelta = timedelta(seconds=1)
+    """Between two looks of a candidate, which are reads."""
 
 
 def unique_identity() -> str:
@@ -98,7 +104,7 @@ class LeaderElector:
         with suppress(TimeoutError):
             async with asyncio.timeout(renew_deadline) as timeout:
                 while True:
-                    await asyncio.sleep(self._config.retry_period.total_seconds())
+                    await asyncio.sleep(self._config.renew_period.total_seconds())
                     began = time()  # others may see the Lease renewed as early as that
                     if await self._try_acquire_or_renew():
                         timeout.reschedule(began + renew_deadline)
