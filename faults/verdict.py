@@ -19,7 +19,8 @@ class Verdict:
     doubled: tuple[str, ...]
     """Sessions that were handed over under two keys."""
     wrong: Mapping[str, str]
-    """Requests that stand other than Stripe's books say, were handed over unpaid or never, or not mailed about."""
+    """Requests that stand other than Stripe's books say, were handed over unpaid or never, or not mailed about; and
+    the metric `fulfillment_requests`, should it count others than there are."""
     second_mails: int
     """Mails beyond the first about the same."""
     posted_again: int
@@ -39,6 +40,7 @@ def judge(  # noqa: PLR0913 - Stripe's side, and all that it is compared with
     keys: Mapping[str, set[str]],
     posts: Mapping[str, int],
     mails: Counter[str],
+    counted: float | None,
     deleted: Iterable[str] = (),
 ) -> Verdict:
     """Compare what is with what must be.
@@ -50,10 +52,12 @@ def judge(  # noqa: PLR0913 - Stripe's side, and all that it is compared with
         keys: under which keys each Session was handed over.
         posts: how often each key was.
         mails: how many mails of each Message-ID there are.
+        counted: how many requests the leader's metrics count as not fulfilled; None: no operator leads.
         deleted: the Sessions whose requests were deleted before they were paid: nobody is to fulfill them.
     """
     known = set(acknowledged)
     found = {each["spec"]["session"]["id"]: each for each in objects}
+    unfulfilled = sum(each.get("status", {}).get("phase") != "fulfilled" for each in found.values())
     mailed = {message.lstrip("<").partition(".")[0] for message in mails}
     wrong = {}
     for session_id in known & found.keys():
@@ -64,6 +68,10 @@ def judge(  # noqa: PLR0913 - Stripe's side, and all that it is compared with
             wrong[name] = problem
     gone = set(deleted)
     wrong |= {request_name(each): "handed over, and was deleted before" for each in gone if keys.get(each)}
+    if counted is None:
+        wrong["fulfillment_requests"] = "no operator leads"
+    elif counted != unfulfilled:
+        wrong["fulfillment_requests"] = f"the leader counts {counted:g} unfulfilled requests of {unfulfilled}"
     return Verdict(
         lost=tuple(sorted(known - found.keys() - gone)),
         doubled=tuple(sorted(session for session, under in keys.items() if len(under) > 1)),

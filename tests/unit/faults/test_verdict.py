@@ -29,10 +29,21 @@ def sell(outcome: Outcome, later: Settlement | AfterPayment | None = None) -> tu
     return world, session.id
 
 
+TRUE = -1
+"""As many as there are."""
+
+
 def verdict_of(
-    world: StripeWorld, session: str, found: dict[str, Any] | None, *keys: str, mails: int = 0, deleted: bool = False
+    world: StripeWorld,
+    session: str,
+    found: dict[str, Any] | None,
+    *keys: str,
+    mails: int = 0,
+    deleted: bool = False,
+    counted: float | None = TRUE,
 ) -> Verdict:
     name = request_name(session)
+    unfulfilled = 1 if found and found["status"]["phase"] != "fulfilled" else 0
     return judge(
         world,
         acknowledged=[session],
@@ -40,6 +51,7 @@ def verdict_of(
         keys={session: set(keys)} if keys else {},
         posts=dict.fromkeys(keys, 1),
         mails=Counter({f"<{name}.payment-failed@shop.example>": mails}) if mails else Counter(),
+        counted=unfulfilled if counted == TRUE else counted,
         deleted=[session] if deleted else [],
     )
 
@@ -66,6 +78,17 @@ def test_an_order_that_was_deleted_is_not_lost_and_not_to_be_handed_over() -> No
     assert verdict_of(world, session, None, deleted=True).is_clean
     wrong = verdict_of(world, session, None, "key", deleted=True).wrong
     assert wrong == {request_name(session): "handed over, and was deleted before"}
+
+
+@pytest.mark.parametrize(
+    ("counted", "problem"),
+    [(1, "the leader counts 1 unfulfilled requests of 0"), (None, "no operator leads"), (0, None)],
+)
+def test_the_leader_counts_what_is_there(counted: float | None, problem: str | None) -> None:
+    """One that it missed the deletion of would be counted for ever."""
+    world, session = sell(Outcome.PAID)
+    wrong = verdict_of(world, session, stored(session, "fulfilled"), "key", counted=counted).wrong
+    assert wrong.get("fulfillment_requests") == problem
 
 
 @pytest.mark.parametrize(
