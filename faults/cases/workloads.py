@@ -8,7 +8,7 @@ from faults.case import Case
 from faults.world import Staging, World
 
 _FAILOVER_WITHIN = 15.0  # seconds
-"""The Lease's duration; the pause between two looks at it; and the bench's own look."""
+"""As docs/reliability.md promises it."""
 
 
 async def nothing(_world: World) -> None:

@@ -97,21 +97,25 @@ class Leader:
         settings = self.settings
         leases = LeaseApi(self.api, settings.namespace, settings.lease_name, timeout=KUBERNETES_TIMEOUT)
         elector = LeaderElector(leases, unique_identity(), config=election, clock=lambda: datetime.now(UTC))
+        broadcaster = EventBroadcaster(
+            self.events,
+            backoff=_BETWEEN_EVENT_TRIES,
+            clock=self.monotonic,
+            random=random.random,
+            metrics=self.metrics.operator,
+        )
         await elector.acquire()
 
         def lost(error: UnavailableError) -> None:
             self.metrics.operator.leader.set(0)
             ended(error)
 
-        async with elector.held(lost), open_stripe_api(settings, self._count_wait) as stripe:
+        async with (
+            broadcaster.writing(_EVENTS_GRACE),  # the next leader does not wait until the last Event is written
+            elector.held(lost),
+            open_stripe_api(settings, self._count_wait) as stripe,
+        ):
             policy = retry_policy(settings)
-            broadcaster = EventBroadcaster(
-                self.events,
-                backoff=_BETWEEN_EVENT_TRIES,
-                clock=self.monotonic,
-                random=random.random,
-                metrics=self.metrics.operator,
-            )
             recorder = EventRecorder(broadcaster.enqueue, self.metrics.operator, utc_now)
             writer = StatusWriter(
                 self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator, waits=self.health.must_wait
@@ -151,7 +155,6 @@ class Leader:
             )
             self.metrics.registry.register(RequestsCollector(controller.levels, controller.queue_depth))
             async with (
-                broadcaster.writing(_EVENTS_GRACE),
                 controller.working(settings.workers, lambda: timedelta() if elector.has_lost else _GRACE),
                 watching(
                     controller=controller,
