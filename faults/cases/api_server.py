@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from kubernetes.aio import client
+from kubernetes.aio.client.exceptions import NotFoundException
 
 from faults.case import Case
 from faults.pod import FULFILLMENT
@@ -20,6 +22,7 @@ _SLOW_FOR = 60.0
 _REFUSED_FOR = 20.0  # longer than a client tries
 _DELETED = 5  # orders
 _LOOK_EVERY = 0.2
+_GONE_WITHIN = 120.0  # its finalizer deletes every order of the cluster
 _HELD_WITHIN = 60.0
 _COMPARED_WITHIN = 8.0  # of what is held with what there is, after the watch is back
 _LOOKED_AT_WITHIN = 6.0
@@ -145,9 +148,14 @@ def without(user: User, resources: str | None = None, verbs: str = "") -> Callab
 
 async def crd_deleted(world: World) -> None:
     """Delete the CustomResourceDefinition with all orders, make it again, and recover them from Stripe."""
-    definitions = client.ApiextensionsV1Api(world.api)
-    await definitions.delete_custom_resource_definition(f"{PLURAL}.{GROUP}")
+    definitions, name = client.ApiextensionsV1Api(world.api), f"{PLURAL}.{GROUP}"
+    await definitions.delete_custom_resource_definition(name)
     await asyncio.sleep(_AWAY)
+    with suppress(NotFoundException):
+        async with asyncio.timeout(_GONE_WITHIN):
+            while True:
+                await definitions.read_custom_resource_definition(name)
+                await asyncio.sleep(_LOOK_EVERY)
     await world.control_plane.install(custom_resource_definition())
     await _recover(world)
 
