@@ -1,14 +1,12 @@
 """Many orders at once: new ones go first, Stripe is asked in its rate, and memory holds each order once."""
 
 import asyncio
-import gc
 from datetime import timedelta
 
 import pytest
 
-from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
-from fulfillment_local.fake_stripe.model import Order, Outcome
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.fake_stripe.traffic import Fail
 from support.running_operator import WITHIN, AtWork, Shop, at_work
 
@@ -71,22 +69,3 @@ async def test_when_stripe_is_back_it_is_asked_in_its_rate(shop: Shop) -> None:
     times = [request.received for request in shop.stripe.traffic.requests]
     busiest = max(sum(start <= time < start + 1 for time in times) for start in times)
     assert busiest <= 2 * RATE + 1  # a burst of the rate, and what comes while it leaks out
-
-
-async def test_an_order_that_waits_is_held_once(shop: Shop) -> None:
-    """The raw objects, four times as large, are let go: else they would stay until the orders are due, for hours."""
-    names = [await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID) for _ in range(RATE)]
-    async with at_work(shop) as operator:
-        await hold(operator, RATE, Phase.AWAITING_PAYMENT, "PaymentProcessing")
-    async with at_work(shop, recheck_interval=timedelta(days=1)) as operator:
-        await hold(operator, RATE, Phase.AWAITING_PAYMENT, "PaymentProcessing")
-        async with asyncio.timeout(WITHIN):
-            while raw_objects(names) > 1:  # noqa: ASYNC110 - kopf tells nobody when it lets go all but the last
-                await asyncio.sleep(0.05)
-
-
-def raw_objects(names: list[str]) -> int:
-    """Count the requests that are in this process's memory as the API server sent them."""
-    gc.collect()
-    found = (each for each in gc.get_objects() if type(each) is dict)
-    return sum("managedFields" in each and each["name"] in names for each in found)

@@ -5,13 +5,12 @@ takes the process's signals for itself, so it must not share a loop with work th
 """
 
 import asyncio
-import contextvars
+import concurrent.futures
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -25,11 +24,11 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_operator.controller.cache_sync import UNFULFILLED, CacheSync
 from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.health import Health
-from fulfillment_operator.controller.watch_connection import connections, heard_by
-from fulfillment_operator.controller.watch_memory import NoDiffs, NoMemories
+from fulfillment_operator.controller.watch_connection import connections, taken_by
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.kubernetes.errors import ForbiddenError, KubernetesError, NotInstalledError
+from fulfillment_runtime.kubernetes.list_watch import PartialObjectMetadata, WatchEventType
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +37,7 @@ _WATCH_SECONDS = 300
 # Among peers, of whom there are none. Without one kopf asks the system for this user's name, and a pod's has none.
 _IDENTITY: Any = "checkout-fulfillment"
 _ASKED_AGAIN_AFTER = 2.0  # seconds, whether a watch that was refused is allowed again
+_DECODER = msgspec.json.Decoder(FulfillmentRequest)
 _TLS_CLOSES_WITHIN = 0.1  # seconds; nobody tells when the connection of a watch that was cut is closed
 
 
@@ -74,34 +74,34 @@ async def watching(  # noqa: C901, PLR0913 - where to watch, whom to call, and t
     Yields:
         An event that is set when the watch has begun.
     """
-    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    loop = asyncio.get_running_loop()
+    call = loop.call_soon_threadsafe
     began, leaving = threading.Event(), threading.Event()
     stops = [threading.Event()]  # the last one is that of the watch that runs
 
-    def call(what: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - as call_soon_threadsafe has it
-        # In a context of ours: kopf's holds the raw object, and an order's timer would hold that for weeks.
-        loop.call_soon_threadsafe(what, *arguments, context=context)
-
-    def take(event: kopf.RawEvent) -> None:
+    def take(kind: WatchEventType, stored: msgspec.Raw) -> None:
         metrics.watch_event_at.set(clock().timestamp())
-        metadata = event["object"]["metadata"]
-        if event["type"] == "DELETED":  # also when it becomes fulfilled: the selector no longer has it
-            call(controller.forget, metadata["name"], metadata["uid"])
-        elif (request := _decoded(event["object"], metrics)) is not None:
+        if kind is WatchEventType.DELETED:  # also when it becomes fulfilled: the selector no longer has it
+            metadata = msgspec.json.decode(stored, type=PartialObjectMetadata).metadata
+            call(controller.forget, metadata.name, metadata.uid)
+        elif (request := _decoded(stored, metrics)) is not None:
             call(controller.observe, request)
+
+    async def all_taken() -> None:
+        taken = concurrent.futures.Future[None]()
+        call(_tell, taken)
+        await asyncio.wrap_future(taken)
 
     async def operate(stop: threading.Event) -> None:
         try:
             await kopf.operator(
                 registry=_registry(
-                    take,
                     configuration,
                     clock,
-                    connections(partial(call, sync.interrupted), partial(call, sync.connected), health),
-                    health,
+                    connections(lambda: call(sync.interrupted), lambda since: call(sync.connected, since), health),
+                    taken_by(take, all_taken, health),
                 ),
                 settings=_settings(),
-                memories=NoMemories(),
                 namespaces=[namespace],
                 standalone=True,
                 identity=_IDENTITY,
@@ -126,7 +126,7 @@ async def watching(  # noqa: C901, PLR0913 - where to watch, whom to call, and t
                 pass
             stops.append(threading.Event())
         if not leaving.is_set():
-            loop.call_soon_threadsafe(ended, UnavailableError(f"the watch of FulfillmentRequests ended: {reason!r}"))
+            call(ended, UnavailableError(f"the watch of FulfillmentRequests ended: {reason!r}"))
 
     # In a thread kopf cannot have the signals, and says so each time at this logger.
     logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
@@ -143,14 +143,19 @@ async def watching(  # noqa: C901, PLR0913 - where to watch, whom to call, and t
         await asyncio.to_thread(thread.join)
 
 
-def _decoded(stored: kopf.RawBody, metrics: OperatorMetrics) -> FulfillmentRequest | None:
+def _tell(taken: concurrent.futures.Future[None]) -> None:
+    if taken.set_running_or_notify_cancel():
+        taken.set_result(None)
+
+
+def _decoded(stored: msgspec.Raw, metrics: OperatorMetrics) -> FulfillmentRequest | None:
     try:
-        return msgspec.convert(stored, FulfillmentRequest)
+        return _DECODER.decode(stored)
     except msgspec.ValidationError as error:
         metrics.errors.labels(ErrorKind.UNDECODABLE).inc()
         _log.error(
             "watch.undecodable",
-            request=stored["metadata"]["name"],
+            request=msgspec.json.decode(stored, type=PartialObjectMetadata).metadata.name,
             message=f"{error}: install the CustomResourceDefinition of this version",
         )
         return None
@@ -171,11 +176,10 @@ def _is_permitted(
 
 
 def _registry(
-    take: Callable[[kopf.RawEvent], None],
     configuration: client.Configuration,
     clock: Callable[[], datetime],
     trace: aiohttp.TraceConfig,
-    health: Health,
+    answer: type[aiohttp.ClientResponse],
 ) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
@@ -196,13 +200,13 @@ def _registry(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
             trace_configs=[trace],
-            response_class=heard_by(health),
+            response_class=answer,
         )
         return kopf.AiohttpSession(server=info.server, aiohttp_session=session, expiration=clock() + _CREDENTIALS_LAST)
 
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry)
-    async def on_event(event: kopf.RawEvent, **_: Any) -> None:  # noqa: ANN401 - kopf's signature
-        take(event)
+    async def on_event(**_: Any) -> None:  # noqa: ANN401 - kopf's signature
+        """Have kopf watch them, since it has a handler; each object is taken before one is called."""
 
     return registry
 
@@ -211,7 +215,6 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True  # needs no rights over CustomResourceDefinitions and namespaces
     settings.posting.enabled = False  # Events are the reconciler's
-    settings.persistence.diffbase_storage = NoDiffs()
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = (0.2, 0.5, 1, 2, 5)  # then from the start: an outage ends soon after it ends
@@ -219,5 +222,4 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = _WATCH_SECONDS + 10
     settings.watching.field_selectors[names.GROUP, names.VERSION, names.PLURAL] = UNFULFILLED
     settings.watching.chunk_size = 500
-    settings.queueing.idle_timeout = 0.01  # the handler only takes notes
     return settings

@@ -1,9 +1,11 @@
-"""What is heard on the watch's connection, over a real socket: bookmarks, errors and refusals."""
+"""What is taken on the watch's connection, over a real socket: objects, bookmarks, errors and refusals."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -11,15 +13,28 @@ from prometheus_client import CollectorRegistry
 
 from fulfillment_api.names import PLURAL
 from fulfillment_operator.controller.health import Health
-from fulfillment_operator.controller.watch_connection import connections, heard_by
+from fulfillment_operator.controller.watch_connection import connections, taken_by
 from fulfillment_operator.metrics import OperatorMetrics
+from fulfillment_runtime.kubernetes.list_watch import WatchEventType
 
 BOOKMARK = b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n'
 GONE = b'{"type":"ERROR","object":{"kind":"Status","code":410}}\n'
 
 
+def object_of(name: str, version: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": f"uid-{name}", "resourceVersion": version}, "spec": {"text": "a\nb"}}
+
+
+def line_of(kind: str, name: str, version: str) -> bytes:
+    return msgspec.json.encode({"type": kind, "object": object_of(name, version)}) + b"\n"
+
+
+def bookmark_of(version: str) -> bytes:
+    return BOOKMARK.replace(b"7", version.encode())
+
+
 class ApiServer:
-    """Answers a watch as it is told, line by line."""
+    """Answers a watch as it is told, piece by piece."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -38,6 +53,8 @@ class ApiServer:
 class Told:
     def __init__(self) -> None:
         self.connected: list[int] = []
+        self.taken: list[tuple[str, Any]] = []
+        self.waited_for = 0
         self.seconds = 0.0
         metrics = OperatorMetrics(CollectorRegistry())
         self.health = Health(
@@ -47,9 +64,16 @@ class Told:
             metrics=metrics,
         )
 
+    def take(self, kind: WatchEventType, stored: msgspec.Raw) -> None:
+        self.taken.append((kind, msgspec.json.decode(stored)))
+
+    async def all_taken(self) -> None:
+        self.waited_for = len(self.taken)
+
     def session(self) -> aiohttp.ClientSession:
         trace = connections(lambda: None, self.connected.append, self.health)
-        return aiohttp.ClientSession(trace_configs=[trace], response_class=heard_by(self.health))
+        answers = taken_by(self.take, self.all_taken, self.health)
+        return aiohttp.ClientSession(trace_configs=[trace], response_class=answers)
 
 
 async def test_a_bookmark_is_heard_and_an_error_is_a_refusal() -> None:
@@ -69,6 +93,60 @@ async def test_a_bookmark_is_heard_and_an_error_is_a_refusal() -> None:
                 assert await anext(chunks) == line
                 assert (told.health.silence(), told.health.is_refused) == (timedelta(0), refused)
             api.lines.put_nowait(b"")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "left", "taken"),
+    [
+        ([BOOKMARK], BOOKMARK, []),
+        ([line_of("ADDED", "a", "8")], bookmark_of("8"), [("ADDED", object_of("a", "8"))]),
+        (
+            [line_of("MODIFIED", "a", "8") + line_of("DELETED", "b", "9") + BOOKMARK + line_of("ADDED", "c", "10")],
+            bookmark_of("9") + BOOKMARK + bookmark_of("10"),
+            [("MODIFIED", object_of("a", "8")), ("DELETED", object_of("b", "9")), ("ADDED", object_of("c", "10"))],
+        ),
+        ([line_of("ADDED", "a", "8") + GONE], bookmark_of("8") + GONE, [("ADDED", object_of("a", "8"))]),
+        (
+            [line_of("ADDED", "a", "8")[:9], line_of("ADDED", "a", "8")[9:] + BOOKMARK[:20], BOOKMARK[20:]],
+            bookmark_of("8") + BOOKMARK,
+            [("ADDED", object_of("a", "8"))],
+        ),
+    ],
+)
+async def test_objects_are_taken_and_kopf_is_told_how_far_the_watch_has_come(
+    pieces: list[bytes], left: bytes, taken: list[tuple[str, Any]]
+) -> None:
+    """In their order, however the lines come in pieces: kopf resumes after the last of them."""
+    api, told = ApiServer(), Told()
+    app = web.Application()
+    app.router.add_get(f"/{PLURAL}", api.answer)
+    async with TestServer(app) as server, told.session() as http:
+        query = {"watch": "true", "resourceVersion": "5"}
+        async with http.get(server.make_url(f"/{PLURAL}").with_query(query)) as response:
+            for piece in (*pieces, b""):
+                api.lines.put_nowait(piece)
+            assert b"".join([chunk async for chunk in response.content.iter_chunked(65536)]) == left
+    assert told.taken == taken
+
+
+async def test_a_page_is_taken_whole_before_the_next_one_is_asked_for() -> None:
+    """Of it kopf gets the metadata alone: where the list stands, and how it goes on."""
+    told, items = Told(), [object_of("a", "3"), object_of("b", "4")]
+    metadata = {"resourceVersion": "5", "continue": "further"}
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"kind": "List", "metadata": metadata, "items": items})
+
+    app = web.Application()
+    app.router.add_get(f"/{PLURAL}", answer)
+    app.router.add_get("/other", answer)
+    async with TestServer(app) as server, told.session() as http:
+        async with http.get(server.make_url(f"/{PLURAL}")) as response:
+            assert await response.json() == {"metadata": metadata, "items": []}
+        async with http.get(server.make_url("/other")) as response:
+            assert (await response.json())["items"] == items
+    assert told.taken == [("ADDED", each) for each in items]
+    assert told.waited_for == len(items)
 
 
 @pytest.mark.parametrize(
