@@ -25,6 +25,7 @@ from fulfillment_operator.checkout.session_page import SESSIONS
 from fulfillment_operator.checkout.session_source import SessionSource, due_of
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.workqueue import WorkQueue
+from fulfillment_runtime.stripe.http_client import StripeHttpClient
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.throttle import Limits, Throttle
 
@@ -83,7 +84,7 @@ async def open_shop(limits: Limits = PLENTY) -> AsyncIterator[Shop]:
         time += 1 / 3  # three readings of the clock to an order
         return time
 
-    http = stripe.AIOHTTPClient(timeout=10)
+    http = StripeHttpClient(timeout=10)
     async with stripe_server(new_world(seed=1, clock=tick)) as server:
         client = stripe.StripeClient(TEST_KEY, http_client=http, base_addresses={"api": server.url})
         yield Shop(server, StripeReader(client, Throttle(limits)))

@@ -22,6 +22,7 @@ from fulfillment_operator.checkout.session import CheckoutSession, SessionPaymen
 from fulfillment_operator.checkout.session_answer import parse_session
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
+from fulfillment_runtime.stripe.http_client import StripeHttpClient
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.throttle import Limits, Throttle
 
@@ -36,12 +37,12 @@ async def server() -> AsyncIterator[StripeServer]:
 
 @pytest.fixture
 async def make_api(server: StripeServer) -> AsyncIterator[MakeApi]:
-    http_clients: list[stripe.AIOHTTPClient] = []
+    http_clients: list[StripeHttpClient] = []
 
     def make(
         key: str = TEST_KEY, *, per_second: float = 1000, concurrency: int = 100, timeout: float = 10
     ) -> StripeApi:
-        http = stripe.AIOHTTPClient(timeout=timeout)
+        http = StripeHttpClient(timeout=timeout)
         http_clients.append(http)
         client = stripe.StripeClient(key, http_client=http, base_addresses={"api": server.url}, max_network_retries=0)
         limits = Limits(per_second=per_second, per_endpoint=per_second, concurrency=concurrency)

@@ -11,6 +11,7 @@ import stripe
 
 from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.proxies import proxy_of
+from fulfillment_runtime.stripe.http_client import StripeHttpClient
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.refusals import retry_after, should_retry
 from fulfillment_runtime.stripe.settings import StripeSettings
@@ -38,7 +39,7 @@ class StripeMisconfiguredError(StripeError):
 async def stripe_client(settings: StripeSettings) -> AsyncIterator[stripe.StripeClient]:
     """Connect to Stripe, or to what stands in for it. The library tries nothing again: who calls does, in its rate."""
     proxy = proxy_of(settings.stripe_api_base or stripe.DEFAULT_API_BASE)  # the library's client looks for none
-    http = stripe.AIOHTTPClient(timeout=settings.stripe_timeout.total_seconds(), proxy=proxy)
+    http = StripeHttpClient(timeout=settings.stripe_timeout.total_seconds(), proxy=proxy)
     try:
         yield stripe.StripeClient(
             settings.stripe_api_key,

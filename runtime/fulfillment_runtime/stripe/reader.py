@@ -4,15 +4,29 @@ The library's own methods make an object of each part of an answer, which costs 
 and refuses forms that nobody reads: so its raw requests are used. The key, the version and the errors are its own.
 """
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote
 
+import msgspec
 import stripe
 
+from fulfillment_runtime.stripe.http_client import keeping_bodies
 from fulfillment_runtime.stripe.refusals import refused_limit, retry_after
 from fulfillment_runtime.stripe.throttle import Throttle, Turn
 
 _SLOWER_TRIES = 2  # each at half of the pace: where that does not help, who asks comes back later
+
+
+@dataclass(frozen=True, slots=True)
+class StripeAnswer:
+    """What Stripe answered."""
+
+    body: bytes
+    """As it came."""
+    data: object
+    """Its JSON."""
 
 
 class StripeReader:
@@ -36,8 +50,8 @@ class StripeReader:
         account: str | None,
         object_id: str = "",
         turn: Turn | None = None,
-    ) -> stripe.StripeResponse:
-        """Make a GET request, and return the answer: `data` is its JSON, `body` its text.
+    ) -> StripeAnswer:
+        """Make a GET request, and return the answer.
 
         What Stripe refuses for its limits is asked again in its turn, at the slower pace, a few times.
 
@@ -61,16 +75,31 @@ class StripeReader:
             turn = None
         raise AssertionError("the last try returns, or raises")  # pragma: no cover
 
-    async def _get(
-        self, path: str, params: Mapping[str, object], account: str | None, turn: Turn
-    ) -> stripe.StripeResponse:
+    async def _get(self, path: str, params: Mapping[str, object], account: str | None, turn: Turn) -> StripeAnswer:
         failure: stripe.StripeError | None = None
         options = {"stripe_account": account} if account else {}
         try:
-            answer: stripe.StripeResponse = await self._client.raw_request_async("get", path, **params, **options)
+            with keeping_bodies() as bodies:
+                answer: stripe.StripeResponse = await self._client.raw_request_async("get", path, **params, **options)
         except stripe.StripeError as error:
             failure = error
             raise
         finally:
             turn.end(failure)
-        return answer
+        body = bodies[-1] if bodies else answer.body.encode()  # of an HTTP client that keeps none
+        return StripeAnswer(body, _decode(body))
+
+
+def _decode(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _decode_odd(body)
+
+
+def _decode_odd(body: bytes) -> object:
+    """Decode as the library does, which takes a number beyond all bounds, and half of a surrogate pair."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise stripe.APIError("Stripe's answer is no JSON") from error

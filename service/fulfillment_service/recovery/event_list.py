@@ -96,12 +96,12 @@ class StripeEvents:
         if after is not None:
             params["starting_after"] = after
         try:
-            # The answer's own text: a webhook's body has the same form, and the same code reads it.
-            text = (await self._reader.get(EVENTS, params, account=self._account)).body
+            # The answer's own body: a webhook's has the same form, and the same code reads it.
+            body = (await self._reader.get(EVENTS, params, account=self._account)).body
         except stripe.StripeError as error:
             raise translate_error(error, right=self._right) from error
         try:
-            found = msgspec.json.decode(text, type=_List)
+            found = msgspec.json.decode(body, type=_List)
         except msgspec.DecodeError as error:
             raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
         return Page(tuple(self._event(raw) for raw in found.data), found.has_more)

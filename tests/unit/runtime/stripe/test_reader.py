@@ -1,0 +1,67 @@
+"""What Stripe answers, over a real socket: decoded once, by us, and for the library's own methods by the library."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import stripe
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from fulfillment_runtime.settings import Secret
+from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
+from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_runtime.stripe.settings import StripeSettings
+
+KEY = "sk_test_1"
+
+
+@asynccontextmanager
+async def asking(body: bytes, status: int = 200) -> AsyncIterator[tuple[StripeReader, stripe.StripeClient]]:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=body, status=status, content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    async with TestServer(app) as server:
+        settings = StripeSettings(stripe_api_key=Secret(KEY), stripe_api_base=str(server.make_url("")).rstrip("/"))
+        async with stripe_client(settings) as client:
+            yield stripe_reader(client, settings), client
+
+
+@pytest.mark.parametrize(
+    ("body", "data"),
+    [
+        (b'{"id": "cs_1", "amount_total": 100}', {"id": "cs_1", "amount_total": 100}),
+        (b"null", None),
+        (b'{"n": 123456789012345678901234567890}', {"n": 123456789012345678901234567890}),
+        (b'{"n": 1e400}', {"n": float("inf")}),
+        (rb'{"name": "\ud800"}', {"name": "\ud800"}),
+    ],
+)
+async def test_whatever_is_json_is_an_answer(body: bytes, data: object) -> None:
+    """An odd value is one order's affair, so it must not spoil the page that it stands on."""
+    async with asking(body) as (reader, _):
+        answer = await reader.get("/v1/checkout/sessions", {}, account=None)
+    assert (answer.body, answer.data) == (body, data)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b'{"id": "\xff"}'])
+async def test_what_is_no_json_is_an_error_of_stripes(body: bytes) -> None:
+    async with asking(body) as (reader, _):
+        with pytest.raises(stripe.APIError):
+            await reader.get("/v1/checkout/sessions", {}, account=None)
+
+
+async def test_an_error_is_read_by_the_library() -> None:
+    async with asking(b'{"error": {"code": "resource_missing", "message": "No such session"}}', 404) as (reader, _):
+        with pytest.raises(stripe.InvalidRequestError) as raised:
+            await reader.get("/v1/checkout/sessions/{id}", {}, account=None, object_id="cs_1")
+    assert raised.value.code == "resource_missing"
+
+
+async def test_the_librarys_own_methods_get_the_whole_answer() -> None:
+    """Also after a reader asked by the same client."""
+    async with asking(b'{"id": "cs_1", "object": "checkout.session"}') as (reader, client):
+        await reader.get("/v1/checkout/sessions/{id}", {}, account=None, object_id="cs_1")
+        assert (await client.v1.checkout.sessions.retrieve_async("cs_1")).id == "cs_1"
