@@ -1,6 +1,7 @@
 """The frame of a process that runs until it is told to stop, or cannot go on."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from fulfillment_runtime.settings import LogFormat, WorkloadSettings
 
 T = TypeVar("T")
 
+_YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
+
 
 def run_process(settings: WorkloadSettings, work: Coroutine[Any, Any, T], *, terminal: TextIO | None = None) -> T:
     """Run a workload to its end, with its log lines in the form that its settings say.
@@ -31,6 +34,7 @@ def run_process(settings: WorkloadSettings, work: Coroutine[Any, Any, T], *, ter
     lines: AbstractContextManager[TextIO | LogStream] = nullcontext(terminal) if terminal else log_stream()
     with lines as stream:
         configure_logs(settings.log_level, settings.log_format, stream)
+        gc.set_threshold(_YOUNG_OBJECTS)
         return uvloop.run(work)
 
 

@@ -1,7 +1,6 @@
 """The service's process: wires the webhook service, and runs it until SIGTERM."""
 
 import asyncio
-import gc
 import os
 import random
 import time
@@ -35,7 +34,6 @@ _log = structlog.get_logger(__name__)
 
 _START_TIMEOUT = 5.0  # seconds that one request to the API server may take while nobody waits for an answer
 _CONNECTIONS = 64  # to the API server: more do not make it any faster
-_YOUNG_OBJECTS = 50_000  # before garbage is looked for; the default of 700 costs a fifth of an event's CPU time
 
 
 async def run_until_stopped(settings: ServiceSettings) -> None:
@@ -44,7 +42,6 @@ async def run_until_stopped(settings: ServiceSettings) -> None:
     Raises:
         ClickException: it cannot start, as `running_service` says.
     """
-    gc.set_threshold(_YOUNG_OBJECTS)
     stop = asyncio.Event()
     on_stop_signal(stop.set)
     async with running_service(settings) as service, asyncio.TaskGroup() as group:
