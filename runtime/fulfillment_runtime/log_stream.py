@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 _CAPACITY = 10_000  # lines: some megabytes, and a minute of a busy shop
+_GATHERED_FOR = 0.02  # seconds: to wake a thread for each line takes as long as to make the line
 _DRAINED_WITHIN = 2.0  # seconds, at the end of the process
 
 
@@ -29,7 +30,7 @@ class LogStream:
         self._capacity = capacity
         self._lines: deque[str] = deque()
         self._changed = threading.Event()
-        self._closed = False
+        self._closed = threading.Event()
         self.dropped = 0
         """Lines that nobody will see."""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
@@ -47,22 +48,23 @@ class LogStream:
             self.dropped += 1
         else:
             self._lines.append(line)
-            self._changed.set()
+            if not self._changed.is_set():
+                self._changed.set()
 
     def flush(self) -> None:
         """Do nothing: each line is on its way."""
 
     def close(self, *, within: float) -> None:
         """Write what waits, for so many seconds at most."""
-        self._closed = True
+        self._closed.set()
         self._changed.set()
         self._thread.join(within)
 
     def _run(self) -> None:
         while True:
             self._changed.wait()
+            closed = self._closed.wait(_GATHERED_FOR)
             self._changed.clear()
-            closed = self._closed
             while self._lines:
                 self._write([self._lines.popleft() for _ in range(len(self._lines))])
             if closed:
