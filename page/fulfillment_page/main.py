@@ -4,10 +4,11 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, ip_network
 from typing import Any
 
 import structlog
@@ -143,7 +144,7 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
             )
         )
         app: Any = create_app(page)  # uvicorn's types of ASGI are not Litestar's
-        behind_proxies: Any = ProxyHeadersMiddleware(app, trusted_hosts=list(settings.trusted_proxies))
+        behind_proxies: Any = ProxyHeadersMiddleware(app, trusted_hosts=_as_seen(settings.trusted_proxies))
         page_port = await stack.enter_async_context(
             serve(
                 behind_proxies,
@@ -162,3 +163,15 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
         yield RunningPage(orders, page_port, management_port)
         _log.info("page.stopping")
     _log.info("page.stopped")
+
+
+def _as_seen(proxies: Iterable[str]) -> list[str]:
+    """Return addresses and networks in each way in which this process may see them.
+
+    A port that is open for both families shows IPv4 as a part of IPv6 (RFC 4291); uvicorn takes it for another address.
+    """
+    networks = [ip_network(each) for each in proxies]
+    mapped = [
+        f"::ffff:{each.network_address}/{96 + each.prefixlen}" for each in networks if isinstance(each, IPv4Network)
+    ]
+    return [*map(str, networks), *mapped]

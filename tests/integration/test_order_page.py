@@ -148,6 +148,15 @@ async def test_guesses_cost_stripe_nothing_and_the_api_server_little(shop: Shop,
     assert (await page.visit(session.id, address="198.51.100.1"))[0] == 200
 
 
+@pytest.mark.parametrize("proxies", ["127.0.0.1", "127.0.0.0/8"])
+async def test_who_visits_is_known_at_a_port_of_both_families(shop: Shop, crd: None, proxies: str) -> None:  # noqa: ARG001 - it must be there
+    """Where an IPv4 proxy is seen as a part of IPv6, as in a pod: whoever asks too much is told so, and nobody else."""
+    async with order_page(shop, bind_address=None, trusted_proxies=(proxies,)) as page:
+        greedy = {(await page.visit(UNKNOWN.replace("00", f"{each:02}", 1)))[0] for each in range(10)}
+        status, _ = await page.visit(UNKNOWN, address="198.51.100.1")
+    assert (greedy, status) == ({404, 429}, 404)
+
+
 async def test_while_stripe_is_away_an_order_that_is_known_is_shown(shop: Shop, page: RunningOrderPage) -> None:
     """One that is not waits for it: the calm page looks again by itself, and nothing is remembered of it."""
     known, _ = shop.stripe.world.play(Order())
