@@ -179,6 +179,7 @@ def test_notes_say_what_to_do_next(
     notes = on_cluster(*dry_run).partition("NOTES:")[2]
     assert create in notes
     assert f"helm test {RELEASE} --namespace {namespace}" in notes
+    assert f"kubectl fulfillment doctor --namespace {namespace}\n" in notes
     assert f"kubectl get fulfillmentrequests --namespace {namespace} --watch" in notes
     assert "stripe listen --forward-to localhost:4242/webhook" in notes
 

@@ -24,9 +24,10 @@ async def test_every_pod_is_ready(cluster: LiveCluster, component: str, count: i
 
 
 async def test_helm_says_what_to_do_next(cluster: LiveCluster, notes: str) -> None:
-    """The notes name three commands of this installation, and do not ask for the Secret, which is there."""
+    """The notes name four commands of this installation, and do not ask for the Secret, which is there."""
     here = f"--namespace {cluster.namespace}"
     assert f"helm test {RELEASE} {here}" in notes
+    assert f"kubectl fulfillment doctor {here}" in notes
     assert f"kubectl port-forward {here} service/{RELEASE}-webhook 4242:80" in notes
     assert f"kubectl get fulfillmentrequests {here} --watch" in notes
     assert "kubectl create secret" not in notes

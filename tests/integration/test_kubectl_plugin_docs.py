@@ -24,7 +24,11 @@ from support.running_plugin import Plugin
 pytestmark = pytest.mark.usefixtures("crd")
 
 PAGE = (ROOT / "docs/kubectl-plugin.md").read_text()
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) for line in block.splitlines()]
+COMMANDS = [
+    line
+    for block in re.findall(r"```sh\n(kubectl fulfillment .*?)\n```", PAGE, re.DOTALL)
+    for line in block.splitlines()
+]
 NAME = re.compile("cs-[a-z2-7]{26}")
 
 

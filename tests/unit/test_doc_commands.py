@@ -41,7 +41,7 @@ EXECUTED = {
         "make release": "tests/chart/test_release.py",
     },
     "docs/job-backend.md": {"kubectl get jobs": _KUBECTL},
-    "docs/kubectl-plugin.md": {"": _PLUGIN},
+    "docs/kubectl-plugin.md": {"kubectl fulfillment ": _PLUGIN},
     "docs/manual-backend.md": {"kubectl": _KUBECTL},
     "docs/doctor.md": {"kubectl fulfillment doctor": "tests/cluster/test_installation.py"},
     "docs/reliability.md": {"make faults": "tests/integration/test_faults.py"},
