@@ -1,4 +1,4 @@
-"""`fulfillment service` as a process, and one connection to it."""
+"""A workload as a process, `fulfillment service` above all, and one connection to it."""
 
 import asyncio
 import json
@@ -28,8 +28,8 @@ async def service_environ(control_plane: ControlPlane, namespace: str) -> dict[s
     }
 
 
-async def start(environ: dict[str, str]) -> Process:
-    return await asyncio.create_subprocess_exec(fulfillment(), "service", env=environ, stdout=PIPE, stderr=PIPE)
+async def start(environ: dict[str, str], workload: str = "service") -> Process:
+    return await asyncio.create_subprocess_exec(fulfillment(), workload, env=environ, stdout=PIPE, stderr=PIPE)
 
 
 async def end(process: Process) -> None:
@@ -39,9 +39,9 @@ async def end(process: Process) -> None:
 
 
 @asynccontextmanager
-async def running(environ: dict[str, str]) -> AsyncIterator[tuple[Process, dict[str, Any]]]:
+async def running(environ: dict[str, str], workload: str = "service") -> AsyncIterator[tuple[Process, dict[str, Any]]]:
     """Run it until it says that it has started, and yield the process and that line."""
-    process = await start(environ)
+    process = await start(environ, workload)
     assert process.stderr is not None
     try:
         yield process, json.loads(await process.stderr.readline())
