@@ -1,16 +1,22 @@
 """Helm installs the chart into a real API server, upgrades it, takes it away, and installs it again."""
 
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import click
 import pytest
 
 from fulfillment_api.names import API_VERSION, GROUP, KIND, PLURAL, request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import ChartPrograms
+from fulfillment_runtime.commands.main import main as fulfillment
 from support.chart_rendering import CHART, RELEASE, VALUES, HelmError, run_helm
 from support.kubectl import kubectl
+from support.repository import ROOT
 
 pytestmark = pytest.mark.xdist_group("chart on an API server")
 
@@ -187,6 +193,46 @@ def test_notes_say_what_to_do_next(
     notes = on_cluster(*dry_run, "--set=webhook.ingress.enabled=true,webhook.ingress.hosts={checkout.example}")
     assert create not in notes
     assert "stripe webhook_endpoints create --url https://checkout.example/webhook" in notes
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/install.md", "charts/checkout-fulfillment/README.md.gotmpl"])
+@pytest.mark.usefixtures("adopted")
+def test_what_a_page_says_installs_it_and_takes_it_away(
+    control_plane: ControlPlane, namespace: str, cluster: Callable[[Path], Helm], programs: ChartPrograms, page: str
+) -> None:
+    """Command by command. Of what only nodes can do, all that it names is there; `make e2e` does it."""
+    helm = cluster(programs.helm)
+    for words in (*commands(page, namespace), *commands("docs/upgrade.md", namespace)):
+        match words:
+            case ["make", *_]:
+                continue  # no images are needed here
+            case ["helm", "install", release, chart, *options]:
+                folder = ROOT / chart if chart != "." else (ROOT / page).parent
+                without_nodes = [each for each in options if each != "--wait"]
+                helm("install", release, str(folder), *without_nodes, *(ADOPTING if release == RELEASE else ()))
+            case ["helm", "test", release, *_]:
+                assert "helm.sh/hook: test" in helm("get", "hooks", release)
+            case ["helm", *others]:
+                helm(*others)
+            case ["kubectl", "exec", *where, "--", "fulfillment", command, what, "--webhook-url", url]:
+                kubectl(control_plane, "get", *where)
+                assert urlsplit(url).hostname in listed(control_plane, namespace, "services")
+                known = fulfillment.get_command(click.Context(fulfillment), command)
+                assert known is not None
+                known.make_context(command, [what, "--webhook-url", url]).close()
+            case ["kubectl", *others]:
+                kubectl(control_plane, *others)
+            case _:
+                pytest.fail(f"nothing executes {shlex.join(words)}")
+    assert [each for each in listed(control_plane, namespace, "deployments") if each.startswith(RELEASE)] == []
+
+
+def commands(page: str, namespace: str) -> Iterator[list[str]]:
+    """Yield the commands of a page, but those that it says are not run, about a namespace of the test's."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for block in re.findall(r"(?<!-->\n)^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for line in re.sub(r"\\\n *", "", block).splitlines():
+            yield shlex.split(re.sub(r"\bshop\b", namespace, line), comments=True)
 
 
 def order(control_plane: ControlPlane, namespace: str) -> None:

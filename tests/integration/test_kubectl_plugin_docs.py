@@ -45,6 +45,7 @@ EXAMPLES = [
     for line in (command(name).epilog or "").splitlines()[2:]
 ]
 ENDLESS = [each for each in EXAMPLES if each.startswith("doctor") or "--watch" in each]
+DOCTOR = re.findall(r"^kubectl fulfillment doctor .*$", (ROOT / "docs/doctor.md").read_text(), re.MULTILINE)
 BACKUP_PAGE = (ROOT / "docs/backup.md").read_text()
 RESTORED = re.findall(r"^kubectl fulfillment .*--dry-run$", BACKUP_PAGE, re.MULTILINE)
 (ROLE,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)\n```", PAGE, re.DOTALL))
@@ -144,8 +145,14 @@ def test_every_command_has_examples() -> None:
 def test_every_command_is_on_the_page() -> None:
     """And each line of the page is one of the plugin's; doctor has a page of its own."""
     assert {"doctor", *(line.split()[2] for line in COMMANDS)} == set(group.list_commands(click.Context(group)))
-    assert "kubectl fulfillment doctor -n shop" in (ROOT / "docs/doctor.md").read_text()
     assert {tuple(line.split()[:2]) for line in COMMANDS} == {("kubectl", "fulfillment")}
+
+
+@pytest.mark.parametrize("line", DOCTOR)
+def test_doctor_takes_the_arguments_that_its_page_gives(line: str) -> None:
+    """tests/integration/test_doctor.py tries what it does with them."""
+    name, *arguments = shlex.split(line, comments=True)[2:]
+    assert command(name).make_context(name, arguments).params
 
 
 async def test_who_may_edit_may_post_and_list_events(control_plane: ControlPlane) -> None:

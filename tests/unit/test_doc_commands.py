@@ -1,11 +1,21 @@
-"""Every block of commands in the documentation is executed by a test, or is marked with why not."""
+"""Every block of commands in the documentation is executed by a test, or is marked with why not.
+
+Where it is executed, a command that is changed fails a test: what executes it reads the page.
+"""
 
 import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from benchmarks.options import read_options as read_benchmarks_options
+from faults.cases import CASES
+from faults.options import read_options as read_faults_options
+from fulfillment_local.versions import OLDER_KUBERNETES
+from fuzz.targets import TARGETS
 from support.repository import ROOT
 
 PAGES = (
@@ -22,28 +32,29 @@ _COMMANDS = {"sh", "console", "bash"}
 _KUBECTL = "tests/integration/test_documented_commands.py"
 _RUNBOOKS = "tests/integration/test_runbooks.py"
 _PLUGIN = "tests/integration/test_kubectl_plugin_docs.py"
+_INSTALLATION = "tests/chart/test_installation.py"
 EXECUTED = {
     "README.md": {
         "make setup ": ".ci/run",
-        "make images ": "tests/cluster/test_installation.py",
+        "make images ": _INSTALLATION,
         "make test ": ".ci/run",
     },
     "CONTRIBUTING.md": {"make setup ": ".ci/run"},
     "charts/checkout-fulfillment/README.md.gotmpl": {
-        "helm install": "tests/cluster/test_installation.py",
-        "kubectl label crd": "tests/chart/test_installation.py",
+        "helm install": _INSTALLATION,
+        "kubectl label crd": _INSTALLATION,
     },
     "docs/backup.md": {"fulfillment export": "tests/integration/test_restore.py", "kubectl get fr": _PLUGIN},
     "docs/fulfillmentrequest.md": {"": _KUBECTL},
     "docs/http-backend.md": {"KEY=": "tests/integration/test_callback.py"},
     "docs/install.md": {
-        "make images": "tests/cluster/test_installation.py",
+        "make images": _INSTALLATION,
         "make release": "tests/chart/test_release.py",
     },
     "docs/job-backend.md": {"kubectl get jobs": _KUBECTL},
     "docs/kubectl-plugin.md": {"kubectl fulfillment ": _PLUGIN},
     "docs/manual-backend.md": {"kubectl": _KUBECTL},
-    "docs/doctor.md": {"kubectl fulfillment doctor": "tests/cluster/test_installation.py"},
+    "docs/doctor.md": {"kubectl fulfillment doctor": _PLUGIN},
     "docs/reliability.md": {"make faults": "tests/integration/test_faults.py"},
     "docs/security.md": {
         "kubectl auth can-i": "tests/chart/test_rights.py",
@@ -56,7 +67,7 @@ EXECUTED = {
     "docs/settings.md": {"fulfillment check-config": "tests/integration/test_check_config.py"},
     "docs/trigger.md": {"export STRIPE": "tests/integration/test_trigger.py"},
     "docs/try.md": {"make setup": ".ci/run"},
-    "docs/upgrade.md": {"helm uninstall": "tests/cluster/test_reinstallation.py"},
+    "docs/upgrade.md": {"helm uninstall": _INSTALLATION},
     "docs/performance.md": {"make bench": "tests/integration/test_benchmarks.py"},
 }
 """Page → how a block begins → the test, or what else of the project, that executes its commands."""
@@ -102,3 +113,68 @@ def test_what_executes_them_is_there() -> None:
         (each.page, start) for each in BLOCKS for start in EXECUTED.get(each.page, {}) if each.text.startswith(start)
     }
     assert found == begun
+
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+CI = (ROOT / ".ci/run").read_text(encoding="utf-8")
+READ = MAKEFILE + "".join(
+    (ROOT / each).read_text(encoding="utf-8")
+    for each in ("packaging/images.sh", "local/fulfillment_local/e2e_context.py")
+)
+"""What reads the variables that `make` is told."""
+NOT_IN_CI = {
+    "bench": "tests/integration/test_benchmarks.py runs what it runs",
+    "coverage": "it is `make test`, and counts lines",
+    "faults": "tests/integration/test_faults.py runs what it runs",
+    "fuzz": "tests/unit/test_fuzz_corpus.py plays what it found",
+    "setup": "every other target does, or a part of it",
+    "test-kubernetes": "it runs tests of `make test` and `make test-chart`, against another API server",
+}
+"""Targets in blocks that .ci/run executes, but these."""
+
+
+@pytest.mark.parametrize(
+    "block",
+    [each for each in BLOCKS if each.executed_by],
+    ids=lambda block: f"{block.page}: {block.text.splitlines()[0][:40]}",
+)
+def test_a_command_that_is_changed_fails_a_test(block: Block) -> None:
+    """What executes it, or what parses all of ours, reads the page; `make` has its own test, below."""
+    lines = [line for line in block.text.splitlines() if line]
+    if block.executed_by == ".ci/run":
+        run = set(re.findall(r"make ([a-z0-9-]+)", " ".join(lines))) - set(NOT_IN_CI)
+        assert [each for each in sorted(run) if not re.search(rf"\bmake {each}\b", CI)] == []
+    if all(line.startswith("make ") for line in lines):
+        return
+    readers = [(ROOT / each).read_text(encoding="utf-8") for each in (str(block.executed_by), _KUBECTL)]
+    assert any(Path(block.page).name in each for each in readers) or block.page.startswith("docs/runbooks/")
+
+
+def makes() -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each `make` of the pages, in a block or in a line: its target, and what it is told."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        blocks = (found["text"] for found in _BLOCK.finditer(text) if found["language"] in _COMMANDS)
+        lines = [line for block in blocks for line in block.splitlines()]
+        for line in (*lines, *re.findall(r"`(make [a-z][^`]*)`", text)):
+            if found := re.search(r"(?:^|\s)make ([a-z0-9-]+)(.*)", line.partition("#")[0]):
+                told = (each.partition("=") for each in shlex.split(found[2]) if "=" in each)
+                yield found[1], {name: value for name, _, value in told if value != "…"}
+
+
+@pytest.mark.parametrize(("target", "told"), list(makes()), ids=str)
+def test_make_knows_what_the_pages_tell_it(target: str, told: dict[str, str]) -> None:
+    """The target is there, each variable is read, and what that names is there."""
+    assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
+    assert [name for name in told if not re.search(rf"\b{name}\b", READ)] == []
+    if "TESTS" in told:
+        assert (ROOT / told["TESTS"]).exists()
+    match target:
+        case "bench":
+            read_benchmarks_options(told)
+        case "faults":
+            read_faults_options(told, CASES)
+        case "fuzz":
+            assert set(told.get("TARGETS", "event").split(",")) <= set(TARGETS)
+        case "test-kubernetes":
+            assert set(told.values()) <= set(OLDER_KUBERNETES)
