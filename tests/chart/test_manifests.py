@@ -14,6 +14,11 @@ pytestmark = pytest.mark.xdist_group("chart on an API server")  # which takes a 
 
 FOREIGN = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 """Kinds that a bare API server does not have."""
+MONITORING = {"serviceMonitor", "podMonitor", "prometheusRule"}
+"""Values that switch on what the Prometheus operator reads."""
+MONITORS = {f"{each[0].upper()}{each[1:]}" for each in MONITORING}
+"""And the kinds of that."""
+COMPONENT = "app.kubernetes.io/component"
 
 Complaints = Callable[[Sequence[Manifest]], list[str]]
 values_files = pytest.mark.parametrize("values", [None, *VALUES.values()], ids=["defaults", *VALUES])
@@ -58,6 +63,26 @@ def test_monitors_and_routes_conform_to_their_schemas(kubeconform: Complaints, p
     manifests = foreign(render(programs.helm, VALUES["everything"]))
     assert {each["kind"] for each in manifests} == FOREIGN
     assert kubeconform(manifests) == []
+
+
+@pytest.mark.usefixtures("foreign_crds")
+@pytest.mark.parametrize("known", [set(), MONITORS - {"PodMonitor"}, MONITORS], ids=lambda each: f"{len(each)} kinds")
+def test_monitors_of_kinds_that_a_cluster_lacks_can_be_left_out(
+    kubeconform: Complaints, helm: Path, known: set[str]
+) -> None:
+    """With `monitoring.required: false` those that it knows are rendered, the page's among them; without, all are."""
+    values = {"page": {"enabled": True}, "monitoring": {kind: {"enabled": True} for kind in MONITORING}}
+    served = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in sorted(known)]
+
+    optional = foreign(render(helm, {**values, "monitoring": values["monitoring"] | {"required": False}}, *served))
+    required = foreign(render(helm, values, *served))
+
+    assert {each["kind"] for each in optional} == known
+    assert {each["kind"] for each in required} == MONITORS
+    pods_of = {each["spec"]["selector"]["matchLabels"][COMPONENT] for each in required if each["kind"] == "PodMonitor"}
+    assert pods_of == {"operator", "page"}
+    assert kubeconform(required) == []
+    assert [each for each in optional if each not in required] == []
 
 
 @values_files
