@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,11 +72,12 @@ def test_monitors_of_kinds_that_a_cluster_lacks_can_be_left_out(
     kubeconform: Complaints, helm: Path, known: set[str]
 ) -> None:
     """With `monitoring.required: false` those that it knows are rendered, the page's among them; without, all are."""
-    values = {"page": {"enabled": True}, "monitoring": {kind: {"enabled": True} for kind in MONITORING}}
+    monitoring: dict[str, Any] = {kind: {"enabled": True} for kind in MONITORING}
+    page = {"enabled": True}
     served = [f"--api-versions=monitoring.coreos.com/v1/{kind}" for kind in sorted(known)]
 
-    optional = foreign(render(helm, {**values, "monitoring": values["monitoring"] | {"required": False}}, *served))
-    required = foreign(render(helm, values, *served))
+    optional = foreign(render(helm, {"page": page, "monitoring": monitoring | {"required": False}}, *served))
+    required = foreign(render(helm, {"page": page, "monitoring": monitoring}, *served))
 
     assert {each["kind"] for each in optional} == known
     assert {each["kind"] for each in required} == MONITORS

@@ -19,7 +19,7 @@ from support.repository import ROOT
 from support.running_operator import Shop, at_work
 
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-KUBECTL_PAGES = ("fulfillmentrequest.md", "manual-backend.md", "job-backend.md")
+KUBECTL_PAGES = ("fulfillmentrequest.md", "gitops.md", "manual-backend.md", "job-backend.md")
 OURS = ("settings.md", "retention.md", "trigger.md", "routes.md", "backup.md", "recovery.md")
 
 

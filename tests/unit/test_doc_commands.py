@@ -46,6 +46,7 @@ EXECUTED = {
     },
     "docs/backup.md": {"fulfillment export": "tests/integration/test_restore.py", "kubectl get fr": _PLUGIN},
     "docs/fulfillmentrequest.md": {"": _KUBECTL},
+    "docs/gitops.md": {"kubectl wait": _KUBECTL},
     "docs/http-backend.md": {"KEY=": "tests/integration/test_callback.py"},
     "docs/install.md": {
         "make images": _INSTALLATION,
