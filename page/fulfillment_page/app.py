@@ -11,6 +11,7 @@ from litestar.response import ServerSentEvent
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from fulfillment_page.renderer import LOGO_PATH
+from fulfillment_page.session_id import SessionId
 from fulfillment_page.visits import RETRY_AFTER, Answer, OrderPage, Visit
 
 _log = structlog.get_logger(__name__)
@@ -70,7 +71,7 @@ def create_app(page: OrderPage) -> ASGIApp:
 def _visit(request: AnyRequest) -> Visit:
     query, headers = request.query_params, request.headers
     return Visit(
-        session_id=query.get("session_id", ""),
+        session=SessionId(query.get("session_id", ""), query.get("account") or None),
         address=request.client.host if request.client else "",
         locale=query.get("locale"),
         accept_language=headers.get("accept-language", ""),

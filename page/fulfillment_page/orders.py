@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_page.budgets import Budget
 from fulfillment_page.buyer_state import OrderView, view_of
 from fulfillment_page.metrics import VisitOutcome
-from fulfillment_page.session_id import is_session_id
+from fulfillment_page.session_id import SessionId
 from fulfillment_page.session_lookup import LookupOutcome, SessionLookup
 from fulfillment_runtime.kubernetes.errors import KubernetesError, NotFoundError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
@@ -35,34 +34,34 @@ class Orders:
     livemode: bool
     """The one mode that counts: the API key's, which may be another one some day."""
 
-    async def find(self, session_id: str, address: str) -> OrderView | VisitOutcome:
+    async def find(self, session: SessionId, address: str) -> OrderView | VisitOutcome:
         """Find the order of a Session, and make sure that it exists; or tell why none is shown.
 
         Args:
-            session_id: as the visitor names it, whatever that is.
+            session: as the visitor names it, whatever that is.
             address: the visitor's.
         """
-        if not is_session_id(session_id, livemode=self.livemode):
+        if not session.is_well_formed(livemode=self.livemode):
             return VisitOutcome.MALFORMED
         if not self.budget.try_accept(address):
             return VisitOutcome.LIMITED
-        name = request_name(session_id)
+        name = session.request_name
         try:
             try:
                 request = await self.requests.get(name)
             except NotFoundError:
-                outcome = await self.lookup.make_request(session_id, address)
+                outcome = await self.lookup.make_request(session, address)
                 if outcome is not LookupOutcome.MADE:
                     return _OUTCOMES.get(outcome, VisitOutcome.UNKNOWN)
                 request = await self.requests.get(name)
         except KubernetesError as error:
             _log.warning("page.order_not_read", request=name, message=str(error))
             return VisitOutcome.UNAVAILABLE
-        return self.view(request, session_id) or VisitOutcome.UNKNOWN
+        return self.view(request, session) or VisitOutcome.UNKNOWN
 
-    def view(self, request: FulfillmentRequest, session_id: str) -> OrderView | None:
+    def view(self, request: FulfillmentRequest, named: SessionId) -> OrderView | None:
         """Decide what the visitor sees of a request of that name; None: nothing."""
         session = request.spec.session
-        if (session.id, session.livemode, session.account) != (session_id, self.livemode, None):
+        if (session.id, session.livemode, session.account) != (named.id, self.livemode, named.account):
             return None
         return view_of(request)

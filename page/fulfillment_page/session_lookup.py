@@ -18,8 +18,10 @@ import structlog
 
 from fulfillment_page.budgets import Budget
 from fulfillment_page.metrics import PageMetrics
+from fulfillment_page.session_id import SessionId
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, translate_error
 from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_runtime.stripe.refusals import error_code
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.retrieved_session import NotCompleted, parse_retrieved_session
 from fulfillment_service.events.stored_fields import StoredFields
@@ -30,6 +32,8 @@ _log = structlog.get_logger(__name__)
 
 _SESSION = "/v1/checkout/sessions/{id}"
 _RIGHT = "to read Checkout Sessions: give the restricted key this read permission"
+_NO_SUCH_SESSION = {(HTTPStatus.NOT_FOUND, "resource_missing"), (HTTPStatus.FORBIDDEN, "account_invalid")}
+"""The second is of an account that is not connected: anybody can name one, so the settings are not wrong for that."""
 _LANDS_WITHIN = timedelta(days=2)
 """So long after a Session was created its buyer may come from Checkout: it expires after a day at most.
 
@@ -92,16 +96,16 @@ class Origin:
     stored: StoredFields
 
 
-def request_of(body: str, session_id: str, origin: Origin, *, now: datetime) -> DesiredRequest | LookupOutcome:
+def request_of(body: str, session: SessionId, origin: Origin, *, now: datetime) -> DesiredRequest | LookupOutcome:
     """Decide which request a Session that was retrieved should have. Pure.
 
     Args:
         body: Stripe's answer.
-        session_id: the Session that was asked for.
+        session: the Session that was asked for.
         origin: which Sessions are orders here.
         now: the time, with its zone.
     """
-    event = parse_retrieved_session(body, session_id)
+    event = parse_retrieved_session(body, session.id, session.account)
     if isinstance(event, NotCompleted):
         return _NOT_COMPLETED[event]
     if event.created_at is None or event.created_at < now - _LANDS_WITHIN:
@@ -142,58 +146,58 @@ class SessionLookup:
         self._deadline = deadline.total_seconds()
         self._metrics = metrics
         self._clock = clock
-        self._no_orders: OrderedDict[str, datetime] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[LookupOutcome]] = {}
+        self._no_orders: OrderedDict[SessionId, datetime] = OrderedDict()
+        self._under_way: dict[SessionId, asyncio.Task[LookupOutcome]] = {}
 
-    async def make_request(self, session_id: str, address: str) -> LookupOutcome:
+    async def make_request(self, session: SessionId, address: str) -> LookupOutcome:
         """Make the request of a Session that has none, if it is an order.
 
         Args:
-            session_id: it has the shape of one.
+            session: it has the shape of one.
             address: who asks.
         """
-        outcome = await self._outcome(session_id, address)
+        outcome = await self._outcome(session, address)
         self._metrics.looked_up(outcome)
         return outcome
 
-    async def _outcome(self, session_id: str, address: str) -> LookupOutcome:
-        until = self._no_orders.get(session_id)
+    async def _outcome(self, session: SessionId, address: str) -> LookupOutcome:
+        until = self._no_orders.get(session)
         if until is not None and self._clock() < until:
             return LookupOutcome.REMEMBERED
-        task = self._under_way.get(session_id)
+        task = self._under_way.get(session)
         if task is None:
             if not self._budget.try_accept(address):
                 return LookupOutcome.LIMITED
-            task = asyncio.create_task(self._ask(session_id))
-            self._under_way[session_id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(session_id, None))
+            task = asyncio.create_task(self._ask(session))
+            self._under_way[session] = task
+            task.add_done_callback(lambda _: self._under_way.pop(session, None))
         # A visitor who leaves takes nobody else's answer away, nor the order's request.
         return await asyncio.shield(task)
 
-    async def _ask(self, session_id: str) -> LookupOutcome:
+    async def _ask(self, session: SessionId) -> LookupOutcome:
         try:
             async with asyncio.timeout(self._deadline):
-                outcome = await self._ask_stripe(session_id)
+                outcome = await self._ask_stripe(session)
         except TimeoutError:
             return LookupOutcome.UNAVAILABLE
         if outcome in _FORGOTTEN_AFTER:
-            self._no_orders[session_id] = self._clock() + _FORGOTTEN_AFTER[outcome]
-            self._no_orders.move_to_end(session_id)
+            self._no_orders[session] = self._clock() + _FORGOTTEN_AFTER[outcome]
+            self._no_orders.move_to_end(session)
             if len(self._no_orders) > _REMEMBERED:
                 self._no_orders.popitem(last=False)
         return outcome
 
-    async def _ask_stripe(self, session_id: str) -> LookupOutcome:
+    async def _ask_stripe(self, session: SessionId) -> LookupOutcome:
         try:
-            answer = await self.reader.get(_SESSION, {}, account=None, object_id=session_id)
+            answer = await self.reader.get(_SESSION, {}, account=session.account, object_id=session.id)
         except stripe.StripeError as error:
-            if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
+            if (error.http_status, error_code(error)) in _NO_SUCH_SESSION:
                 return LookupOutcome.NOT_FOUND
             failure = translate_error(error, right=_RIGHT)
             _log.warning("page.stripe_not_asked", message=str(failure))
             is_wrong = isinstance(failure, StripeMisconfiguredError)
             return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
-        desired = request_of(str(answer.body), session_id, self._origin, now=self._clock())
+        desired = request_of(str(answer.body), session, self._origin, now=self._clock())
         return await self._make(desired) if isinstance(desired, DesiredRequest) else desired
 
     async def _make(self, desired: DesiredRequest) -> LookupOutcome:

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from litestar.response import ServerSentEventMessage
 
-from fulfillment_api.names import request_name
 from fulfillment_page.budgets import customer_of
 from fulfillment_page.buyer_state import OrderView
 from fulfillment_page.languages import Language, Languages
@@ -18,6 +17,7 @@ from fulfillment_page.metrics import PageMetrics, VisitOutcome
 from fulfillment_page.order_feed import FeedEndedError, OrderFeed
 from fulfillment_page.orders import Orders
 from fulfillment_page.renderer import PageRenderer, json_of, json_of_unknown
+from fulfillment_page.session_id import SessionId
 
 RETRY_AFTER = "20"  # seconds, after which the page looks again by itself
 _FOLLOWERS, _FOLLOWERS_OF_ONE = 500, 20
@@ -39,7 +39,7 @@ _STATUSES = {
 class Visit:
     """What a visitor asks for."""
 
-    session_id: str
+    session: SessionId
     """Whatever they name."""
     address: str
     locale: str | None
@@ -71,7 +71,7 @@ class OrderPage:
     async def visit(self, visit: Visit) -> Answer:
         """Show the order that a visitor names, if there is one."""
         started = time.perf_counter()
-        found = await self.orders.find(visit.session_id, visit.address)
+        found = await self.orders.find(visit.session, visit.address)
         if isinstance(found, OrderView):
             outcome, answer = VisitOutcome.SHOWN, self._order(found, visit)
         else:
@@ -117,9 +117,9 @@ class OrderPage:
     async def _follow(self, visit: Visit) -> AsyncGenerator[ServerSentEventMessage, None]:
         language, shown, clock = self._language(visit), "", get_running_loop().time
         until = clock() + _FOLLOWED_FOR
-        with self.feed.subscription(request_name(visit.session_id)) as subscription:
+        with self.feed.subscription(visit.session.request_name) as subscription:
             # Read after it listens: so no change is missed between.
-            found = await self.orders.find(visit.session_id, visit.address)
+            found = await self.orders.find(visit.session, visit.address)
             while isinstance(found, OrderView):
                 parts = self.renderer.parts(found, language)
                 if parts != shown:
@@ -135,13 +135,14 @@ class OrderPage:
                 except TimeoutError:
                     yield STILL_HERE
                 else:
-                    found = (self.orders.view(request, visit.session_id) if request else None) or VisitOutcome.UNKNOWN
+                    found = (self.orders.view(request, visit.session) if request else None) or VisitOutcome.UNKNOWN
         if _STATUSES[found] is HTTPStatus.NOT_FOUND:
             yield ServerSentEventMessage(event="gone", data="-")
 
     def _order(self, view: OrderView, visit: Visit) -> Answer:
         language = self._language(visit)
-        events = f"/order/events?{urlencode({'session_id': visit.session_id, 'locale': language.tag})}"
+        named = {"session_id": visit.session.id, "account": visit.session.account, "locale": language.tag}
+        events = f"/order/events?{urlencode({name: value for name, value in named.items() if value is not None})}"
         return Answer(
             status=HTTPStatus.OK,
             language=language.tag,

@@ -118,6 +118,42 @@ async def test_whatever_is_no_order_gets_the_same_page(shop: Shop, page: Running
     assert (status, told["state"], set(told)) == (404, "unknown", {"state", "headline", "message"})
 
 
+async def test_an_order_of_a_connected_account_is_shown_where_its_address_names_that(
+    shop: Shop, page: RunningOrderPage
+) -> None:
+    """And made, by one question as that account; without it, the Session is unknown. It is followed as any other."""
+    account = "acct_1032D82eZvKYlo2C"
+    session, _ = shop.stripe.world.play(Order(account=account))
+
+    assert (await page.visit(session.id))[0] == 404
+    status, html = await page.visit(session.id, account=account)
+
+    assert status == 200
+    assert f"&amp;account={account}" in html
+    assert [each.account for each in shop.stripe.traffic.at(SESSION + session.id)] == [None, account]
+    request = await shop.requests.get(request_name(session.id, account))
+    assert request.spec.session.account == account
+    async with page.following(session.id, account=account) as events, at_work(shop):
+        told = [each async for each in events]
+    assert told[-1]["event"] == "end"
+
+
+async def test_whoever_names_an_account_that_is_not_connected_learns_nothing(
+    shop: Shop, page: RunningOrderPage
+) -> None:
+    """It is no order, asked for once; nobody is told to mend the settings."""
+    account = "acct_1032D82eZvKYlo2D"
+    shop.stripe.faults.set([Fail(status=403, code="account_invalid", account=account)])
+    unknown = await page.visit(UNKNOWN)
+    answers = [await page.visit(UNKNOWN, account=account) for _ in range(2)]
+    malformed = await page.visit(UNKNOWN, account="acct_../../etc")
+
+    assert answers == [unknown, unknown]
+    assert malformed == unknown
+    assert [each.account for each in shop.stripe.traffic.at(SESSION + UNKNOWN)] == [None, account]
+    assert await page.metric("fulfillment_page_lookups_total", outcome="misconfigured") == 0
+
+
 @pytest.mark.parametrize("outcome", [Outcome.UNPAID, Outcome.FREE], ids=["a bank debit", "nothing to pay"])
 async def test_an_order_that_is_not_paid_now_is_an_order(shop: Shop, page: RunningOrderPage, outcome: Outcome) -> None:
     """It was completed, which is what Stripe says."""

@@ -48,11 +48,14 @@ class RunningOrderPage:
     def url(self, session_id: str, path: str = "/order", **query: str) -> str:
         return f"{self.origin}{path}?{urlencode({'session_id': session_id, **query})}"
 
-    async def visit(self, session_id: str, *, address: str = "203.0.113.7", **headers: str) -> tuple[int, str]:
+    async def visit(
+        self, session_id: str, *, address: str = "203.0.113.7", account: str | None = None, **headers: str
+    ) -> tuple[int, str]:
         """Visit the page as a browser does, from an address of the visitor's."""
         told = {"X-Forwarded-For": address, "Accept": "text/html,*/*;q=0.8"}
         told |= {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.http.get(self.url(session_id), headers=told) as response:
+        url = self.url(session_id, **_named(account))
+        async with self.http.get(url, headers=told) as response:
             return response.status, await response.text()
 
     async def read(self, session_id: str, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -62,10 +65,13 @@ class RunningOrderPage:
             return response.status, await response.json()
 
     @asynccontextmanager
-    async def following(self, session_id: str) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    async def following(
+        self, session_id: str, *, account: str | None = None
+    ) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
         """Follow an order as a browser's EventSource does: each event by its fields."""
         timeout = aiohttp.ClientTimeout(total=60)
-        async with self.http.get(self.url(session_id, "/order/events"), timeout=timeout) as response:
+        url = self.url(session_id, "/order/events", **_named(account))
+        async with self.http.get(url, timeout=timeout) as response:
             assert response.headers["Content-Type"].startswith("text/event-stream"), response.status
             yield _events(response.content)
 
@@ -75,6 +81,10 @@ class RunningOrderPage:
             text = await response.text()
         samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
         return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
+
+
+def _named(account: str | None) -> dict[str, str]:
+    return {} if account is None else {"account": account}
 
 
 async def _events(lines: aiohttp.StreamReader) -> AsyncIterator[dict[str, str]]:

@@ -87,7 +87,7 @@ def unknown_url(method: str, path: str) -> ApiError:
     )
 
 
-def fault(status: int, headers: Mapping[str, str]) -> ApiError:
+def fault(status: int, headers: Mapping[str, str], code: str | None = None) -> ApiError:
     """Give the answer that Stripe's own trouble has."""
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return ApiError(
@@ -105,7 +105,7 @@ def fault(status: int, headers: Mapping[str, str]) -> ApiError:
             headers=headers,
         )
     kind = "api_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _INVALID_REQUEST
-    return ApiError(status, "An unknown error occurred", kind=kind, headers=headers)
+    return ApiError(status, "An unknown error occurred", kind=kind, code=code, headers=headers)
 
 
 def masked(key: str) -> str:

@@ -177,7 +177,7 @@ class _Site:
                 headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
                 if refusal.should_retry is not None:
                     headers["Stripe-Should-Retry"] = str(refusal.should_retry).lower()
-                raise errors.fault(refusal.status, headers)
+                raise errors.fault(refusal.status, headers, refusal.code)
             case Hang(seconds=seconds):
                 await self._pause(seconds)
                 return False

@@ -67,6 +67,8 @@ class Fail(_Fault, frozen=True, tag="refuse"):
     """Answer with a status."""
 
     status: Annotated[int, Meta(ge=400, le=599)]
+    code: str | None = None
+    """Of Stripe's error."""
     retry_after: str | None = None
     """The `Retry-After` header: seconds, or an HTTP date."""
     should_retry: bool | None = None

@@ -34,7 +34,7 @@ def refused_limit(error: stripe.StripeError) -> RateLimit | None:
 
     A lock that another request holds on an object is a 429, too, with the code `lock_timeout`: that is not the pace.
     """
-    if not isinstance(error, stripe.RateLimitError) or _code(error) == "lock_timeout":
+    if not isinstance(error, stripe.RateLimitError) or error_code(error) == "lock_timeout":
         return None
     reason = _header(error, "stripe-rate-limited-reason")
     return _NAMED.get(reason, RateLimit.UNNAMED) if reason is not None else RateLimit.UNNAMED
@@ -55,7 +55,7 @@ def _header(error: stripe.StripeError, wanted: str) -> str | None:
     return next((value for name, value in (error.headers or {}).items() if name.lower() == wanted), None)
 
 
-def _code(error: stripe.StripeError) -> str | None:
+def error_code(error: stripe.StripeError) -> str | None:
     """Read the code from the answer: the library gives it to some kinds of error alone."""
     match error.json_body:
         case {"error": {"code": str(code)}}:

@@ -38,12 +38,13 @@ class _Answer(SessionFields, frozen=True, kw_only=True):
     status: Raw = _NULL
 
 
-def parse_retrieved_session(body: str, session_id: str) -> CheckoutEvent | NotCompleted:
+def parse_retrieved_session(body: str, session_id: str, account: str | None) -> CheckoutEvent | NotCompleted:
     """Parse what Stripe answers about a Session as the event `checkout.session.completed` shows it.
 
     Args:
         body: the answer, as it came.
         session_id: the Session that was asked for.
+        account: the connected account that was asked; None: the API key's own.
     """
     try:
         fields = parse_object(Raw(body.encode()), _Answer)
@@ -54,13 +55,13 @@ def parse_retrieved_session(body: str, session_id: str) -> CheckoutEvent | NotCo
         return NotCompleted.UNREADABLE
     if status != _COMPLETE:
         return NotCompleted.OPEN if status == _OPEN else NotCompleted.EXPIRED
-    session = parse_session(fields, session_id, None, livemode=livemode)
+    session = parse_session(fields, session_id, account, livemode=livemode)
     return CheckoutEvent(
         id=None,
         type=StripeEventType.COMPLETED,
         created_at=session.created_at,
         livemode=livemode,
-        account=None,
+        account=account,
         session=session,
         payment_status=parse_payment_status(fields),
         amount=parse_amount(fields),

@@ -7,16 +7,18 @@ from typing import Any
 import pytest
 
 from fulfillment_api.names import request_name
+from fulfillment_page.session_id import SessionId
 from fulfillment_page.session_lookup import LookupOutcome, Origin, request_of
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.stored_fields import StoredFields
 from fulfillment_service.events.translate import DesiredRequest
 
+ACCOUNT = "acct_1032D82eZvKYlo2C"
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 ID = "cs_test_a1P5YYluaNII2Sw4YvDcqWDVcCaEF88dgjX1R52zahnP5GOEowMj42pzSq"
 
 
-def asked(filters: Filters = Filters(), **changes: Any) -> DesiredRequest | LookupOutcome:  # noqa: B008 - frozen
+def asked(filters: Filters = Filters(), account: str | None = None, **changes: Any) -> DesiredRequest | LookupOutcome:  # noqa: B008 - frozen
     answer = {
         "id": ID,
         "status": "complete",
@@ -28,7 +30,8 @@ def asked(filters: Filters = Filters(), **changes: Any) -> DesiredRequest | Look
         "currency": "usd",
         **changes,
     }
-    return request_of(json.dumps(answer), ID, Origin(filters=filters, stored=StoredFields()), now=NOW)
+    origin = Origin(filters=filters, stored=StoredFields())
+    return request_of(json.dumps(answer), SessionId(ID, account), origin, now=NOW)
 
 
 @pytest.mark.parametrize("payment", ["paid", "unpaid", "no_payment_required"])
@@ -37,6 +40,14 @@ def test_a_completed_session_makes_a_request(payment: str) -> None:
     desired = asked(payment_status=payment)
     assert isinstance(desired, DesiredRequest)
     assert (desired.name, desired.spec.payment.status) == (request_name(ID), payment)
+
+
+def test_one_of_a_connected_account_makes_the_request_of_that_account() -> None:
+    """If it is one whose orders count."""
+    desired = asked(Filters(accounts={ACCOUNT}), ACCOUNT)
+    assert isinstance(desired, DesiredRequest)
+    assert (desired.name, desired.spec.session.account) == (request_name(ID, ACCOUNT), ACCOUNT)
+    assert asked(Filters(accounts={"acct_another"}), ACCOUNT) == "not-counted"
 
 
 @pytest.mark.parametrize(

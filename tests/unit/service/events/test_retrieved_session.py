@@ -17,16 +17,17 @@ from support.stripe_events import SESSION, snapshot
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 
-def retrieved(**changes: Any) -> CheckoutEvent | NotCompleted:
+def retrieved(account: str | None = None, **changes: Any) -> CheckoutEvent | NotCompleted:
     answer = {**SESSION, "status": "complete", **changes}
-    return parse_retrieved_session(json.dumps(answer), SESSION["id"])
+    return parse_retrieved_session(json.dumps(answer), SESSION["id"], account)
 
 
-def test_it_makes_the_request_that_its_event_makes() -> None:
+@pytest.mark.parametrize("account", [None, "acct_1032D82eZvKYlo2C"])
+def test_it_makes_the_request_that_its_event_makes(account: str | None) -> None:
     """All but the event's id, which there is none of."""
-    event = parse_event(decode_envelope(json.dumps(snapshot(session={"status": "complete"}))))
+    event = parse_event(decode_envelope(json.dumps(snapshot(session={"status": "complete"}, account=account))))
     requests = []
-    for each in (event, retrieved()):
+    for each in (event, retrieved(account)):
         assert isinstance(each, CheckoutEvent)
         stored = StoredFields(metadata_keys=frozenset(SESSION.get("metadata", {})), client_reference_id=True)
         change = translate(each, Filters(), stored, observed_at=NOW)
@@ -54,4 +55,4 @@ def test_what_was_not_completed_is_no_order(changes: dict[str, Any], expected: N
 @pytest.mark.parametrize("body", ["", "null", "[]", "{", '"cs"'])
 def test_an_answer_that_is_no_session_is_unreadable(body: str) -> None:
     """Whatever it is."""
-    assert parse_retrieved_session(body, SESSION["id"]) is NotCompleted.UNREADABLE
+    assert parse_retrieved_session(body, SESSION["id"], None) is NotCompleted.UNREADABLE
