@@ -3,33 +3,51 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
+RUNS := $(VENV)/.runs
 PROCESSES ?= 4
 # The time of what is made of a commit, so that it is the same whenever it is made.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 export SOURCE_DATE_EPOCH
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL: # what is first in a line makes what the next one needs
 
 .PHONY: help
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(SETUP): requirements-dev.lock pyproject.toml local/pyproject.toml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+
+# Installs lock files, and what is here, into a fresh environment. Python compiles what is imported, and only that.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15) and "Python 3.11 to 3.14 is needed: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable local
+	$(PIP) --no-compile --require-hashes $(1:%=--requirement %)
+	$(PIP) --no-build-isolation --editable . --editable local
+endef
+
+$(SETUP): requirements-dev.lock pyproject.toml local/pyproject.toml
+	$(call install,$<)
 	@touch $@
 
+# What runs the product and the stand-ins: a part of the above, for whoever wants to see the demo, and no more.
+$(RUNS): requirements-local.lock requirements-build.lock pyproject.toml local/pyproject.toml
+	@if [ -e $(SETUP) ]; then $(MAKE) --silent $(SETUP); else $(MAKE) --no-print-directory runs; fi
+	@touch $@
+
+.PHONY: runs
+runs:
+	$(call install,requirements-local.lock requirements-build.lock)
+
 .PHONY: setup
-setup: $(SETUP) ## install what the project needs into .venv
+setup: $(SETUP) ## install what the project's work needs into .venv
 
 .PHONY: programs
-programs: $(SETUP) # etcd, kube-apiserver and kubectl: found, downloaded or built (about 6 minutes, once)
+programs: $(RUNS) # etcd, kube-apiserver and kubectl: found, downloaded or built (about 6 minutes, once)
 	@$(BIN)/python -m fulfillment_local.programs >/dev/null
 
 .PHONY: chart-programs
-chart-programs: $(SETUP) # helm, Prometheus and what else tries the chart: found or built (about 6 minutes, once)
+chart-programs: $(RUNS) # helm, Prometheus and what else tries the chart: found or built (about 6 minutes, once)
 	@$(BIN)/python -m fulfillment_local.programs --chart >/dev/null
 
 .PHONY: demo
@@ -40,24 +58,24 @@ demo: programs ## play every kind of order on this machine; ONCE=1 ends after th
 PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --dist=loadgroup --durations=5 --durations-min=5
 
 .PHONY: test
-test: programs ## run every test that needs neither Helm nor a cluster with nodes; TESTS=tests/unit runs some
+test: $(SETUP) programs ## run every test that needs neither Helm nor a cluster with nodes; TESTS=tests/unit runs some
 	$(PYTEST) $(if $(TESTS),$(TESTS),tests/unit tests/integration)
 
 .PHONY: coverage
-coverage: programs ## run these tests, and list the lines and branches that none takes
+coverage: $(SETUP) programs ## run these tests, and list the lines and branches that none takes
 	$(PYTEST) --cov --cov-report=term tests/unit tests/integration
 
 .PHONY: test-chart
-test-chart: programs chart-programs ## run the tests of the chart and of its alerts
+test-chart: $(SETUP) programs chart-programs ## run the tests of the chart and of its alerts
 	$(PYTEST) tests/chart tests/monitoring
 
 .PHONY: test-page
-test-page: programs ## try the order page in a browser; skipped where /usr/bin/chromium or npm is missing
+test-page: $(SETUP) programs ## try the order page in a browser; skipped where /usr/bin/chromium or npm is missing
 	@if ! [ -x /usr/bin/chromium ] || ! command -v npm >/dev/null; then echo "The order page is not tried in a browser: there is no /usr/bin/chromium, or no npm."; else \
 	npm ci --prefix tests/page --ignore-scripts --no-audit --no-fund && $(BIN)/pytest $(if $(TESTS),$(TESTS),tests/page); fi
 
 .PHONY: test-kubernetes
-test-kubernetes: programs chart-programs ## run the tests that meet an API server on an older one: VERSION=1.31, 1.34
+test-kubernetes: $(SETUP) programs chart-programs ## run the tests that meet an API server on an older one: VERSION=1.31, 1.34
 	@assets=$$($(BIN)/python -m fulfillment_local.programs --kubernetes $(VERSION)) && "$$assets/kube-apiserver" --version && \
 	KUBEBUILDER_ASSETS=$$assets $(PYTEST) $(if $(TESTS),$(TESTS),tests/integration tests/chart)
 
@@ -78,7 +96,7 @@ image-twice: ## build the image twice by buildah, and compare the digests
 	@cmp dist/image-1 dist/image-2
 
 .PHONY: test-interop
-test-interop: programs ## try orders with GitOps tools' own judges, and with receivers in Go and JavaScript
+test-interop: $(SETUP) programs ## try orders with GitOps tools' own judges, and with receivers in Go and JavaScript
 	npm ci --prefix tests/interop/node --ignore-scripts --no-audit --no-fund
 	$(PYTEST) tests/interop
 
@@ -91,11 +109,11 @@ release: ## publish image and chart as OCI artifacts: REGISTRY=ghcr.io/acme
 	@REGISTRY=$(REGISTRY) sh packaging/release.sh
 
 .PHONY: e2e
-e2e: images chart-programs ## try the installed chart on the cluster at hand, with both images
+e2e: $(SETUP) images chart-programs ## try the installed chart on the cluster at hand, with both images
 	$(BIN)/pytest --exitfirst --timeout=600 $(if $(TESTS),$(TESTS),tests/cluster)
 
 .PHONY: bench
-bench: programs ## measure what docs/performance.md lists, in ten minutes; BASE=<commit> ROWS=intake,settle FULL=1
+bench: $(SETUP) programs ## measure what docs/performance.md lists, in ten minutes; BASE=<commit> ROWS=intake,settle FULL=1
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-docs
@@ -103,11 +121,11 @@ bench-docs: $(SETUP) # write what the last `make bench` measured into docs/perfo
 	@$(BIN)/python -m benchmarks.page
 
 .PHONY: faults
-faults: programs ## play what can fail, and show that no order is lost or doubled; CASES=baseline,… ORDERS=2000 TOGETHER=1
+faults: $(SETUP) programs ## play what can fail, and show that no order is lost or doubled; CASES=baseline,… ORDERS=2000 TOGETHER=1
 	@$(BIN)/python -m faults
 
 .PHONY: faults-mutations
-faults-mutations: programs # switch off what keeps each promise, and show that `make faults` notices
+faults-mutations: $(SETUP) programs # switch off what keeps each promise, and show that `make faults` notices
 	@$(BIN)/python -m faults.mutations
 
 .PHONY: faults-docs
@@ -121,7 +139,7 @@ $(FUZZING): requirements-fuzz.lock $(SETUP)
 	@touch $@
 
 .PHONY: fuzz
-fuzz: programs $(FUZZING) ## look for inputs and orders of events that break a promise; MINUTES=10 TARGETS=signature,event EXAMPLES=100
+fuzz: $(FUZZING) programs ## look for inputs and orders of events that break a promise; MINUTES=10 TARGETS=signature,event EXAMPLES=100
 	PYTHONPATH=tests $(BIN)/python -m fuzz
 	MACHINE_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest --timeout=0 tests/integration/test_whatever_happens.py
 

@@ -52,7 +52,7 @@ async def test_kubectl_does_what_the_pages_say(shop: Shop, tmp_path: Path) -> No
             command = re.sub(r"\bcs-[a-z2-7]{26}\b|\bNAME\b", name, re.sub(r"\bcs_test_\w+", session, line))
             shell = await asyncio.create_subprocess_exec(
                 *("sh", "-c", command),
-                env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+                env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
                 stdout=PIPE,
                 stderr=PIPE,
             )

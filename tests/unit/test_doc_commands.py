@@ -35,7 +35,7 @@ _PLUGIN = "tests/integration/test_kubectl_plugin_docs.py"
 _INSTALLATION = "tests/chart/test_installation.py"
 EXECUTED = {
     "README.md": {
-        "make setup ": ".ci/run",
+        "make demo ": ".ci/run",
         "make images ": _INSTALLATION,
         "make test ": ".ci/run",
     },
@@ -67,7 +67,7 @@ EXECUTED = {
     "docs/routes.md": {"$ fulfillment route": "tests/integration/test_route_command.py"},
     "docs/settings.md": {"fulfillment check-config": "tests/integration/test_check_config.py"},
     "docs/trigger.md": {"export STRIPE": "tests/integration/test_trigger.py"},
-    "docs/try.md": {"make setup": ".ci/run"},
+    "docs/try.md": {"make demo": ".ci/run"},
     "docs/upgrade.md": {"helm uninstall": _INSTALLATION},
     "docs/performance.md": {"make bench": "tests/integration/test_benchmarks.py"},
 }
