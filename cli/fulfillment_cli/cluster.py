@@ -94,10 +94,11 @@ class Cluster:
         try:
             return await self.requests.get(name)
         except NotFoundError as error:
-            if not is_session_id(argument):
-                raise
-            whose = "" if account else "; if a connected account sold it, say which by --account"
-            raise NotFoundError(f"no order of {argument} is in the namespace {self.namespace}{whose}") from error
+            which, hint = name, "; kubectl fulfillment list -A has those of all namespaces"
+            if is_session_id(argument):
+                which = f"of {argument}"
+                hint = "" if account else "; if a connected account sold it, say which by --account"
+            raise NotFoundError(f"no order {which} is in the namespace {self.namespace}{hint}") from error
 
 
 @asynccontextmanager

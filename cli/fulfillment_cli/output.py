@@ -13,10 +13,10 @@ from fulfillment_cli.timeline import Entry
 
 _ITEMS_SHOWN = 10
 _GAP = "   "
-_NARROW = 60
-"""On a terminal of fewer characters it is said how long ago something was, and not when."""
 _LEAST_DETAIL = 30
 """Characters that a last column must have at least; else it stands below the others."""
+UNSEEN = "not reconciled yet"
+"""Of an order that no operator has looked at: it is in no phase."""
 
 Paint: TypeAlias = Callable[[str], str]
 """Colours a phase, where the terminal shows colours."""
@@ -36,7 +36,7 @@ _PHASE = "PHASE"
 _NAMESPACE = _Column("NAMESPACE", lambda request, _: request.metadata.namespace)
 _COLUMNS = (
     _Column("NAME", lambda request, _: request.metadata.name),
-    _Column(_PHASE, lambda request, _: request.status.phase if request.status else ""),
+    _Column(_PHASE, lambda request, _: request.status.phase if request.status else UNSEEN),
     _Column("REASON", lambda request, _: request.status.reason if request.status else "", left_out=1),
     _Column("AMOUNT", lambda request, _: _amount(request), left_out=2),
     _Column("ATTEMPTS", lambda request, _: _attempts(request), left_out=4),
@@ -109,8 +109,8 @@ def request_page(
     facts = [(name, _printable(value)) for name, value in _facts(request)]
     phase = request.status.phase if request.status else ""
     happened: list[tuple[str, ...]] = [("TIME", "AGO", "WHAT", "DETAIL"), *(_line(each, now) for each in entries)]
-    if width is not None and width < _NARROW:
-        happened = [row[1:] for row in happened]
+    if width is not None and width - _indent(happened) < _LEAST_DETAIL:
+        happened = [row[1:] for row in happened]  # how long ago it was says enough
     page = f"{_hanging(facts, width)}\n\n{_hanging(happened, width)}"
     return (
         re.sub(rf"^(Phase: +){phase}\b", lambda found: found[1] + paint(phase), page, flags=re.MULTILINE)
@@ -147,7 +147,7 @@ def _hanging(rows: Sequence[Sequence[str]], width: int | None) -> str:
     """Align columns, of which the last takes as many lines as it needs."""
     cells = [[_printable(cell) for cell in row] for row in rows]
     widths = _widths(cells)[:-1]
-    indent = sum(widths) + len(_GAP) * len(widths)
+    indent = _indent(cells)
     heads = ("".join(f"{cell:<{size}}{_GAP}" for cell, size in zip(row[:-1], widths, strict=True)) for row in cells)
     return "\n".join(hanging(head, row[-1], indent, width) for head, row in zip(heads, cells, strict=True))
 
@@ -181,6 +181,12 @@ def _stacked(row: Sequence[str], columns: Sequence[_Column], width: int, paint: 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
     return [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+
+
+def _indent(rows: Sequence[Sequence[str]]) -> int:
+    """Count the characters before the last column."""
+    before = _widths(rows)[:-1]
+    return sum(before) + len(_GAP) * len(before)
 
 
 def _width_of(rows: Sequence[Sequence[str]]) -> int:
@@ -251,7 +257,7 @@ def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
         ("Amount:", _amount(request)),
         ("The buyer saw:", _presentment(status.order if status else None)),
         ("Given back:", _given_back(status)),
-        ("Phase:", f"{status.phase} ({status.reason})" if status else "not reconciled yet"),
+        ("Phase:", f"{status.phase} ({status.reason})" if status else UNSEEN),
         ("Message:", status.message if status else None),
         *(("Invalid input:", message) for message in _input_messages(status)),
         ("Paused:", request.annotations.paused),

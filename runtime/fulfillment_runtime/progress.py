@@ -16,9 +16,10 @@ def progress(what: str, total: int | None = None) -> Iterator[Advance]:
 
     Args:
         what: the work, in a word or two.
-        total: how many there are to do, for a bar; None: nobody knows, and what is done is counted.
+        total: how many there are to do, for a bar; None: nobody knows, and what is done is counted. For none, and for
+            a single one, there is no bar.
     """
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if total in {0, 1} or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _count: None
         return
     from rich.console import Console  # noqa: PLC0415 - who sees no bar waits for none

@@ -282,7 +282,7 @@ async def test_pods_that_were_restarted_or_scaled_away(installation: Installatio
     assert found == [
         (
             "failure checkout-fulfillment-operator is scaled to 0: nothing is done. "
-            "kubectl scale deployment checkout-fulfillment-operator --replicas=1"
+            f"kubectl scale deployment checkout-fulfillment-operator -n {namespace} --replicas=1"
         ),
         (
             f"warning checkout-fulfillment-webhook: {WEBHOOK_POD} was restarted 5m ago, 2 times in all "
@@ -346,8 +346,8 @@ async def test_a_secret_that_is_missing_or_lacks_a_key(installation: Installatio
     again = client.V1Secret(metadata=client.V1ObjectMeta(name="stripe"), data=secret.data)
     await installation.core.create_namespaced_secret(namespace, again)
     assert missing == (
-        "failure there is no Secret stripe, for which the pods wait: kubectl create secret generic stripe "
-        "--from-literal=api-key=… --from-literal=webhook-secrets=…"
+        "failure there is no Secret stripe, for which the pods wait: "
+        f"kubectl create secret generic stripe -n {namespace} --from-literal=api-key=… --from-literal=webhook-secrets=…"
     )
     assert key == "failure the Secret stripe lacks the key webhook-secrets: it has api-key"
 
@@ -454,7 +454,10 @@ async def test_orders_that_failed(installation: Installation) -> None:
     await installation.shop.requests.delete(name)
     assert (failed.verdict, failed.message) == (
         Verdict.WARNING,
-        "none waits; failed, and not acknowledged: SessionNotFound: 1. kubectl fulfillment list --phase failed",
+        (
+            "none waits; failed, and not acknowledged: SessionNotFound: 1. "
+            f"kubectl fulfillment list -n {installation.shop.namespace} --phase failed"
+        ),
     )
     assert (dealt_with.verdict, dealt_with.message) == (Verdict.OK, "none waits")
 

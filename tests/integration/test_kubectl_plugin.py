@@ -153,7 +153,8 @@ async def test_one_that_is_missing_stops_none_of_the_others(shop: Shop, alice: P
     (name,) = await failed(shop)
     said = await alice("retry", "cs-nobody", name, "--wait=0")
     assert (said.code, said.output) == (1, f"{name} retry requested\n")
-    assert said.errors == f'{PLURAL}.{GROUP} "cs-nobody" not found\n'
+    elsewhere = "kubectl fulfillment list -A has those of all namespaces"
+    assert said.errors == f"no order cs-nobody is in the namespace {shop.namespace}; {elsewhere}\n"
 
 
 async def test_without_the_right_to_post_events_it_goes_on(shop: Shop) -> None:

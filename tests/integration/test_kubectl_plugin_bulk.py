@@ -80,7 +80,10 @@ async def test_a_retry_of_many_tells_of_each_by_itself(shop: Shop, alice: Plugin
     assert said.errors.splitlines()[:3] == [
         f"{held} is paused (a call): resume it first",
         f"{done} is fulfilled (ManuallyCompleted): nothing changes it any more",
-        f'{PLURAL}.{GROUP} "cs-nobody" not found',
+        (
+            f"no order cs-nobody is in the namespace {shop.namespace}; "
+            "kubectl fulfillment list -A has those of all namespaces"
+        ),
     ]
     assert re.fullmatch(r"1 were not handled within 5 s: is the operator running, .*", said.errors.splitlines()[3])
     assert len(said.errors.splitlines()) == 4

@@ -44,4 +44,4 @@ async def _orders(cluster: Cluster, now: datetime) -> Finding:
         found = [request async for request, _ in cluster.list(None, unfinished=True)]
     except KubernetesError as error:
         return Finding(Verdict.UNKNOWN, Check.ORDERS, str(error))
-    return judge_orders(found, now)
+    return judge_orders(found, cluster.namespace, now)

@@ -111,4 +111,4 @@ class Installation:
             found = await self.reader.secret_metadata(name)
         except NotAllowedError as error:
             return Finding(Verdict.UNKNOWN, Check.SECRETS, f"{name}: {error}")
-        return judge_secret(name, keys, found.metadata.managed_fields if found else None)
+        return judge_secret(name, self.reader.namespace, keys, found.metadata.managed_fields if found else None)

@@ -10,6 +10,7 @@ class Metadata(Struct, frozen=True, rename="camel"):
     """metav1.ObjectMeta."""
 
     name: str
+    namespace: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     managed_fields: list[dict[str, Any]] = []

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
-from fulfillment_cli.output import age
+from fulfillment_cli.output import UNSEEN, age
 from fulfillment_runtime.findings import Check, Finding, Verdict
 
 UNSEEN_FOR = timedelta(minutes=5)
@@ -17,11 +17,12 @@ _WITH_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
 """In these the operator has nothing to do, however long it takes."""
 
 
-def judge_orders(requests: Iterable[FulfillmentRequest], now: datetime) -> Finding:
+def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: datetime) -> Finding:
     """Say how many orders wait, since when the oldest does, and which a person must see to.
 
     Args:
         requests: those that are not fulfilled.
+        namespace: where they are.
         now: the time.
     """
     phases, unacknowledged = Counter[str](), Counter[str]()
@@ -33,7 +34,7 @@ def judge_orders(requests: Iterable[FulfillmentRequest], now: datetime) -> Findi
             if not request.is_acknowledged:
                 unacknowledged[status.reason] += 1
             continue
-        phases[status.phase if status else "not reconciled yet"] += 1
+        phases[status.phase if status else UNSEEN] += 1
         oldest = min(oldest or since, since)
         if status is None:
             unseen += now - since > UNSEEN_FOR
@@ -41,19 +42,18 @@ def judge_orders(requests: Iterable[FulfillmentRequest], now: datetime) -> Findi
             stuck += now - since > STUCK_FOR
     waiting = ", ".join(f"{count} {phase}" for phase, count in phases.most_common())
     backlog = f"{waiting}, the oldest for {age(now - oldest)}" if oldest else "none waits"
+    listed = f"kubectl fulfillment list -n {namespace}"
     if unseen:
         why = f"{unseen} were not looked at for {age(UNSEEN_FOR)} or more. See the line on the leader"
         return Finding(Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}")
     if stuck:
         why = f"{stuck} are paid and not fulfilled for {age(STUCK_FOR)} or more: "
-        return Finding(
-            Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}kubectl fulfillment list --phase fulfilling -o wide"
-        )
+        return Finding(Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}{listed} --phase fulfilling -o wide")
     if unacknowledged:
         failed = ", ".join(f"{reason}: {count}" for reason, count in unacknowledged.most_common())
         return Finding(
             Verdict.WARNING,
             Check.ORDERS,
-            f"{backlog}; failed, and not acknowledged: {failed}. kubectl fulfillment list --phase failed",
+            f"{backlog}; failed, and not acknowledged: {failed}. {listed} --phase failed",
         )
     return Finding(Verdict.OK, Check.ORDERS, backlog)

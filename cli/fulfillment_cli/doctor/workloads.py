@@ -40,13 +40,13 @@ def judge_pods(
         events: by the name of a pod that is not ready, the Events about it.
         now: the time.
     """
-    name, wanted = deployment.metadata.name, deployment.spec.replicas
+    name, namespace, wanted = deployment.metadata.name, deployment.metadata.namespace, deployment.spec.replicas
     ready = [each for each in pods if each.is_ready]
     if wanted == 0:
         return Finding(
             Verdict.FAILURE,
             Check.PODS,
-            f"{name} is scaled to 0: nothing is done. kubectl scale deployment {name} --replicas=1",
+            f"{name} is scaled to 0: nothing is done. kubectl scale deployment {name} -n {namespace} --replicas=1",
         )
     waiting = [each for each in pods if not each.is_ready]
     if len(ready) < wanted or waiting:
@@ -123,7 +123,7 @@ def judge_images(deployments: Sequence[Deployment], pods: Iterable[Pod], version
             Verdict.WARNING,
             Check.IMAGES,
             f"{', '.join(old)} still run another image than {wanted[0]}: a roll-out is under way, or stuck "
-            f"(kubectl rollout status deployment)",
+            f"(kubectl rollout status deployment -n {deployments[0].metadata.namespace})",
         )
     statuses = [status for each, _ in running for status in each.status.container_statuses if status.name in names]
     ids = {each.image_id for each in statuses if each.image_id}
@@ -159,11 +159,14 @@ def secrets_of(deployments: Iterable[Deployment]) -> dict[str, set[str]]:
     return found
 
 
-def judge_secret(name: str, keys: set[str], managed_fields: Sequence[Mapping[str, object]] | None) -> Finding:
+def judge_secret(
+    name: str, namespace: str, keys: set[str], managed_fields: Sequence[Mapping[str, object]] | None
+) -> Finding:
     """Say whether a Secret is there, with its keys: by who wrote them, so that nobody reads a value.
 
     Args:
         name: the Secret.
+        namespace: where it should be.
         keys: those that a pod is given.
         managed_fields: of its metadata; None: there is no such Secret.
     """
@@ -171,7 +174,7 @@ def judge_secret(name: str, keys: set[str], managed_fields: Sequence[Mapping[str
         return Finding(
             Verdict.FAILURE,
             Check.SECRETS,
-            f"there is no Secret {name}, for which the pods wait: kubectl create secret generic {name} "
+            f"there is no Secret {name}, for which the pods wait: kubectl create secret generic {name} -n {namespace} "
             + " ".join(f"--from-literal={key}=…" for key in sorted(keys)),
         )
     there = _keys_of(managed_fields)

@@ -39,7 +39,7 @@ def status(phase: Phase, reason: Reason) -> Status:
             [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)],
             timedelta(hours=2),
             Verdict.FAILURE,
-            "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list --phase fulfilling -o wide",
+            "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list -n shop --phase fulfilling -o wide",
         ),
         ([status(Phase.FULFILLING, Reason.DISPATCHED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
         ([status(Phase.FULFILLING, Reason.PAUSED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
@@ -47,13 +47,13 @@ def status(phase: Phase, reason: Reason) -> Status:
             [status(Phase.FAILED, Reason.PAYMENT_FAILED), status(Phase.FAILED, Reason.PAYMENT_FAILED)],
             timedelta(hours=2),
             Verdict.WARNING,
-            "failed, and not acknowledged: PaymentFailed: 2. kubectl fulfillment list --phase failed",
+            "failed, and not acknowledged: PaymentFailed: 2. kubectl fulfillment list -n shop --phase failed",
         ),
     ],
 )
 def test_orders(orders: list[Status | None], age: timedelta, verdict: Verdict, message: str) -> None:
     """What waits for a buyer, a bank or a backend is well; what waits for nobody is not."""
-    found = judge_orders([make_request(status=each) for each in orders], CREATED + age)
+    found = judge_orders([make_request(status=each) for each in orders], "shop", CREATED + age)
     assert (found.verdict, found.message.endswith(message)) == (verdict, True), found.message
 
 

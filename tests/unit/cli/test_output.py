@@ -6,7 +6,15 @@ from datetime import timedelta
 import pytest
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Fulfillment, Phase, Reason, Status
+from fulfillment_api.status import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Fulfillment,
+    Phase,
+    Reason,
+    Status,
+)
 from fulfillment_cli.output import hanging, request_page, requests_table
 from fulfillment_cli.timeline import timeline
 from support.builders import CREATED, make_request
@@ -96,11 +104,33 @@ def lines_of_pages() -> Iterator[tuple[int, str]]:
 
 
 def test_a_page_is_as_wide_as_the_terminal() -> None:
-    """No line is longer, and no word is lost."""
+    """No line is longer, and no word is lost but when something happened, where how long ago it was says enough."""
     assert [line for width, line in lines_of_pages() if len(line) > width] == []
     whole = request_page(waiting(), timeline(waiting(), []), NOW)
-    narrow = request_page(waiting(), timeline(waiting(), []), NOW, width=60)
-    assert narrow.split() == whole.split()
+    wide, narrow = (request_page(waiting(), timeline(waiting(), []), NOW, width=width) for width in (100, 60))
+    assert wide.split() == whole.split()
+    assert narrow.split() == [each for each in whole.split() if each != "TIME" and not each.startswith("2026-")]
+
+
+def test_a_detail_stands_beside_what_happened_rather_than_its_time() -> None:
+    """At eighty characters, too, where a condition's long name leaves no room for both."""
+    notified = Condition(
+        type=ConditionType.CUSTOMER_NOTIFIED,
+        status=ConditionStatus.TRUE,
+        reason="MailSent",
+        message="the customer was asked to place a new order",
+        last_transition_time=CREATED,
+    )
+    status = Status(
+        phase=Phase.FAILED,
+        reason=Reason.PAYMENT_FAILED,
+        message="the payment failed",
+        observed_generation=1,
+        conditions=[notified],
+    )
+    request = make_request(status=status, name=NAME)
+    page = request_page(request, timeline(request, []), NOW, width=80)
+    assert "\n3h    CustomerNotified=True   MailSent: the customer was asked to place a new" in page
 
 
 @pytest.mark.parametrize(

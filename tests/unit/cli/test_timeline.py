@@ -134,9 +134,9 @@ def test_a_page_shows_the_order_and_its_timeline() -> None:
 def test_a_list_has_a_line_for_each() -> None:
     """Also for one that nobody looked at yet."""
     assert requests_table([failed(), make_request()], at(10)).splitlines() == [
-        "NAME                            PHASE    REASON              AMOUNT      ATTEMPTS   AGE   MANUAL",
-        "cs-xuqydawjncdn64mj7jy65vokke   failed   FulfillmentFailed   10.99 USD   3          10m   paused",
-        "cs-xuqydawjncdn64mj7jy65vokke                                10.99 USD              10m",
+        "NAME                            PHASE                REASON              AMOUNT      ATTEMPTS   AGE   MANUAL",
+        "cs-xuqydawjncdn64mj7jy65vokke   failed               FulfillmentFailed   10.99 USD   3          10m   paused",
+        "cs-xuqydawjncdn64mj7jy65vokke   not reconciled yet                       10.99 USD              10m",
     ]
 
 

@@ -43,6 +43,18 @@ def test_at_a_terminal_it_shows_how_far_it_is(total: int | None, shown: str) -> 
     assert output == "cs-1 retried\nTrue\n"
 
 
+@pytest.mark.parametrize("total", [0, 1])
+def test_of_no_work_to_speak_of_nothing_is_shown(total: int) -> None:
+    """A person who names one order sees what became of it, and no bar."""
+    master, slave = pty.openpty()
+    output = run(total, stderr=slave)
+    os.close(slave)
+    with pytest.raises(OSError, match="Input/output error"):  # nothing was written, and nobody is left to write
+        os.read(master, 65536)
+    os.close(master)
+    assert output == "cs-1 retried\nFalse\n"
+
+
 def test_elsewhere_there_is_nothing_to_see() -> None:
     """Nor is what draws it loaded."""
     assert run(7, stderr=subprocess.STDOUT) == "cs-1 retried\nFalse\n"
