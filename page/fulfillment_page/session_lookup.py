@@ -96,11 +96,11 @@ class Origin:
     stored: StoredFields
 
 
-def request_of(body: str, session: SessionId, origin: Origin, *, now: datetime) -> DesiredRequest | LookupOutcome:
+def request_of(body: bytes, session: SessionId, origin: Origin, *, now: datetime) -> DesiredRequest | LookupOutcome:
     """Decide which request a Session that was retrieved should have. Pure.
 
     Args:
-        body: Stripe's answer.
+        body: Stripe's answer, as it came.
         session: the Session that was asked for.
         origin: which Sessions are orders here.
         now: the time, with its zone.
@@ -197,7 +197,7 @@ class SessionLookup:
             _log.warning("page.stripe_not_asked", message=str(failure))
             is_wrong = isinstance(failure, StripeMisconfiguredError)
             return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
-        desired = request_of(str(answer.body), session, self._origin, now=self._clock())
+        desired = request_of(answer.body, session, self._origin, now=self._clock())
         return await self._make(desired) if isinstance(desired, DesiredRequest) else desired
 
     async def _make(self, desired: DesiredRequest) -> LookupOutcome:

@@ -25,7 +25,18 @@ from support.stand_ins import StandIns
 NAMESPACE = "e2e"
 ORDER = (
     *("installation", "rights", "monitoring", "orders", "page", "jobs", "acknowledgement"),
-    *("image", "callback", "refund", "recovery", "upgrade", "drain", "eviction", "secrets", "failover", "reinstallation"),
+    *(
+        "image",
+        "callback",
+        "refund",
+        "recovery",
+        "upgrade",
+        "drain",
+        "eviction",
+        "secrets",
+        "failover",
+        "reinstallation",
+    ),
     "silence",  # takes five minutes from the acknowledgement on, which the others fill
     "restore",  # deletes every order, and its failures are acknowledged by nobody
 )

@@ -64,12 +64,13 @@ def has(request: FulfillmentRequest, kind: ConditionType) -> bool:
 
 async def reconciled(shop: Shop, name: str, *conditions: ConditionType) -> FulfillmentRequest:
     """Wait until the newest hint was reconciled, and the conditions show what it was about."""
+    generation = (await shop.requests.get(name)).metadata.generation  # a watch may begin with an older one
     return await until(
         shop,
         name,
         lambda request: (
             request.status is not None
-            and request.status.observed_generation == request.metadata.generation
+            and request.status.observed_generation == generation
             and all(has(request, each) for each in conditions)
         ),
         f"seen to, with {conditions}",

@@ -38,7 +38,7 @@ class _Answer(SessionFields, frozen=True, kw_only=True):
     status: Raw = _NULL
 
 
-def parse_retrieved_session(body: str, session_id: str, account: str | None) -> CheckoutEvent | NotCompleted:
+def parse_retrieved_session(body: bytes, session_id: str, account: str | None) -> CheckoutEvent | NotCompleted:
     """Parse what Stripe answers about a Session as the event `checkout.session.completed` shows it.
 
     Args:
@@ -47,7 +47,7 @@ def parse_retrieved_session(body: str, session_id: str, account: str | None) -> 
         account: the connected account that was asked; None: the API key's own.
     """
     try:
-        fields = parse_object(Raw(body.encode()), _Answer)
+        fields = parse_object(Raw(body), _Answer)
     except msgspec.DecodeError:
         return NotCompleted.UNREADABLE
     livemode, status = parse_boolean(fields.livemode), parse_string(fields.status)

@@ -31,7 +31,7 @@ def asked(filters: Filters = Filters(), account: str | None = None, **changes: A
         **changes,
     }
     origin = Origin(filters=filters, stored=StoredFields())
-    return request_of(json.dumps(answer), SessionId(ID, account), origin, now=NOW)
+    return request_of(json.dumps(answer).encode(), SessionId(ID, account), origin, now=NOW)
 
 
 @pytest.mark.parametrize("payment", ["paid", "unpaid", "no_payment_required"])

@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 def retrieved(account: str | None = None, **changes: Any) -> CheckoutEvent | NotCompleted:
     answer = {**SESSION, "status": "complete", **changes}
-    return parse_retrieved_session(json.dumps(answer), SESSION["id"], account)
+    return parse_retrieved_session(json.dumps(answer).encode(), SESSION["id"], account)
 
 
 @pytest.mark.parametrize("account", [None, "acct_1032D82eZvKYlo2C"])
@@ -55,4 +55,4 @@ def test_what_was_not_completed_is_no_order(changes: dict[str, Any], expected: N
 @pytest.mark.parametrize("body", ["", "null", "[]", "{", '"cs"'])
 def test_an_answer_that_is_no_session_is_unreadable(body: str) -> None:
     """Whatever it is."""
-    assert parse_retrieved_session(body, SESSION["id"], None) is NotCompleted.UNREADABLE
+    assert parse_retrieved_session(body.encode(), SESSION["id"], None) is NotCompleted.UNREADABLE
