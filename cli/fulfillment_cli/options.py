@@ -82,7 +82,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except ApiUnavailableError as error:
-        raise UnavailableError(str(error)) from error
+        hint = "is it up, and is the context right (kubectl config current-context)?"
+        raise UnavailableError(f"{error}: {hint}") from error
     except ForbiddenError as error:
         raise AccessDeniedError(str(error)) from error
     except KubernetesError as error:
