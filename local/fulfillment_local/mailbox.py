@@ -59,6 +59,8 @@ class Trouble:
     """How many mails more are answered 451: later."""
     hang: bool = False
     """Whether mails get no answer at all."""
+    hung: int = 0
+    """How many mails got none so far."""
 
 
 class MailTimeoutError(TimeoutError):
@@ -90,7 +92,7 @@ class Mailbox:
         """Return the mails to one recipient."""
         return tuple(mail for mail in self._mails if recipient in mail.recipients)
 
-    async def wait_for(self, count: int = 1, *, recipient: str | None = None, seconds: float = 10) -> tuple[Mail, ...]:
+    async def wait_for(self, count: int = 1, *, recipient: str | None = None, seconds: float = 60) -> tuple[Mail, ...]:
         """Wait until there are so many mails, to one recipient or to anyone, and return them.
 
         Raises:
@@ -218,6 +220,7 @@ class _Handler:
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         trouble = self._box.trouble
         if trouble.hang:
+            trouble.hung += 1
             await self._closing.wait()
             return "421 4.3.2 closing"
         if trouble.deferrals > 0:

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
@@ -240,5 +239,7 @@ def test_skaffold_reads_its_file() -> None:
     """skaffold.yaml is valid by the schema that skaffold publishes."""
     if not SKAFFOLD_SCHEMA.exists():
         pytest.skip("skaffold's schema is not here")
+    import jsonschema  # noqa: PLC0415 - it takes seconds
+
     schema = json.loads(SKAFFOLD_SCHEMA.read_text(encoding="utf-8"))
     jsonschema.validate(yaml.safe_load((ROOT / "skaffold.yaml").read_text(encoding="utf-8")), schema)

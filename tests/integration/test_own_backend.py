@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def block(language: str) -> str:
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Lay the page's package out as pip does: the module, and its metadata with the entry points."""
     site = tmp_path / "site-packages"
     metadata = site / "my_backend-1.0.0.dist-info"
@@ -53,7 +54,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "orders"
     folder.mkdir()
     monkeypatch.setenv("FULFILLMENT_FOLDER", str(folder))
-    return folder
+    installed_backends.cache_clear()
+    yield folder
+    installed_backends.cache_clear()
 
 
 async def test_the_page_s_backend_fulfills_orders(shop: Shop, installed: Path) -> None:

@@ -49,7 +49,11 @@ def run_helm(
     process = subprocess.run(  # noqa: S603 - our own arguments
         [helm, *arguments, *given],
         input=None if values is None else json.dumps(values),
-        env={"PATH": os.environ["PATH"], "HOME": str(kubeconfig.parent), "KUBECONFIG": str(kubeconfig)},
+        env={
+            **{name: os.environ[name] for name in ("PATH", "GOGC") if name in os.environ},
+            "HOME": str(kubeconfig.parent),
+            "KUBECONFIG": str(kubeconfig),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -6,6 +6,7 @@ programs to show, which lie in `PROGRAMS`.
 """
 
 import atexit
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from support import command_server
 
 PROGRAMS = Path(sys.executable).parent
 """The folder of the real ones."""
+
+_SHARED = "SHARED_COMMANDS"
+"""The variable by which the processes of a test run know the folder of all."""
 
 _CLIENT = f"""\
 #!{sys.executable} -IS
@@ -46,8 +50,10 @@ def fulfillment() -> Path:
 def plugins() -> Path:
     """Give a folder for PATH that has `fulfillment`, and kubectl's plugin with its completion.
 
-    The process that they are forks of ends with this one.
+    The process that they are forks of ends with this one, or with the one that shares it.
     """
+    if shared := os.environ.get(_SHARED):
+        return Path(shared)
     folder = Path(tempfile.mkdtemp(prefix="commands-"))
     socket = folder / "socket"
     server = subprocess.Popen(  # noqa: S603 - our own program
@@ -70,3 +76,8 @@ def plugins() -> Path:
         client.write_text(_CLIENT.replace("SOCKET", str(socket)))
         client.chmod(0o755)
     return folder
+
+
+def share_commands() -> None:
+    """Let the processes that this one starts from now on have their commands from it, too."""
+    os.environ[_SHARED] = str(plugins())

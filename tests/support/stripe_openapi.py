@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 
 from fulfillment_local.go_modules import MODULES
 
@@ -84,6 +83,8 @@ def _of_present(schema: Schema, without: frozenset[str]) -> st.SearchStrategy[An
 
 def mistakes_in(name: str, value: object) -> list[str]:
     """Return why a value is no such object of Stripe's: a field that the schema does not name is wrong, too."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - it takes seconds
+
     validator = Draft202012Validator({"$ref": _POINTER + name, "components": {"schemas": _closed_components()}})
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 

@@ -1,6 +1,7 @@
 """The backends that are installed, and their settings: entry points, of ours and of a derived image's alike."""
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from msgspec import Struct
@@ -14,8 +15,9 @@ GROUP = "fulfillment.backends"
 """The entry points that name every backend: name → what makes it, a `MakeBackend` of `interface`."""
 
 
-def installed_backends() -> dict[str, EntryPoint]:
-    """Return every backend by its name, without loading it.
+@cache  # each look reads what every installed package says of itself
+def installed_backends() -> Mapping[str, EntryPoint]:
+    """Return every backend by its name, without loading it, as they were when this was first asked.
 
     Raises:
         ValueError: two packages have a backend of the same name.

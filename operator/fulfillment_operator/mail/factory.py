@@ -4,7 +4,7 @@ import ssl
 
 from fulfillment_operator.mail.composer import Composer, Shop
 from fulfillment_operator.mail.smtp import Mailer, NoMailer, SmtpServer
-from fulfillment_operator.settings import OperatorSettings
+from fulfillment_operator.settings import OperatorSettings, SmtpTls
 from fulfillment_runtime.clock import utc_now
 
 
@@ -24,6 +24,6 @@ def customer_mail(settings: OperatorSettings) -> Mailer | NoMailer:
         username=settings.smtp_username,
         password=settings.smtp_password,
         timeout=settings.smtp_timeout,
-        trust=ssl.create_default_context(),
+        trust=None if settings.smtp_tls is SmtpTls.NONE else ssl.create_default_context(),
     )
     return Mailer(Composer(shop, settings.mail_templates), server, utc_now, receipts=settings.receipts)

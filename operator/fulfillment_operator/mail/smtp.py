@@ -38,8 +38,8 @@ class SmtpServer:
     password: str | None
     timeout: timedelta
     """For one mail, connecting included."""
-    trust: ssl.SSLContext
-    """Which certificates are believed."""
+    trust: ssl.SSLContext | None
+    """Which certificates are believed; None where there is no TLS."""
 
 
 _SENT = {

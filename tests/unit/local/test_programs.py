@@ -329,7 +329,7 @@ def test_two_processes_at_once_build_once(machine: Machine) -> None:
     with (machine.cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         second.start()
-        assert waiting.wait(timeout=10)
+        assert waiting.wait(timeout=60)
         for name in NAMES:
             (machine.cache / name).write_text("by the first")
     second.join()

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -52,6 +51,8 @@ def test_which_lines_are_packages_of_the_image(line: str, names: list[str]) -> N
 
 def test_it_conforms_to_the_schema(written: str) -> None:
     """Strictly: no field that CycloneDX does not know."""
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415 - it takes seconds
+
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(written) is None
 
 

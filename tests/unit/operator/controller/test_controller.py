@@ -71,7 +71,7 @@ class Reconciles(Reconciler):
         return self.answer or Result(request, retry_after=timedelta(days=1))
 
     async def wait_for(self, name: str, count: int) -> None:
-        async with asyncio.timeout(5), self.reconciled:
+        async with asyncio.timeout(60), self.reconciled:
             await self.reconciled.wait_for(lambda: self.seen[name] >= count)
 
 
@@ -170,7 +170,7 @@ async def test_what_is_settled_while_it_waits_for_a_worker_is_let_be(reconciles:
         control.observe(settled)
         reconciles.go.set()
         await reconciles.wait_for(other.metadata.name, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while control.queue_depth():  # noqa: ASYNC110 - nobody tells what is let be
                 await asyncio.sleep(0)
     assert reconciles.seen == {other.metadata.name: 1}
@@ -272,7 +272,7 @@ async def test_a_look_that_outlasts_the_grace_is_interrupted(reconciles: Reconci
     """Stopping takes no longer than the grace: the next operator begins that order anew, with the same key."""
     reconciles.go.clear()
     control, _ = controller(reconciles)
-    async with asyncio.timeout(5), control.working(1, lambda: timedelta(seconds=0.05)):
+    async with asyncio.timeout(60), control.working(1, lambda: timedelta(seconds=0.05)):
         control.observe(make_request())
         await asyncio.sleep(0)
     assert reconciles.seen == {}
@@ -285,7 +285,7 @@ async def test_a_worker_that_dies_ends_the_context(reconciles: Reconciles) -> No
     reconciles.answer = Result(unreadable)
 
     async def work() -> None:
-        async with asyncio.timeout(5), control.working(2, lambda: timedelta(seconds=5)):
+        async with asyncio.timeout(60), control.working(2, lambda: timedelta(seconds=5)):
             control.observe(make_request())
             await asyncio.Event().wait()
 

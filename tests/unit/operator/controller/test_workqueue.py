@@ -33,8 +33,8 @@ async def test_later_is_later_and_now_is_now() -> None:
     queue.add_after("never", 3600, urgent=False)
     queue.add_after("early", 3600, urgent=False)
     queue.add("early", urgent=False)
-    assert await asyncio.wait_for(queue.get(), 5) == "early"
-    assert await asyncio.wait_for(queue.get(), 5) == "later"
+    assert await asyncio.wait_for(queue.get(), 60) == "early"
+    assert await asyncio.wait_for(queue.get(), 60) == "later"
     queue.cancel("never")
     queue.done("early")
     assert len(queue) == 0
@@ -45,7 +45,7 @@ async def test_a_new_time_takes_the_place_of_the_old() -> None:
     queue = WorkQueue()
     queue.add_after("a", 3600, urgent=False)
     queue.add_after("a", 0, urgent=False)
-    assert await asyncio.wait_for(queue.get(), 5) == "a"
+    assert await asyncio.wait_for(queue.get(), 60) == "a"
 
 
 async def test_what_is_urgent_goes_first() -> None:
