@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum, unique
+from functools import cache
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
@@ -159,14 +160,15 @@ def mistakes_in(settings: type[Struct], environ: Mapping[str, str]) -> list[str]
     return found
 
 
-def known_settings() -> dict[str, str]:
-    """Return every workload's settings: variable → what it is for."""
-    return {
-        each.encode_name: _description(get_type_hints(settings, include_extras=True)[each.name])
-        for entry in sorted(entry_points(group=GROUP))
-        for settings in [entry.load()]
-        for each in msgspec.structs.fields(settings)
-    }
+@cache  # each look reads what every installed package says of itself
+def known_settings() -> Mapping[str, str]:
+    """Return every workload's settings, as they were when this was first asked: variable → what it is for."""
+    known: dict[str, str] = {}
+    for entry in sorted(entry_points(group=GROUP)):
+        settings = entry.load()
+        hints = get_type_hints(settings, include_extras=True)
+        known |= {each.encode_name: _description(hints[each.name]) for each in msgspec.structs.fields(settings)}
+    return known
 
 
 def _reject_unknown(environ: Mapping[str, str]) -> None:

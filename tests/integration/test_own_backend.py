@@ -18,6 +18,7 @@ from fulfillment_operator.check_config import operator_checks
 from fulfillment_operator.settings import checked_routing
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.findings import Verdict
+from fulfillment_runtime.settings import known_settings
 from support.repository import ROOT
 from support.running_operator import Shop, at_work
 
@@ -54,9 +55,11 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     folder = tmp_path / "orders"
     folder.mkdir()
     monkeypatch.setenv("FULFILLMENT_FOLDER", str(folder))
-    installed_backends.cache_clear()
+    for each in (installed_backends, known_settings):
+        each.cache_clear()
     yield folder
-    installed_backends.cache_clear()
+    for each in (installed_backends, known_settings):
+        each.cache_clear()
 
 
 async def test_the_page_s_backend_fulfills_orders(shop: Shop, installed: Path) -> None:

@@ -9,6 +9,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from enum import StrEnum, unique
+from functools import cache
 
 import idna
 import jinja2
@@ -61,14 +62,7 @@ class Composer:
             raise SettingsError(f"FULFILLMENT_MAIL_FROM {shop.sender!r} is no mail address")
         self._sender = sender
         self._shop = shop
-        ours = jinja2.PackageLoader("fulfillment_operator.mail")
-        self._templates = jinja2.Environment(
-            loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader(templates), ours]) if templates else ours,
-            autoescape=jinja2.select_autoescape(),
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=False,
-            keep_trailing_newline=True,
-        )
+        self._templates = _environment(jinja2.FileSystemLoader(templates)) if templates else _our_environment()
         try:
             for occasion in Occasion:
                 to, now = Address("A", "a", "shop.example"), datetime.min.replace(tzinfo=UTC)
@@ -122,6 +116,21 @@ class Composer:
             raise
         except Exception as error:  # a template can do anything; the error's words may quote the customer
             raise jinja2.TemplateRuntimeError(f"{template.name} fails with {type(error).__name__}") from error
+
+
+def _environment(*before_ours: jinja2.BaseLoader) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader([*before_ours, jinja2.PackageLoader("fulfillment_operator.mail")]),
+        autoescape=jinja2.select_autoescape(),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )
+
+
+@cache  # a process compiles our own templates once, whoever composes
+def _our_environment() -> jinja2.Environment:
+    return _environment()
 
 
 def parse_address(name: str, address: str) -> Address | None:
