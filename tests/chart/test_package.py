@@ -72,6 +72,7 @@ def test_the_definition_is_announced() -> None:
 
 
 @pytest.mark.usefixtures("crd")
+@pytest.mark.xdist_group("chart on another API server")
 def test_the_example_is_one(control_plane: ControlPlane, namespace: str) -> None:
     """The example that Artifact Hub shows is taken by the API server, and its name is its Session's."""
     (example,) = ANNOTATIONS["crdsExamples"]

@@ -20,6 +20,7 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)\n```", PAGE, re.DOTALL) 
 RUNS_A_POD = "logs"  # there is no kubelet here
 
 
+@pytest.mark.xdist_group("chart on another API server")
 @pytest.mark.usefixtures("crd")
 async def test_every_command_does_what_the_page_says(
     control_plane: ControlPlane, namespace: str, programs: ChartPrograms

@@ -17,6 +17,8 @@ from support.order_jobs import TEMPLATE
 from support.repository import ROOT
 from support.rights import Right, can_i_list, conditions, documented, listed, secrets
 
+pytestmark = pytest.mark.xdist_group("chart on another API server")
+
 ACCOUNTS = ("webhook", "operator", "page", "recovery", "test")
 RBAC = {"ServiceAccount", "Role", "RoleBinding"}
 RETENTION, RECOVERY, JOB = "`retention` is not 0s", "`recovery.enabled`", "a backend is `job`"

@@ -292,7 +292,7 @@ async def test_what_waited_behind_a_mail_that_got_no_answer_waits_no_second_time
     """A mail server that hangs holds up as many orders as there are workers for its deadline, and not for each's."""
     async with mailbox() as box:
         box.trouble.hang = True
-        sender = mailer(box, timeout=0.5)
+        sender = mailer(box, timeout=3)
         outcomes = await asyncio.gather(*(sender.send_payment_failed(KEY, FAILED) for _ in range(8)))
         assert {outcome.reason for outcome in outcomes} == {Reason.MAIL_UNAVAILABLE}
         assert box.trouble.hung == 1
