@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import resource
 import socket
@@ -361,6 +362,7 @@ LENGTH = f"Content-Length: {len(EVENT)}"
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00",
     ],
+    ids=itertools.count(1),  # what they hold was signed just now, at another time in each process
 )
 async def test_a_request_that_is_framed_in_two_ways_or_none_is_the_last(edge: Edge, request_: str) -> None:
     """It is answered 400 and hung up on: nothing that follows on its connection is taken for a request."""
