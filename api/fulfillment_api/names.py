@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import lru_cache
 
 GROUP = "checkout-fulfillment.dev"
 VERSION = "v1alpha1"
@@ -34,6 +35,7 @@ SELF_TEST = "selftest"
 NAME_PATTERN = "^cs-[a-z2-7]{26}$"
 
 
+@lru_cache(maxsize=1024)  # an order's is asked for several times in a row
 def request_name(session_id: str, account: str | None = None) -> str:
     """Name the one request that a Checkout Session can have.
 

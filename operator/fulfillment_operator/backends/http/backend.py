@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import aiohttp
 import msgspec
+from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, to_structured
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
@@ -44,6 +45,21 @@ PING_TYPE = "dev.checkout-fulfillment.ping"
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 _MAX_BODY_BYTES = 64 * 1024
 _AWAITS_CALLBACK = "the endpoint took the order, and is to call back when it is done"
+
+
+class _JsonFormat(JSONFormat):
+    """The library's, but for the encoder: Python's own takes a twentieth of the operator's time."""
+
+    def write(self, event: BaseCloudEvent) -> bytes:
+        """Write a CloudEvent whose data is JSON, or that has none."""
+        data = event.get_data()
+        try:
+            return msgspec.json.encode({**event.get_attributes(), **({} if data is None else {"data": data})})
+        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and UTF-8 cannot
+            return super().write(event)
+
+
+_FORMAT = _JsonFormat()
 
 
 class HttpBackend:
@@ -89,7 +105,7 @@ class HttpBackend:
         """POST a signed event that holds no order, and say what the endpoint answers."""
         now, key = self._clock(), f"ping-{uuid4()}"
         attributes = {"id": key, "source": "/fulfillment/check-config", "type": PING_TYPE, "time": now}
-        message = to_structured(CloudEvent(attributes=attributes), JSONFormat())
+        message = to_structured(CloudEvent(attributes=attributes), _FORMAT)
         try:
             async with self._send(message, key, now) as response:
                 return _ping_finding(response.status, is_signed=self._webhook is not None)
@@ -151,7 +167,7 @@ def cloud_event(order: PaidOrder, now: datetime, *, key: str, event_type: str) -
         },
         data=order_document(order),
     )
-    return to_structured(event, JSONFormat())
+    return to_structured(event, _FORMAT)
 
 
 async def _read_start(content: aiohttp.StreamReader) -> bytes:

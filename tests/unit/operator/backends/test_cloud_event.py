@@ -1,0 +1,31 @@
+"""The CloudEvent of an order: what the library of CloudEvents reads of it, however we encode it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cloudevents.core.bindings.http import from_http_event
+from cloudevents.core.formats.json import JSONFormat
+
+from fulfillment_api.names import request_name
+from fulfillment_operator.backends.document import order_document
+from fulfillment_operator.backends.http.backend import EVENT_TYPE, cloud_event
+from fulfillment_operator.backends.order import PaidOrder
+from support.builders import SESSION_ID, make_request, make_session
+
+NOW = datetime(2026, 11, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["Åse", "\N{ROCKET}", "half \ud800 of a pair"])
+@pytest.mark.parametrize("now", [NOW, NOW - timedelta(microseconds=NOW.microsecond)])
+def test_it_holds_the_document_and_the_time(text: str, now: datetime) -> None:
+    """Whatever Stripe sent: JSON can hold what UTF-8 cannot."""
+    session = make_session(metadata={"note": text})
+    order = PaidOrder(request_name(SESSION_ID), "shop", make_request().spec.session, session)
+    event = from_http_event(cloud_event(order, now, key="key", event_type=EVENT_TYPE), JSONFormat())
+    assert event.get_data() == json.loads(json.dumps(order_document(order)))  # a tuple is an array
+    assert (event.get_id(), event.get_type(), event.get_time()) == ("key", EVENT_TYPE, now)
+    assert (event.get_source(), event.get_datacontenttype()) == (
+        "/namespaces/shop/fulfillmentrequests",
+        "application/json",
+    )
