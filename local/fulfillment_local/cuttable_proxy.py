@@ -29,15 +29,16 @@ class CuttableProxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
-        if self.is_cut:
-            writer.transport.abort()
-            return
         try:
             answers, requests = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.transport.abort()
             return
         pair = {writer.transport, requests.transport}
+        if self.is_cut:  # looked at once both are open: from here on `cut` knows them
+            for transport in pair:
+                transport.abort()
+            return
         self.open_transports |= pair
         await asyncio.gather(_copy(reader, requests), _copy(answers, writer))
         self.open_transports -= pair
