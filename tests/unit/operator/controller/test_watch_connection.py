@@ -40,6 +40,11 @@ class ApiServer:
         self.status = 200
         self.lines: asyncio.Queue[bytes] = asyncio.Queue()
 
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get(f"/{PLURAL}", self.answer)
+        return app
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if self.status != 200:
             return web.json_response({"kind": "Status"}, status=self.status)
@@ -79,9 +84,7 @@ class Told:
 async def test_a_bookmark_is_heard_and_an_error_is_a_refusal() -> None:
     """A watch that is ended with 410 again and again brings nothing, however often it is begun."""
     api, told = ApiServer(), Told()
-    app = web.Application()
-    app.router.add_get(f"/{PLURAL}", api.answer)
-    async with TestServer(app) as server, told.session() as http:
+    async with TestServer(api.app()) as server, told.session() as http:
         query = {"watch": "true", "resourceVersion": "5"}
         async with http.get(server.make_url(f"/{PLURAL}").with_query(query)) as response:
             assert told.connected == [5]
@@ -118,9 +121,7 @@ async def test_objects_are_taken_and_kopf_is_told_how_far_the_watch_has_come(
 ) -> None:
     """In their order, however the lines come in pieces: kopf resumes after the last of them."""
     api, told = ApiServer(), Told()
-    app = web.Application()
-    app.router.add_get(f"/{PLURAL}", api.answer)
-    async with TestServer(app) as server, told.session() as http:
+    async with TestServer(api.app()) as server, told.session() as http:
         query = {"watch": "true", "resourceVersion": "5"}
         async with http.get(server.make_url(f"/{PLURAL}").with_query(query)) as response:
             for piece in (*pieces, b""):
@@ -161,9 +162,7 @@ async def test_a_page_is_taken_whole_before_the_next_one_is_asked_for() -> None:
 async def test_what_is_refused_is_told_from_what_passes(status: int, watch: bool, why: str | None) -> None:
     api, told = ApiServer(), Told()
     api.status = status
-    app = web.Application()
-    app.router.add_get(f"/{PLURAL}", api.answer)
-    async with TestServer(app) as server, told.session() as http:
+    async with TestServer(api.app()) as server, told.session() as http:
         query = {"watch": "true", "resourceVersion": "5"} if watch else {"limit": "500"}
         async with http.get(server.make_url(f"/{PLURAL}").with_query(query)) as response:
             assert response.status == status
