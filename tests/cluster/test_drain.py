@@ -4,21 +4,16 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from fulfillment_api.names import request_name
-from fulfillment_api.status import Phase
-from support.cluster_load import steady_load
-from support.live_cluster import RELEASE, LiveCluster, eventually
+from support.cluster_load import SELECTOR, all_pods, each_is_fulfilled_once, steady_load
+from support.live_cluster import LiveCluster, eventually
 from support.stand_ins import StandIns
-
-COMPONENTS = ("webhook", "operator", "page")
-SELECTOR = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component in ({','.join(COMPONENTS)})"
 
 
 async def test_a_node_drain_loses_no_event(
     cluster: LiveCluster, shop: StandIns, figure: Callable[[str, str], None]
 ) -> None:
     """By its PodDisruptionBudget one webhook pod goes at a time: each event is acknowledged at the first try."""
-    old = [pod.name for component in COMPONENTS for pod in await cluster.pods(component)]
+    old = [pod.name for pod in await all_pods(cluster)]
     nodes = (await cluster.kubectl("get", "nodes", "--output=jsonpath={.items[*].metadata.name}")).split()
 
     async def moved() -> list[str]:
@@ -37,14 +32,11 @@ async def test_a_node_drain_loses_no_event(
         drained = time.monotonic() - start
         report = await end()
 
-    names = [request_name(session) for session in report.sessions]
-    await cluster.orders_in(report.sessions, Phase.FULFILLED)
-    hand_overs = await shop.hand_overs()
     assert [] == report.failures
-    assert dict.fromkeys(names, 1) == {name: hand_overs.get(name, 0) for name in names}
-    assert not {pod.name for component in COMPONENTS for pod in await cluster.pods(component)} & set(old)
+    await each_is_fulfilled_once(cluster, shop, report)
+    assert not {pod.name for pod in await all_pods(cluster)} & set(old)
     figure(
         "the nodes are drained",
-        f"{drained:.1f} s until every pod has moved; {len(names)} events in {report.seconds:.1f} s, each acknowledged "
-        f"at the first try, longest answer {max(report.milliseconds):.0f} ms",
+        f"{drained:.1f} s until every pod has moved; {len(report.sessions)} events in {report.seconds:.1f} s, each "
+        f"acknowledged at the first try, longest answer {max(report.milliseconds):.0f} ms",
     )

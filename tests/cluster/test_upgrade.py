@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fulfillment_api.names import request_name
-from fulfillment_api.status import Phase
-from support.cluster_load import steady_load
+from support.cluster_load import each_is_fulfilled_once, steady_load
 from support.live_cluster import CHART, RELEASE, LiveCluster
 from support.stand_ins import StandIns
 
@@ -26,16 +24,13 @@ async def test_an_upgrade_under_load_loses_no_event(
         report = await end()
 
     assert [] == report.failures
-    names = [request_name(session) for session in report.sessions]
-    await cluster.orders_in(report.sessions, Phase.FULFILLED)
-    hand_overs = await shop.hand_overs()
-    assert dict.fromkeys(names, 1) == {name: hand_overs.get(name, 0) for name in names}
+    await each_is_fulfilled_once(cluster, shop, report)
 
     p99 = statistics.quantiles(report.milliseconds, n=100)[98]
     figure(
         "upgrade under load",
         f"{upgraded:.1f} s until the new pods are ready, {replaced:.1f} s until the old ones are gone; "
-        f"{len(names)} events in {report.seconds:.1f} s, each acknowledged at the first try: "
+        f"{len(report.sessions)} events in {report.seconds:.1f} s, each acknowledged at the first try: "
         f"median {statistics.median(report.milliseconds):.0f} ms, p99 {p99:.0f} ms, "
         f"longest {max(report.milliseconds):.0f} ms",
     )

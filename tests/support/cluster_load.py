@@ -9,12 +9,32 @@ from pathlib import Path
 import msgspec
 
 import support.steady_load
-from support.live_cluster import RELEASE, LiveCluster, eventually
+from fulfillment_api.names import request_name
+from fulfillment_api.status import Phase
+from support.live_cluster import RELEASE, LiveCluster, Pod, eventually
+from support.stand_ins import StandIns
 from support.steady_load import Report
 
 RATE = 20
 """Events a second: more than a million a day."""
 _PROGRAM = Path(support.steady_load.__file__).read_text(encoding="utf-8")
+
+COMPONENTS = ("webhook", "operator", "page")
+SELECTOR = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component in ({','.join(COMPONENTS)})"
+"""The pods of the release."""
+
+
+async def all_pods(cluster: LiveCluster) -> list[Pod]:
+    """Get the pods of every workload of the release, but for those that end."""
+    return [pod for component in COMPONENTS for pod in await cluster.pods(component)]
+
+
+async def each_is_fulfilled_once(cluster: LiveCluster, shop: StandIns, report: Report) -> None:
+    """Make sure that each acknowledged order is fulfilled, and was handed to the shop once."""
+    names = [request_name(session) for session in report.sessions]
+    await cluster.orders_in(report.sessions, Phase.FULFILLED)
+    hand_overs = await shop.hand_overs()
+    assert dict.fromkeys(names, 1) == {name: hand_overs.get(name, 0) for name in names}
 
 
 @asynccontextmanager
