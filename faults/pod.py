@@ -54,7 +54,7 @@ class Pod:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Pod"]:
-        """Keep it at work while the context lasts, and end it in the end."""
+        """Keep it at work while the context lasts; then kill it, for how it ends in good order shows nothing."""
         await self._child.start()
         keeping = asyncio.create_task(self._keep())
         try:
@@ -62,8 +62,7 @@ class Pod:
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-            self.resume()
-            await self._child.stop()
+            await self._child.kill()
 
     def kill(self) -> None:
         """End it at once, as the kernel does: SIGKILL. It is started again."""

@@ -5,7 +5,7 @@ import os
 import random
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,9 +248,15 @@ async def open_world(  # noqa: PLR0913 - where, what, and how much
             folder=folder,
             operator_environ=environs[0],
         )
-        for pod in [service, *operators]:
-            await stack.enter_async_context(pod.running())
-            await wait_until_ready(pod.ready(), within=_LEADS_WITHIN)
-            if pod is operators[0]:
-                await world.leader()  # before another one may
+        first, *others = operators
+        await _start(stack, [service, first])
+        await world.leader()  # before another one may
+        await _start(stack, others)
         yield world
+
+
+async def _start(stack: AsyncExitStack, pods: Sequence[Pod]) -> None:
+    for pod in pods:
+        await stack.enter_async_context(pod.running())
+    for pod in pods:
+        await wait_until_ready(pod.ready(), within=_LEADS_WITHIN)
