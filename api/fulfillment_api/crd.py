@@ -1,5 +1,6 @@
 """The CustomResourceDefinition, made from the typed model: the model is the one source of the schema."""
 
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -147,6 +148,8 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
         schema.pop(absent, None)
     if not schema.get("required", True):  # tools that go by JSON Schema's draft 4 take no empty list
         del schema["required"]
+    if "description" in schema:
+        schema["description"] = cleandoc(schema["description"])  # as Python does itself from 3.13 on
     if "enum" in schema:
         schema["type"] = "string"
     if schema.get("type") == "integer":
