@@ -35,6 +35,7 @@ from fulfillment_cli.cluster import (
 )
 from fulfillment_cli.completions import reasons, request_names
 from fulfillment_cli.options import cluster_options, examples, run
+from fulfillment_cli.state import state_of
 from fulfillment_cli.user import user_name
 from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.fulfillment_requests import PAGE_SIZE
@@ -335,9 +336,9 @@ def _confirm(
 def _print_preview(verb: Verb, requests: Sequence[FulfillmentRequest]) -> None:
     """Print what would be requested."""
     for each in requests:
-        state = f"{each.status.phase} ({each.status.reason})" if each.status else "not reconciled yet"
         why = warning(verb, each)
-        click.echo(f"{each.metadata.name} would be {PAST_PARTICIPLES[verb]}: {state}" + (f"; it {why}" if why else ""))
+        would_be = f"{each.metadata.name} would be {PAST_PARTICIPLES[verb]}: {state_of(each)}"
+        click.echo(would_be + (f"; it {why}" if why else ""))
 
 
 async def print_outcomes(

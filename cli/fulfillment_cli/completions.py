@@ -9,13 +9,14 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_cli.actions import Verb, failed_precondition
 from fulfillment_cli.cluster import ConfigFlags, cluster_at_hand
 from fulfillment_cli.options import COMPLETION_TIMEOUT, config_flags, run
+from fulfillment_cli.state import state_of
 
 
 def request_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete a request's name: of those that allow the command, and that the line does not hold yet."""
     named = context.params.get(parameter.name or "") or ()
     return [
-        CompletionItem(request.metadata.name, help=_state(request))
+        CompletionItem(request.metadata.name, help=state_of(request))
         for request in _candidates(context)
         if request.metadata.name.startswith(incomplete) and request.metadata.name not in named
     ]
@@ -44,8 +45,3 @@ async def _listed(flags: ConfigFlags, *, unfinished: bool) -> list[FulfillmentRe
         except TimeoutError:
             pass
     return found
-
-
-def _state(request: FulfillmentRequest) -> str:
-    status = request.status
-    return f"{status.phase} ({status.reason})" if status else "not reconciled yet"

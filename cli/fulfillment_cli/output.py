@@ -9,14 +9,13 @@ from typing import Literal, TypeAlias
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import INPUT_CONDITIONS, ConditionStatus, Fulfillment, Order, Status
+from fulfillment_cli.state import UNSEEN, state_of
 from fulfillment_cli.timeline import Entry
 
 _ITEMS_SHOWN = 10
 _GAP = "   "
 _LEAST_DETAIL = 30
 """Characters that a last column must have at least; else it stands below the others."""
-UNSEEN = "not reconciled yet"
-"""Of an order that no operator has looked at: it is in no phase."""
 
 Paint: TypeAlias = Callable[[str], str]
 """Colours a phase, where the terminal shows colours."""
@@ -257,7 +256,7 @@ def _facts(request: FulfillmentRequest) -> list[tuple[str, str]]:
         ("Amount:", _amount(request)),
         ("The buyer saw:", _presentment(status.order if status else None)),
         ("Given back:", _given_back(status)),
-        ("Phase:", f"{status.phase} ({status.reason})" if status else UNSEEN),
+        ("Phase:", state_of(request)),
         ("Message:", status.message if status else None),
         *(("Invalid input:", message) for message in _input_messages(status)),
         ("Paused:", request.annotations.paused),

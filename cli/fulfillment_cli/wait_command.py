@@ -16,6 +16,7 @@ from fulfillment_cli.actions import Verb, is_handled
 from fulfillment_cli.cluster import ERRORS_OF_ONE, Cluster, ConfigFlags, cluster_at_hand, for_each, resolve_name
 from fulfillment_cli.completions import request_names
 from fulfillment_cli.options import cluster_options, examples, run
+from fulfillment_cli.state import state_of
 from fulfillment_runtime.kubernetes.errors import ApiUnavailableError
 
 _LONGEST_WATCH = 300.0  # seconds: whoever sits between closes what is silent for longer
@@ -77,8 +78,8 @@ async def _wait(flags: ConfigFlags, names: Sequence[str], account: str | None, t
     async def one(name: str) -> ExitCode:
         request, has_ended = await _until_ended(cluster, name, account, deadline)
         code = _exit_code(request) if has_ended else ExitCode.TIMED_OUT
-        status = request.status
-        state = f"{status.phase} ({status.reason}): {status.message}" if status else "not reconciled yet"
+        message = f": {request.status.message}" if request.status else ""
+        state = f"{state_of(request)}{message}"
         click.echo(f"{request.metadata.name} {state if has_ended else f'timed out: {state}'}")
         return code
 

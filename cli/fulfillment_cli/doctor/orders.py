@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
-from fulfillment_cli.output import UNSEEN, age
+from fulfillment_cli.output import age
+from fulfillment_cli.state import UNSEEN
 from fulfillment_runtime.findings import Check, Finding, Verdict
 
 UNSEEN_FOR = timedelta(minutes=5)
