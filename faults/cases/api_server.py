@@ -22,7 +22,7 @@ _SLOW_FOR = 60.0
 _REFUSED_FOR = 20.0  # longer than a client tries
 _DELETED = 5  # orders
 _LOOK_EVERY = 0.2
-_GONE_WITHIN = 120.0  # its finalizer deletes every order of the cluster
+_GONE_WITHIN = 900.0  # its finalizer deletes every order of the cluster: those of the cases before this one, too
 _HELD_WITHIN = 60.0
 _COMPARED_WITHIN = 8.0  # of what is held with what there is, after the watch is back
 _LOOKED_AT_WITHIN = 6.0
@@ -206,7 +206,12 @@ CASES = (
         second_mails=1,
         play=api_server_killed,
     ),
-    Case(name="api-server-restarted", what="the API server is restarted three times", play=api_server_restarted),
+    Case(
+        name="api-server-restarted",
+        what="the API server is restarted three times",
+        second_mails=1,
+        play=api_server_restarted,
+    ),
     Case(
         name="api-server-hangs",
         what="the API server answers nothing for 12 s (SIGSTOP)",

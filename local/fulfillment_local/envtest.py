@@ -13,7 +13,8 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -54,7 +55,7 @@ def find_archive(version: str, index_url: str) -> Archive:
         DownloadError: the index cannot be read, or has no such archive.
     """
     try:
-        with urllib.request.urlopen(index_url, timeout=_CONNECT_WITHIN) as response:  # noqa: S310 - ours, or a test's
+        with _opened(index_url, timeout=_CONNECT_WITHIN) as response:
             index = msgspec.yaml.decode(response.read(), type=_Index)
     except (OSError, http.client.HTTPException, msgspec.DecodeError) as error:
         raise DownloadError(f"{index_url} cannot be read ({_reason(error)})") from error
@@ -89,12 +90,22 @@ def download(archive: Archive, names: Collection[str], folder: Path) -> None:
 
 def _fetch(archive: Archive, file: IO[bytes]) -> None:
     digest = hashlib.sha512()
-    with urllib.request.urlopen(archive.url, timeout=_READ_WITHIN) as response:  # noqa: S310 - its content is checked
+    with _opened(archive.url, timeout=_READ_WITHIN) as response:
         while piece := response.read(_PIECE):
             digest.update(piece)
             file.write(piece)
     if digest.hexdigest() != archive.sha512.lower():
         raise DownloadError(f"{archive.url} is refused: its SHA-512 is not the published one")
+
+
+@contextmanager
+def _opened(url: str, *, timeout: float) -> Iterator[IO[bytes]]:
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310 - ours, or its content is checked
+            yield response
+    except urllib.error.HTTPError as error:
+        error.close()  # it holds the answer
+        raise
 
 
 def _unpack(content: tarfile.TarFile, names: Collection[str], folder: Path) -> None:
