@@ -113,7 +113,7 @@ e2e: $(SETUP) images chart-programs ## try the installed chart on the cluster at
 	$(BIN)/pytest --exitfirst --timeout=600 $(if $(TESTS),$(TESTS),tests/cluster)
 
 .PHONY: bench
-bench: $(SETUP) programs ## measure what docs/performance.md lists, in ten minutes; BASE=<commit> ROWS=intake,settle FULL=1
+bench: programs ## measure what docs/performance.md lists, in ten minutes; BASE=<commit> ROWS=intake,settle FULL=1
 	@$(BIN)/python -m benchmarks
 
 .PHONY: bench-docs
