@@ -38,7 +38,10 @@ _COLUMNS: list[dict[str, Any]] = [
     {
         "name": "Amount",
         "type": "string",
-        "jsonPath": "..amount.display",  # of spec, or of status: a thin event does not tell it
+        # What Stripe answered, which is less than the event told where only a part was captured; until then what that
+        # told. `..amount.display` would find either, in any order. A path must begin with a dot, and a union of two
+        # after a single one finds nothing.
+        "jsonPath": "..['status.order.amount.display','spec.amount.display']",
         "description": "What the order costs.",
     },
     {
@@ -135,15 +138,9 @@ def _by_field(schema: dict[str, Any]) -> dict[str, Any]:
 def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Turn JSON Schema into a structural schema (Kubernetes, "Specifying a structural schema").
 
-    No `$ref`, no null type (an absent field says it), no defaults, int64 integers; a description where a field
-    is used wins over the one of its type.
+    No `$ref`, no null type (an absent field says it), no defaults, int64 integers.
     """
-    schema = dict(node)
-    if alternatives := schema.pop("anyOf", None):
-        (present,) = (each for each in alternatives if each != {"type": "null"})
-        schema = {**present, **schema}
-    if reference := schema.pop("$ref", None):
-        schema = {**definitions[reference], **schema}
+    schema = _inlined(node, definitions)
     for absent in ("title", "default", "propertyNames"):
         schema.pop(absent, None)
     if not schema.get("required", True):  # tools that go by JSON Schema's draft 4 take no empty list
@@ -161,4 +158,15 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     for nested in ("items", "additionalProperties"):
         if isinstance(schema.get(nested), dict):
             schema[nested] = _structural(schema[nested], definitions)
+    return schema
+
+
+def _inlined(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Put a type where it is referred to; a description where a field is used wins over that of its type."""
+    schema = dict(node)
+    if alternatives := schema.pop("anyOf", None):
+        (present,) = (each for each in alternatives if each != {"type": "null"})
+        schema = {**present, **schema}
+    if reference := schema.pop("$ref", None):
+        schema = {**definitions[reference], **schema}
     return schema

@@ -227,7 +227,7 @@ def _fulfillment(request: FulfillmentRequest, field: Literal["backend", "referen
 
 def _amount(request: FulfillmentRequest) -> str:
     order = request.status.order if request.status else None
-    amount = request.spec.amount or (order.amount if order else None)
+    amount = (order.amount if order else None) or request.spec.amount  # as the column of kubectl has it
     return amount.display if amount else ""
 
 

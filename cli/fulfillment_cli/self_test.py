@@ -17,7 +17,13 @@ import msgspec
 from msgspec import Struct
 
 from fulfillment_api.names import PLURAL, request_name
-from fulfillment_cli.self_test_order import SelfTestError, SelfTestOrder, pods_of, unknown_session
+from fulfillment_cli.self_test_order import (
+    SelfTestError,
+    SelfTestOrder,
+    SenderNotAllowedError,
+    pods_of,
+    unknown_session,
+)
 from fulfillment_cli.signing import webhook_headers
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.kubernetes.access import check_access
@@ -263,9 +269,10 @@ def _check_answer(status: int, answer: _WebhookResponse, which: str, *, livemode
         case HTTPStatus.BAD_REQUEST if answer.error:
             raise SelfTestError(f"the webhook rejects the event ({answer.error}): {answer.detail}")
         case HTTPStatus.FORBIDDEN if answer.error == "not-allowed":
-            raise SelfTestError(
-                "the webhook takes events from Stripe's addresses only: add those of the pods to "
-                "stripe.allowedSources.addresses (STRIPE_ALLOWED_SOURCES) while you test"
+            raise SenderNotAllowedError(
+                "the webhook takes events from Stripe's addresses only: while you test, add to "
+                "stripe.allowedSources.addresses (STRIPE_ALLOWED_SOURCES) those of the pods, and for doctor, which "
+                "sends from the webhook's own, 127.0.0.1 and ::1"
             )
         case HTTPStatus.SERVICE_UNAVAILABLE:
             raise SelfTestError(

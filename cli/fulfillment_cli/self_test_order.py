@@ -1,6 +1,7 @@
 """The order of a self-test: what its Session is called, how the order must end, and that it goes again."""
 
 import asyncio
+import os
 import secrets
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ _POLL_INTERVAL = 0.2  # seconds; a watch would need the right to read every orde
 
 class SelfTestError(click.ClickException):
     """Something does not work. The message says what, and what to do next."""
+
+
+class SenderNotAllowedError(SelfTestError):
+    """Events are not taken from where this test runs; those of Stripe's may well be."""
+
+    exit_code = os.EX_NOPERM
 
 
 def unknown_session(*, livemode: bool) -> str:

@@ -53,12 +53,14 @@ def _row(*cells: str) -> str:
 def _alerts() -> str:
     rules = yaml.safe_load((_CHART / "files/rules.yaml").read_text(encoding="utf-8"))
     found = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    values = yaml.safe_load((_CHART / "values.yaml").read_text(encoding="utf-8"))
+    overdue = f"{values['recovery']['overdueAfterHours']} (`recovery.overdueAfterHours`)"
     rows = (
         _row(
             f"[{each['alert']}](../runbooks/{each['alert']}.md)",
             each["labels"]["severity"],
             f"`{each['for']}`",
-            each["annotations"]["description"],
+            each["annotations"]["description"].replace("${overdue}", overdue),
         )
         for each in found
     )

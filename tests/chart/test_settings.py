@@ -126,6 +126,17 @@ def test_every_setting_has_a_value(programs: ChartPrograms) -> None:
     assert told - others == known_settings().keys() - NOT_IN_A_POD
 
 
+def test_check_config_in_a_pod_judges_that_pods_settings(programs: ChartPrograms) -> None:
+    """The workload's name is what `fulfillment check-config` goes by there."""
+    judged = {
+        (container["args"][0], variable["value"])
+        for container in containers(render(programs.helm, VALUES["everything"])).values()
+        for variable in container["env"]
+        if variable["name"] == "CHECK_CONFIG_SETTINGS"
+    }
+    assert judged == {(each, each) for each in ("service", "operator", "page", "recover")}
+
+
 @pytest.mark.parametrize("values", [None, *VALUES.values()], ids=["defaults", *VALUES])
 def test_the_programs_take_what_the_pods_tell_them(
     programs: ChartPrograms, environ: Callable[[list[Manifest], str], Environ], values: Path | None

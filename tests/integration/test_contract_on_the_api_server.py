@@ -216,6 +216,16 @@ async def test_kubectl_shows_what_an_order_costs(cluster: Cluster, control_plane
     assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: "10.99"}
 
 
+async def test_kubectl_shows_what_was_captured(cluster: Cluster, control_plane: ControlPlane, namespace: str) -> None:
+    """Each time: where both are there, what Stripe answered goes before what the event told."""
+    await cluster.create(SPEC)
+    captured = {"total": 500, "currency": "usd", "display": "5.00 USD"}
+    facts = {"reason": "Dispatching", "message": "m", "observedGeneration": 1, "conditions": []}
+    await cluster.patch_status({"phase": Phase.FULFILLING, **facts, "order": {"amount": captured, "lineItems": []}})
+    shown = [await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") for _ in range(6)]
+    assert shown == [{NAME: "5.00"}] * 6
+
+
 def column(control_plane: ControlPlane, namespace: str, title: str) -> dict[str, str]:
     """Read a column of `kubectl get fr`, its first word, by the requests' names."""
     head, *lines = kubectl(control_plane, "get", "fr", f"--namespace={namespace}").splitlines()

@@ -44,6 +44,7 @@ from support.running_installation import (
     running_installation,
 )
 from support.running_operator import ADDRESS
+from support.running_webhook import running_webhook, service_settings
 from support.serving import serving
 from support.stripe_events import snapshot
 
@@ -402,6 +403,19 @@ async def test_a_webhook_with_other_secrets(installation: Installation) -> None:
     assert trip.verdict is Verdict.FAILURE
     assert trip.message.startswith("the webhook rejects an event that is signed with signing secret 1 of 1")
     assert await left(installation) == []
+
+
+async def test_a_webhook_that_hears_stripe_alone(installation: Installation) -> None:
+    """It refuses what comes from its own pod: that says nothing of Stripe's events, and so is no failure."""
+    shop = installation.shop
+    settings = service_settings(shop.control_plane, shop.namespace, allowed_sources=("3.18.12.63",))
+    async with running_webhook(shop.control_plane, shop.namespace, settings) as webhook:
+        installation.run_pod(WEBHOOK_POD, FULFILLMENT_WEBHOOK_PORT=str(webhook.port))
+        found = await of_all(installation)
+        installation.run_pod(WEBHOOK_POD)
+    (trip,) = found[Check.ROUND_TRIP]
+    assert trip.verdict is Verdict.UNKNOWN
+    assert trip.message.endswith("for doctor, which sends from the webhook's own, 127.0.0.1 and ::1")
 
 
 async def test_pods_that_cannot_be_asked(installation: Installation) -> None:

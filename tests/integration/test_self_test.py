@@ -148,8 +148,9 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
             {},
             {},
             (
-                "the webhook takes events from Stripe's addresses only: add those of the pods to "
-                "stripe.allowedSources.addresses (STRIPE_ALLOWED_SOURCES) while you test"
+                "the webhook takes events from Stripe's addresses only: while you test, add to "
+                "stripe.allowedSources.addresses (STRIPE_ALLOWED_SOURCES) those of the pods, and for doctor, which "
+                "sends from the webhook's own, 127.0.0.1 and ::1"
             ),
         ),
         (

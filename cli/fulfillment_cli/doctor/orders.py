@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase, Reason
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_cli.output import age
 from fulfillment_cli.state import UNSEEN
 from fulfillment_runtime.findings import Check, Finding, Verdict
@@ -13,7 +13,8 @@ from fulfillment_runtime.findings import Check, Finding, Verdict
 UNSEEN_FOR = timedelta(minutes=5)
 """After so long an order that no operator has looked at is a failure."""
 STUCK_FOR = timedelta(hours=1)
-"""After so long a paid order that is not with its backend is a failure, as the alert CheckoutOrderStuck has it."""
+"""So long after its payment an order that is not with its backend is a failure. The alert CheckoutOrderStuck, which
+knows when orders were created and no more, takes half an hour longer."""
 _WITH_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
 """In these the operator has nothing to do, however long it takes."""
 
@@ -40,7 +41,7 @@ def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: da
         if status is None:
             unseen += now - since > UNSEEN_FOR
         elif status.phase is Phase.FULFILLING and status.reason not in _WITH_OTHERS:
-            stuck += now - since > STUCK_FOR
+            stuck += now - _paid_at(status, since) > STUCK_FOR
     waiting = ", ".join(f"{count} {phase}" for phase, count in phases.most_common())
     backlog = f"{waiting}, the oldest for {age(now - oldest)}" if oldest else "none waits"
     listed = f"kubectl fulfillment list -n {namespace}"
@@ -58,3 +59,13 @@ def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: da
             f"{backlog}; failed, and not acknowledged: {failed}. {listed} --phase failed",
         )
     return Finding(Verdict.OK, Check.ORDERS, backlog)
+
+
+def _paid_at(status: Status, created_at: datetime) -> datetime:
+    """Tell when an order was paid, for a bank may take days; of one that does not say when it was created."""
+    times = (each.last_transition_time for each in status.conditions if _says_paid(each))
+    return next(times, created_at)
+
+
+def _says_paid(condition: Condition) -> bool:
+    return condition.type == ConditionType.PAID and condition.status is ConditionStatus.TRUE

@@ -1,10 +1,11 @@
 """What doctor makes of what it found: orders, clocks, the last event, and the exit code."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_cli.doctor.in_pod import Answer
 from fulfillment_cli.doctor.inside import judge_clocks, merged
 from fulfillment_cli.doctor.orders import judge_orders
@@ -13,9 +14,12 @@ from fulfillment_runtime.findings import Check, Finding, Report, Verdict, Worklo
 from fulfillment_service.check_online import judge_last_event
 from support.builders import CREATED, make_request
 
+PAID = partial(Condition, type=ConditionType.PAID, status=ConditionStatus.TRUE, reason="Paid", message="m")
 
-def status(phase: Phase, reason: Reason) -> Status:
-    return Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=[])
+
+def status(phase: Phase, reason: Reason, *, paid_after: timedelta | None = None) -> Status:
+    paid = [] if paid_after is None else [PAID(last_transition_time=CREATED + paid_after)]
+    return Status(phase=phase, reason=reason, message="m", observed_generation=1, conditions=paid)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +44,18 @@ def status(phase: Phase, reason: Reason) -> Status:
             timedelta(hours=2),
             Verdict.FAILURE,
             "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list -n shop --phase fulfilling -o wide",
+        ),
+        (
+            [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, paid_after=timedelta(days=5))],
+            timedelta(days=5, hours=2),
+            Verdict.FAILURE,
+            "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list -n shop --phase fulfilling -o wide",
+        ),
+        (
+            [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, paid_after=timedelta(days=5))],
+            timedelta(days=5, minutes=30),
+            Verdict.OK,
+            "1 fulfilling, the oldest for 5d",
         ),
         ([status(Phase.FULFILLING, Reason.DISPATCHED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
         ([status(Phase.FULFILLING, Reason.PAUSED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),

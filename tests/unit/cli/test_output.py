@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Amount
 from fulfillment_api.status import (
     Condition,
     ConditionStatus,
     ConditionType,
     Fulfillment,
+    Order,
     Phase,
     Reason,
     Status,
@@ -95,6 +98,20 @@ def test_a_phase_is_coloured_after_the_columns_are_aligned() -> None:
     assert painted.replace("<awaiting-payment>", "awaiting-payment") == plain
     assert "<PHASE>" not in painted
     assert "  <awaiting-payment>, Pay" in requests_table([waiting()], NOW, width=40, paint=lambda each: f"<{each}>")
+
+
+def captured(order: Order) -> FulfillmentRequest:
+    request = waiting()
+    assert request.status is not None
+    return replace(request, status=replace(request.status, order=order))
+
+
+def test_what_was_captured_goes_before_what_the_event_told() -> None:
+    """A part may be captured of what was authorized: kubectl shows the same."""
+    taken = Order(line_items=[], amount=Amount(total=500, currency="usd", display="5.00 USD"))
+    request = captured(taken)
+    assert "5.00 USD" in requests_table([request], NOW)
+    assert "10.99 USD" in requests_table([waiting()], NOW)
 
 
 def lines_of_pages() -> Iterator[tuple[int, str]]:
