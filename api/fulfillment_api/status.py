@@ -107,7 +107,7 @@ class Reason(StrEnum):
     MAIL_UNAVAILABLE = "MailUnavailable"
     """The mail server had a passing fault; the mail is retried."""
     MAIL_REJECTED = "MailRejected"
-    """The mail server rejected the mail, or its deadline passed."""
+    """The mail server rejected the mail, or put it off for three days."""
     MAIL_NOT_CONFIGURED = "MailNotConfigured"
     NO_EMAIL_ADDRESS = "NoEmailAddress"
     """Stripe has no e-mail address of this customer."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
-from http import HTTPStatus
 
 import stripe
 import structlog
@@ -32,8 +31,9 @@ _log = structlog.get_logger(__name__)
 
 _SESSION = "/v1/checkout/sessions/{id}"
 _RIGHT = "to read Checkout Sessions: give the restricted key this read permission"
-_NO_SUCH_SESSION = {(HTTPStatus.NOT_FOUND, "resource_missing"), (HTTPStatus.FORBIDDEN, "account_invalid")}
-"""The second is of an account that is not connected: anybody can name one, so the settings are not wrong for that."""
+_NO_SUCH_SESSION = {"resource_missing", "account_invalid", "platform_account_required"}
+"""Stripe's error codes. The second is of an account that is not connected, the third of any account, where the key's is
+no Connect platform: anybody can name one, so the settings are not wrong for that."""
 _LANDS_WITHIN = timedelta(days=2)
 """So long after a Session was created its buyer may come from Checkout: it expires after a day at most.
 
@@ -188,17 +188,32 @@ class SessionLookup:
         return outcome
 
     async def _ask_stripe(self, session: SessionId) -> LookupOutcome:
+        body = await self._retrieve(session)
+        if isinstance(body, LookupOutcome):
+            return body
+        desired = request_of(body, session, self._origin, now=self._clock())
+        if not isinstance(desired, DesiredRequest):
+            return desired
+        if session.account is not None:
+            # Whoever names the key's own account gets its Sessions, too: under that name an order of the shop's would
+            # be fulfilled a second time.
+            own = await self._retrieve(SessionId(session.id, None))
+            if own is not LookupOutcome.NOT_FOUND:
+                return own if isinstance(own, LookupOutcome) else LookupOutcome.NOT_FOUND
+        return await self._make(desired)
+
+    async def _retrieve(self, session: SessionId) -> bytes | LookupOutcome:
+        """Return a Session as Stripe answers it, or why there is none."""
         try:
             answer = await self.reader.get(_SESSION, {}, account=session.account, object_id=session.id)
         except stripe.StripeError as error:
-            if (error.http_status, error_code(error)) in _NO_SUCH_SESSION:
+            if error_code(error) in _NO_SUCH_SESSION:
                 return LookupOutcome.NOT_FOUND
             failure = translate_error(error, right=_RIGHT)
             _log.warning("page.stripe_not_asked", message=str(failure))
             is_wrong = isinstance(failure, StripeMisconfiguredError)
             return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
-        desired = request_of(answer.body, session, self._origin, now=self._clock())
-        return await self._make(desired) if isinstance(desired, DesiredRequest) else desired
+        return answer.body
 
     async def _make(self, desired: DesiredRequest) -> LookupOutcome:
         deadline = asyncio.get_running_loop().time() + self._deadline

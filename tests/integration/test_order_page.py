@@ -13,6 +13,7 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase, Reason
 from fulfillment_local.credentials import User
 from fulfillment_local.cuttable_proxy import cuttable_proxy
+from fulfillment_local.fake_stripe.api import OWN_ACCOUNT
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.traffic import Fail
 from fulfillment_service.settings import EventSettings
@@ -121,7 +122,7 @@ async def test_whatever_is_no_order_gets_the_same_page(shop: Shop, page: Running
 async def test_an_order_of_a_connected_account_is_shown_where_its_address_names_that(
     shop: Shop, page: RunningOrderPage
 ) -> None:
-    """And made, by one question as that account; without it, the Session is unknown. It is followed as any other."""
+    """And made, if it is not the key's own; without the account the Session is unknown. It is followed as any other."""
     account = "acct_1032D82eZvKYlo2C"
     session, _ = shop.stripe.world.play(Order(account=account))
 
@@ -130,7 +131,7 @@ async def test_an_order_of_a_connected_account_is_shown_where_its_address_names_
 
     assert status == 200
     assert f"&amp;account={account}" in html
-    assert [each.account for each in shop.stripe.traffic.at(SESSION + session.id)] == [None, account]
+    assert [each.account for each in shop.stripe.traffic.at(SESSION + session.id)] == [None, account, None]
     request = await shop.requests.get(request_name(session.id, account))
     assert request.spec.session.account == account
     async with page.following(session.id, account=account) as events, at_work(shop):
@@ -138,12 +139,22 @@ async def test_an_order_of_a_connected_account_is_shown_where_its_address_names_
     assert told[-1]["event"] == "end"
 
 
+async def test_whoever_names_the_shops_own_account_makes_no_second_order(shop: Shop, page: RunningOrderPage) -> None:
+    """Its Sessions are there under that name as well: the order would have another name, and go out twice."""
+    session, _ = shop.stripe.world.play(Order())
+    assert (await page.visit(session.id, account=OWN_ACCOUNT))[0] == 404
+    assert (await page.visit(session.id))[0] == 200
+    made = [each.request for page in [await anext(shop.requests.list_pages(timeout=5))] for each in page]
+    assert [each.metadata.name for each in made if each] == [request_name(session.id)]
+
+
+@pytest.mark.parametrize("code", ["account_invalid", "platform_account_required"])
 async def test_whoever_names_an_account_that_is_not_connected_learns_nothing(
-    shop: Shop, page: RunningOrderPage
+    shop: Shop, page: RunningOrderPage, code: str
 ) -> None:
     """It is no order, asked for once; nobody is told to mend the settings."""
     account = "acct_1032D82eZvKYlo2D"
-    shop.stripe.faults.set([Fail(status=403, code="account_invalid", account=account)])
+    shop.stripe.faults.set([Fail(status=403, code=code, account=account)])
     unknown = await page.visit(UNKNOWN)
     answers = [await page.visit(UNKNOWN, account=account) for _ in range(2)]
     malformed = await page.visit(UNKNOWN, account="acct_../../etc")

@@ -133,7 +133,7 @@ def asks(shop: Shop) -> int:
 
 
 async def test_orders_in_every_phase_are_held_until_a_person_says_what_they_are(shop: Shop, endpoint: Endpoint) -> None:
-    """None is handed over or mailed, and Stripe is not asked; then each goes the way that the person says."""
+    """None is handed over or mailed, or asked of Stripe; then each goes as the person says, and shows its refund."""
     settings: dict[str, Any] = {"FULFILLMENT_HTTP_URL": endpoint.url, "reversal_interval": timedelta(seconds=0.1)}
     async with at_work(shop, backend="http", **settings):
         names = {kind: await asyncio.gather(*(sold(shop, endpoint, kind) for _ in range(OF_EACH))) for kind in KINDS}
@@ -157,8 +157,10 @@ async def test_orders_in_every_phase_are_held_until_a_person_says_what_they_are(
             await shop.annotate(name, complete="before the restore")
         for name in done:
             await shop.becomes(name, Phase.FULFILLED, Reason.MANUALLY_COMPLETED)
+        for name in names["refunded"]:
+            await shop.says(name, ConditionType.REFUNDED, "all of the payment was given back")
         assert endpoint.keys == handed_over
-        assert asks(shop) == asked
+        assert asks(shop) == asked + OF_EACH
 
         for name in names["awaiting payment"]:
             await shop.annotate(name, retry="it was not done")

@@ -12,7 +12,7 @@ from kubernetes.aio import client
 
 from fulfillment_api.names import PLURAL
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Expiry, PaymentStatus, ReversalKind
+from fulfillment_api.spec import Callback, CallbackResult, Expiry, PaymentStatus, ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason
 from fulfillment_cli.output import request_page
 from fulfillment_local.credentials import User
@@ -477,6 +477,73 @@ async def test_a_dispute_is_a_level_until_it_is_acknowledged(shop: Shop) -> None
         await shop.annotate(name, acknowledged="Disputed: evidence sent")
         await becomes(operator, "disputed", (0, 1))
         await becomes(operator, "refunded", (0, 0))
+
+
+async def test_what_failed_is_not_handed_over_again_for_what_comes_later(shop: Shop, endpoint: Endpoint) -> None:
+    """A person may have fulfilled it since: the fraud warning is shown, and a retry alone hands it over."""
+    endpoint.answers = {"paid": [422]}
+    async with at_work(shop, **by_http(endpoint)):
+        name = await shop.sell(Order())
+        failed = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        await reverse(shop, name, ReversalKind.FRAUD_WARNING)
+        request = await reconciled(shop, name, ConditionType.FRAUD_WARNING)
+        assert request.status is not None
+        assert failed.status is not None
+        assert (request.status.reason, request.status.message) == (failed.status.reason, failed.status.message)
+        assert has(request, ConditionType.PAID)
+        assert endpoint.came == [("paid", name)]
+        await shop.annotate(name, retry="now")
+        await shop.becomes(name, Phase.FULFILLED)
+    assert endpoint.came == [("paid", name)] * 2
+
+
+async def test_a_dispute_that_comes_while_an_order_is_paused_is_shown_when_it_is_completed(shop: Shop) -> None:
+    """Neither the pause nor who completes it asks Stripe: its deadline would pass unseen."""
+    name = await shop.sell(Order())
+    await shop.annotate(name, paused="fraud check")
+    async with at_work(shop, **SOON) as operator:
+        await shop.becomes(name, Phase.FULFILLING, "Paused")
+        await reverse(shop, name, ReversalKind.DISPUTED)
+        await until(shop, name, lambda each: not each.has_unobserved_spec, "paused in its new generation")
+        await shop.annotate(name, complete="parcel-9")
+        await shop.becomes(name, Phase.FULFILLED, "ManuallyCompleted")
+        request = await reconciled(shop, name, ConditionType.DISPUTED)
+        assert shown(request) == ["Disputed=True Disputed"]
+        await becomes(operator, "disputed", (1, 0))
+
+
+async def test_a_callback_after_a_refund_says_that_the_goods_are_gone(shop: Shop, endpoint: Endpoint) -> None:
+    """The backend had the order, and was done before it heard: the record says both."""
+    endpoint.answers = {"paid": [202]}
+    async with at_work(shop, **by_http(endpoint)):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        await reverse(shop, name, ReversalKind.REFUNDED)
+        await shop.becomes(name, Phase.FAILED, "Refunded")
+        done = Callback(result=CallbackResult.DONE, reference="parcel-9", observed_at=datetime.now(UTC))
+        await shop.patch_spec(name, done)
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.reference == "parcel-9"
+    assert has(request, ConditionType.REFUNDED)
+    assert [kind for kind, _ in endpoint.came] == ["paid", "refunded"]
+
+
+async def test_a_refund_is_not_shown_as_told_while_its_backend_is_gone(shop: Shop, endpoint: Endpoint) -> None:
+    """It took the order, and was taken out of the settings: whoever has the order does not know."""
+    endpoint.answers = {"paid": [202]}
+    async with at_work(shop, **by_http(endpoint)):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+    async with at_work(shop, **SOON, backend="log"):
+        await reverse(shop, name, ReversalKind.REFUNDED)
+        request = await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
+        assert request.status is not None
+        assert "the backend does not know: the backend http had the order, and is gone" in request.status.message
+    async with at_work(shop, **by_http(endpoint)):
+        await shop.becomes(name, Phase.FAILED, "Refunded")
+    assert [kind for kind, _ in endpoint.came] == ["paid", "refunded"]
 
 
 async def test_a_session_that_expired_ends_its_request(shop: Shop) -> None:

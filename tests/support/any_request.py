@@ -18,7 +18,7 @@ from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rej
 from fulfillment_operator.backends.routes import Routing
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.controller.dispatcher import Dispatcher
-from fulfillment_operator.controller.reconciler import Reconciler, RetryPolicy
+from fulfillment_operator.controller.reconciler import Reconciler, RetryPolicy, Standing
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.policy.next_step import RequeueState, Settled, Step, Wait, next_step
@@ -32,7 +32,9 @@ NOW = CREATED + timedelta(days=3)
 RECHECK = timedelta(hours=6)
 RETRY_MAX = timedelta(minutes=15)
 RETRIES = Backoff(timedelta(seconds=1), timedelta(minutes=1), lambda: 0.0)
-POLICY = RetryPolicy(recheck=RECHECK, backend=RETRIES, backend_deadline=timedelta(hours=72), errors=RETRIES)
+POLICY = RetryPolicy(
+    recheck=RECHECK, backend=RETRIES, backend_deadline=timedelta(hours=72), errors=RETRIES, mail=RETRIES
+)
 MOST_STEPS = 6
 """One request may ask for some steps one after the other, such as a new one whose annotations are invalid."""
 
@@ -111,10 +113,10 @@ class Outside:
     name: str = "shop"
     written: int = 7
 
-    async def stands(self) -> bool:
+    async def stands(self) -> Standing:
         if not self.api_server:
             raise ApiUnavailableError("away")
-        return True
+        return Standing.STANDS
 
     async def retrieve_for(self, _request: FulfillmentRequest) -> CheckoutSession | None:
         if isinstance(self.session, Exception):

@@ -23,6 +23,8 @@ from fulfillment_local.fake_stripe.world import StripeWorld
 TEST_KEY = "sk_test_standin"
 LIVE_KEY = "sk_live_standin"
 POWERLESS_KEY = "rk_test_standin"
+OWN_ACCOUNT = "acct_1StandinOwn00000"
+"""The account of the keys: a request may name it as it names a connected one."""
 
 
 @dataclass(frozen=True, slots=True)

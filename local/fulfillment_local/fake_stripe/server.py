@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from fulfillment_local.fake_stripe import errors
-from fulfillment_local.fake_stripe.api import ApiKeys, Caller, StripeApi
+from fulfillment_local.fake_stripe.api import OWN_ACCOUNT, ApiKeys, Caller, StripeApi
 from fulfillment_local.fake_stripe.control import ControlSurface
 from fulfillment_local.fake_stripe.model import API_VERSION
 from fulfillment_local.fake_stripe.objects import Json
@@ -129,7 +129,8 @@ class _Site:
             reason = self._limiter.refuse(resource.canonical, time.monotonic(), livemode=livemode)
             if reason is not None:
                 raise errors.fault(HTTPStatus.TOO_MANY_REQUESTS, {"Stripe-Rate-Limited-Reason": reason})
-        return Caller(livemode=livemode, account=request.headers.get("Stripe-Account"))
+        account = request.headers.get("Stripe-Account")
+        return Caller(livemode=livemode, account=None if account == OWN_ACCOUNT else account)
 
     @web.middleware
     async def _front(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -15,10 +15,18 @@ from fulfillment_api.status import Phase, Reason
 from fulfillment_operator.checkout.session_list import Due
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.held_request import HeldRequest
-from fulfillment_operator.controller.reconciler import Reconciler, Result
+from fulfillment_operator.controller.reconciler import Reconciler, Result, Standing
 from fulfillment_operator.controller.workqueue import WorkQueue
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, RequestLevel
-from fulfillment_operator.policy.next_step import RequeueState, Settled, Step, Wait, is_urgent
+from fulfillment_operator.policy.next_step import (
+    EndManually,
+    RequeueState,
+    Settled,
+    ShowPaused,
+    Step,
+    Wait,
+    is_urgent,
+)
 from fulfillment_operator.policy.retention import FINISHED
 from fulfillment_runtime.backoff import Backoff
 
@@ -137,12 +145,17 @@ class Controller:
         entry = self._entries.get(name)
         if entry is not None and entry.held.uid != uid:
             return
-        if entry is not None and entry.held.level.phase not in FINISHED and not self._queue.is_working(name):
+        if entry is not None and self._is_unfinished(entry) and not self._queue.is_working(name):
             # Of one that is worked on the reconciler learns whether it is gone, or was fulfilled just now.
             self._metrics.deleted_unfinished.inc()
             _log.warning("controller.deleted_unfinished", request=name, session=entry.held.due.session)
         self._entries.pop(name, None)
         self._queue.cancel(name)
+
+    @staticmethod
+    def _is_unfinished(entry: _Entry) -> bool:
+        """Tell whether an order had not come to its end; of one that is just being restored nobody knows."""
+        return entry.held.level.phase not in FINISHED and not entry.held.unpack().annotations.restoring
 
     @asynccontextmanager
     async def working(self, workers: int, grace: Callable[[], timedelta]) -> AsyncIterator[None]:
@@ -193,12 +206,15 @@ class Controller:
             result = Result(request, retry_after=delay)
         self._settle(request, failures, result)
 
-    async def _stands(self, request: FulfillmentRequest) -> bool:
-        """Tell whether a request that is worked on is still there: not deleted, nor made anew, nor about to be."""
+    async def _stands(self, request: FulfillmentRequest) -> Standing:
+        """Tell what became of a request that is worked on."""
         entry = self._entries.get(request.metadata.name)
-        if entry is None or entry.held.uid != request.metadata.uid:
-            return False
-        return not entry.held.is_deleted and await self._exists(request)
+        if entry is None or entry.held.uid != request.metadata.uid or entry.held.is_deleted:
+            return Standing.GONE
+        changed = entry.held.version > int(request.metadata.resource_version)
+        if changed and isinstance(self._step(entry, entry.held.unpack()), ShowPaused | EndManually):
+            return Standing.SUPERSEDED
+        return Standing.STANDS if await self._exists(request) else Standing.GONE
 
     def _settle(self, reconciled: FulfillmentRequest, failures: int, result: Result) -> None:
         """Remember what a reconcile left, unless the request changed meanwhile."""

@@ -1,6 +1,6 @@
 """Which backend fulfills an order: the one that has it, else the one that its route names; and every call to one."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +22,7 @@ from fulfillment_operator.backends.interface import (
 from fulfillment_operator.backends.routes import Routing, facts_of
 from fulfillment_operator.metrics import BackendResult, ErrorKind, OperatorMetrics
 from fulfillment_operator.policy.decide import Fail
+from fulfillment_operator.policy.transition import MANUALLY
 from fulfillment_runtime.chart_values import with_chart_values
 
 _log = structlog.get_logger(__name__)
@@ -64,19 +65,27 @@ class Dispatcher:
         return await self._called(backend.name, partial(backend.fulfill, order))
 
     async def notify(
-        self, backend: str, order: PaidOrder, notices: Iterable[ReversalNotice]
+        self, tries: Fulfillment, order: PaidOrder, notices: Sequence[ReversalNotice]
     ) -> TryAgain | Rejected | None:
         """Notify the backend that has, or had, an order of its reversals.
 
         Args:
-            backend: its name.
+            tries: what it did so far.
             order: the order.
             notices: those that are new.
 
         Returns:
-            Why the backend does not know of them; None: it does, or does not listen.
+            Why the backend does not know of them; None: it does, or does not listen, or there was none.
         """
+        backend, has_it = tries.backend, tries.accepted_at is not None or tries.completed_at is not None
         listener: object = self.backends.get(backend)
+        if listener is None and has_it and backend != MANUALLY and notices:
+            return TryAgain(
+                with_chart_values(
+                    f"the backend {backend} had the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
+                    "FULFILLMENT_ROUTES, or tell whoever has the order"
+                )
+            )
         rejection: Rejected | None = None
         if isinstance(listener, ReversalListener):
             for notice in notices:

@@ -1,10 +1,10 @@
 """The order that a backend gets, from its request and its Session. Pure."""
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback
 from fulfillment_api.status import Fulfillment
 from fulfillment_operator.backends.order import PaidOrder
 from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.policy.callbacks import callback_of
 from fulfillment_operator.policy.manual_actions import latest_retry
 
 
@@ -27,15 +27,7 @@ def paid_order(request: FulfillmentRequest, session: CheckoutSession, before: Fu
         request.spec.session,
         session,
         in_progress=before is not None and before.accepted_at is not None,
-        callback=_callback_since(request, before),
+        callback=callback_of(request, before),
         uid=request.metadata.uid,
         retry=latest_retry(request),
     )
-
-
-def _callback_since(request: FulfillmentRequest, before: Fulfillment | None) -> Callback | None:
-    """Return the backend's callback, unless it is about an earlier try."""
-    callback = request.spec.callback
-    if callback is None or before is None or callback.observed_at is None or callback.observed_at < before.started_at:
-        return None
-    return callback

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum, unique
 from typing import TypeAlias, assert_never
 
 import structlog
@@ -20,6 +21,7 @@ from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.mail.interface import CustomerMail, MailOutcome
 from fulfillment_operator.metrics import ErrorKind, MailKind, OperatorMetrics
 from fulfillment_operator.policy import transition
+from fulfillment_operator.policy.customer_mail import give_up_in_time
 from fulfillment_operator.policy.decide import (
     AwaitPayment,
     Decision,
@@ -52,8 +54,20 @@ from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableErro
 
 _log = structlog.get_logger(__name__)
 
-Stands: TypeAlias = Callable[[], Awaitable[bool]]
-"""Tells whether the object that is reconciled is still in the cluster; raises KubernetesError if that is not known."""
+
+@unique
+class Standing(Enum):
+    """What became of an object while Stripe was asked about it."""
+
+    STANDS = "stands"
+    GONE = "gone"
+    """It is deleted, made anew, or about to be deleted."""
+    SUPERSEDED = "superseded"
+    """A person has since asked to hold or to end it."""
+
+
+Stands: TypeAlias = Callable[[], Awaitable[Standing]]
+"""Tells what became of the object that is reconciled; raises KubernetesError if that is not known."""
 
 # A blip of Stripe's leaves no trace on an order; what lasts longer is shown.
 _FAILURES_BEFORE_SHOWN = 3
@@ -70,7 +84,9 @@ class RetryPolicy:
     backend_deadline: timedelta
     """From the first try of the backend to the last."""
     errors: Backoff
-    """Between two reconciles that Stripe, the mail server or the API server kept from their end."""
+    """Between two reconciles that Stripe or the API server kept from their end."""
+    mail: Backoff
+    """Between two tries of a mail that the mail server put off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,15 +202,20 @@ class Reconciler:
         except SessionUnreadableError as error:
             return await self._fail_unreadable(request, error)
         try:
-            if not await stands():
-                self._metrics.deleted_unfinished.inc()
-                _log.warning("reconcile.deleted_unfinished")
-                return Result(None)
+            match await stands():
+                case Standing.GONE:
+                    self._metrics.deleted_unfinished.inc()
+                    _log.warning("reconcile.deleted_unfinished")
+                    return Result(None)
+                case Standing.SUPERSEDED:
+                    return Result(request)
         except KubernetesError as error:
             return self._retry_later("reconcile.not_known_to_stand", str(error), request, failures)
         async with AsyncExitStack() as noted:
             taken = await self._take(decide(request, session, self._clock()), request, failures, noted)
-            retry_after = self._backoff(failures) if is_mail_due(taken.status) else taken.retry_after
+            retry_after = taken.retry_after
+            if is_mail_due(taken.status):
+                retry_after = self._retry_policy.mail.delay(failures + 1)
             result = await self._write(request, taken.status)
         return replace(result, retry_after=retry_after, check_after=taken.check_after)
 
@@ -256,7 +277,7 @@ class Reconciler:
         self, request: FulfillmentRequest, session: CheckoutSession, noted: AsyncExitStack
     ) -> MailOutcome:
         outcome = await self._mail.send_payment_failed(idempotency_key(request), session, noted)
-        return self._counted(MailKind.PAYMENT_FAILED, outcome)
+        return self._counted(MailKind.PAYMENT_FAILED, give_up_in_time(request.status, outcome, self._clock()))
 
     async def _mail_receipt(
         self, request: FulfillmentRequest, session: CheckoutSession, noted: AsyncExitStack
@@ -299,7 +320,7 @@ class Reconciler:
         if former is None:
             return None
         order = paid_order(request, session, former)
-        unaware = await self._dispatcher.notify(former.backend, order, change.notices)
+        unaware = await self._dispatcher.notify(former, order, change.notices)
         is_over = self._clock() > notified_until(request, self._retry_policy.backend_deadline)
         return Rejected(unaware.error) if isinstance(unaware, TryAgain) and is_over else unaware
 
@@ -329,13 +350,18 @@ class Reconciler:
         if backend is not None and not isinstance(unaware, TryAgain):
             outcome = await self._dispatcher.fulfill(backend, order)
         match outcome:
+            case TryAgain(error, after) if self._clock() >= before.started_at + self._retry_policy.backend_deadline:
+                # It is not to be handed over, so that this deadline is over ends nothing: a notice has its own.
+                _log.warning("reconcile.backend_unaware", message=error)
+                ended = transition.failed(request, fail, self._clock(), untold=unaware is not None)
+                return _Taken(ended, retry_after=self._backoff(failures, after) if unaware is not None else None)
             case TryAgain(error, after):
                 waiting = TryAgain(f"{fail.message}, and the backend does not know: {error}", after)
                 return self._dispatched(request, session, waiting, before.backend)
             case Done():
                 change = change.with_problem(unaware.error if unaware else None)
                 return self._dispatched(request, session, outcome, before.backend, reversal=change)
-        if unaware is not None:
+        if unaware is not None and unaware.error not in fail.message:  # as it does of one that failed before
             fail = replace(fail, message=f"{fail.message}; the backend does not know: {unaware.error}")
         return _Taken(transition.failed(request, fail, self._clock()))
 

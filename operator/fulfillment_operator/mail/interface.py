@@ -7,6 +7,9 @@ from typing import Protocol
 from fulfillment_api.status import Reason
 from fulfillment_operator.checkout.session import CheckoutSession
 
+TRIED_AGAIN = "; tried again"
+"""Ends the message about a mail that was put off."""
+
 
 @dataclass(frozen=True, slots=True)
 class MailOutcome:

@@ -18,7 +18,7 @@ import jinja2
 from fulfillment_api.status import Reason
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.mail.composer import Composer, Occasion, parse_address
-from fulfillment_operator.mail.interface import MailOutcome
+from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
 from fulfillment_operator.settings import SmtpTls
 from fulfillment_runtime.chart_values import with_chart_values
 
@@ -66,7 +66,7 @@ class Mailer:
         self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None
     ) -> MailOutcome:
         """Ask the customer for a new order."""
-        return await self._mail(Occasion.PAYMENT_FAILED, key, session, noted, afterwards="; tried again")
+        return await self._mail(Occasion.PAYMENT_FAILED, key, session, noted, afterwards=TRIED_AGAIN)
 
     async def send_receipt(
         self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None

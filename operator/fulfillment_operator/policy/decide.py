@@ -7,6 +7,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
+from fulfillment_operator.policy.callbacks import has_called_back
 from fulfillment_operator.policy.manual_actions import is_retry_requested
 from fulfillment_operator.policy.payment_state import (
     PaymentState,
@@ -15,8 +16,18 @@ from fulfillment_operator.policy.payment_state import (
     payment_condition,
     payment_state,
 )
-from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
+from fulfillment_operator.policy.reversals import REASONS, ReversalChange, reversal_change, shown_reversals
 from fulfillment_runtime.chart_values import with_chart_values
+
+_NOT_JUDGED = {Reason.SESSION_UNREADABLE, Reason.LIVEMODE_MISMATCH, Reason.SESSION_NOT_FOUND}
+_STOPPING = {
+    ReversalKind.REFUNDED,
+    ReversalKind.REFUND_FAILED,
+    ReversalKind.DISPUTED,
+    ReversalKind.DISPUTE_LOST,
+    ReversalKind.DISPUTE_WON,
+    ReversalKind.DISPUTE_PREVENTED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +144,7 @@ def _reversed(request: FulfillmentRequest, session: CheckoutSession) -> Fail | R
     if request.status is None or request.status.fulfillment is None:
         return fail
     change = reversal_change(request, session)
-    return Reverse(fail, session, change) if change.notices else fail
+    return Reverse(fail, session, change) if change.notices or has_called_back(request) else fail
 
 
 def _reason_to_stop(session: CheckoutSession) -> Fail | None:
@@ -154,11 +165,14 @@ def _reason_to_stop(session: CheckoutSession) -> Fail | None:
 
 
 def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fail | None:
-    """Hold what a reversal stopped that is undone since: whether it is still wanted, a person says, by a retry."""
+    """Hold what failed although it was paid: whether it is still wanted, a person says, by a retry."""
     status = request.status
     if status is None or status.phase is not Phase.FAILED or is_retry_requested(request):
         return None
-    match status.reason:
+    match _stopped_by(status):
+        case Reason.FULFILLMENT_FAILED | Reason.NO_ROUTE:
+            # Its news, such as a fraud warning, is no reason to hand it over again: a person may have fulfilled it.
+            return None if has_called_back(request) else Fail(Reason(status.reason), status.message, session)
         case Reason.REFUNDED | Reason.REFUND_FAILED:
             return Fail(
                 Reason.REFUND_FAILED,
@@ -175,6 +189,13 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
             )
         case _:
             return None
+
+
+def _stopped_by(status: Status) -> str:
+    """Tell why a failed order stands still; one that could not be judged since, for what stopped it before that."""
+    if status.reason not in _NOT_JUDGED:
+        return status.reason
+    return next((REASONS[kind] for kind in shown_reversals(status) if kind in _STOPPING), status.reason)
 
 
 def _was_notified(status: Status | None) -> bool:

@@ -43,8 +43,12 @@ from fulfillment_operator.policy.manual_actions import (
 from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition
 from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
 
+MANUALLY = "manually"
+"""Stands for the backend of an order that no backend had, and that a person completed."""
+
 _FAILED_WHEN_PAID = {
     Reason.NO_ROUTE,
+    Reason.FULFILLMENT_FAILED,
     Reason.REFUNDED,
     Reason.REFUND_FAILED,
     Reason.DISPUTED,
@@ -111,17 +115,17 @@ def ended_empty(request: FulfillmentRequest, session: CheckoutSession, now: date
     )
 
 
-def failed(request: FulfillmentRequest, fail: Fail, now: datetime) -> Status:
-    """The order cannot be fulfilled at all."""
+def failed(request: FulfillmentRequest, fail: Fail, now: datetime, *, untold: bool = False) -> Status:
+    """The order cannot be fulfilled at all; `untold` while the backend that has it is still to be told why."""
     return _status(
-        request,
+        _with_spec_unobserved(request) if untold else request,
         now,
         phase=Phase.FAILED,
         reason=fail.reason,
         message=fail.message,
         session=fail.session,
         paid=_paid_when_failed(fail),
-        reversal=reversal_change(request, fail.session) if fail.session else None,
+        reversal=reversal_change(request, fail.session) if fail.session and not untold else None,
     )
 
 
@@ -266,7 +270,7 @@ def manually_ended(request: FulfillmentRequest, end: Complete | MarkFailed, now:
         case Complete(reference):
             phase, reason = Phase.FULFILLED, Reason.MANUALLY_COMPLETED
             message = f"{end.who} says that the order is fulfilled: {reference}"
-            this = before or Fulfillment(backend="manually", attempts=0, started_at=now)
+            this = before or Fulfillment(backend=MANUALLY, attempts=0, started_at=now)
             fulfillment: Fulfillment | None = replace(
                 this, completed_at=now, reference=reference[:LONGEST_REFERENCE], next_attempt_at=None
             )
@@ -276,8 +280,10 @@ def manually_ended(request: FulfillmentRequest, end: Complete | MarkFailed, now:
             fulfillment = before
         case _:
             assert_never(end)
+    # Stripe is not asked here, so a refund or a dispute may not be shown yet: the sweep looks at what is unobserved.
+    is_to_be_seen = phase is Phase.FULFILLED and request.spec.reversal is not None
     return _status(
-        request,
+        _with_spec_unobserved(request) if is_to_be_seen else request,
         now,
         phase=phase,
         reason=reason,
@@ -300,6 +306,11 @@ def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now:
         session=None,
         paid=(ConditionStatus.UNKNOWN, reason, message),
     )
+
+
+def _with_spec_unobserved(request: FulfillmentRequest) -> FulfillmentRequest:
+    """Let the status be of the spec before, so that what this one says is looked at again."""
+    return replace(request, metadata=replace(request.metadata, generation=request.metadata.generation - 1))
 
 
 def _asked_for(request: FulfillmentRequest, session: CheckoutSession | None) -> str | None:

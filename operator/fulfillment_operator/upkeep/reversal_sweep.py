@@ -127,9 +127,9 @@ class ReversalSweep:
         problem: TryAgain | Rejected | None = None
         if session is not None:
             change = reversal_change(request, session)
-            order = paid_order(request, session, status.fulfillment)
-            backend = status.fulfillment.backend if status.fulfillment else ""
-            problem = await self.dispatcher.notify(backend, order, change.notices)
+            if status.fulfillment is not None:
+                order = paid_order(request, session, status.fulfillment)
+                problem = await self.dispatcher.notify(status.fulfillment, order, change.notices)
         now = self.clock()
         if isinstance(problem, TryAgain) and now <= notified_until(request, self.deadline):
             _log.warning("reversals.backend_error", message=problem.error)

@@ -14,6 +14,9 @@ from fulfillment_runtime.kubernetes.rest import Answer
 _NO_RIGHT = 'is forbidden: User "'  # as the API server begins to say which right a user lacks
 _NOBODY = 'User "system:anonymous"'
 _QUOTA = "is forbidden: exceeded quota: "  # as its quota admission says it
+_CONFLICT = "Conflict"
+"""Of a create: something else changed meanwhile, such as the ResourceQuota that counts it. An object that is there has
+the reason `AlreadyExists`."""
 _PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
@@ -64,7 +67,8 @@ def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) ->
         answer: what the API server answered; its status is 0 when there was none.
         conflict: what a 409 means: of a create that the object exists, of all else that it changed.
     """
-    message, details = _reason_of(answer)
+    status = _status_of(answer)
+    message, details = status.message or answer.reason, status.details
     match answer.status:
         case HTTPStatus.UNAUTHORIZED:
             return ForbiddenError(
@@ -81,10 +85,12 @@ def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) ->
             return NotInstalledError(f"{message}: create the namespace, or set FULFILLMENT_NAMESPACE to another")
         case HTTPStatus.NOT_FOUND:
             return NotFoundError(message)
+        case HTTPStatus.CONFLICT if conflict is AlreadyExistsError and status.reason == _CONFLICT:
+            return ApiUnavailableError(f"the Kubernetes API could not create it just now: {message}")
         case HTTPStatus.CONFLICT:
             return conflict(message)
-        case status if status in _PASSING or not status or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ApiUnavailableError(f"the Kubernetes API answered {status}: {message}")
+        case code if code in _PASSING or not code or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return ApiUnavailableError(f"the Kubernetes API answered {code}: {message}")
         case _:
             return InvalidError(message)
 
@@ -101,16 +107,16 @@ def _forbidden(message: str) -> ForbiddenError:
     return ForbiddenError(f"the Kubernetes API forbids it: {message}")  # an admission webhook, a namespace's end
 
 
-def _reason_of(answer: Answer) -> tuple[str, "_StatusDetails | None"]:
-    """Read the API server's message, and which object it is about (a missing resource type is no object)."""
+def _status_of(answer: Answer) -> "_ApiStatus":
     try:
-        status = msgspec.json.decode(answer.body, type=_ApiStatus)
+        return msgspec.json.decode(answer.body, type=_ApiStatus)
     except msgspec.DecodeError:
-        return answer.reason, None
-    return status.message or answer.reason, status.details
+        return _ApiStatus()
 
 
 class _StatusDetails(msgspec.Struct):
+    """Which object it is about; a missing resource type is none."""
+
     name: str = ""
     kind: str = ""
 
@@ -119,4 +125,5 @@ class _ApiStatus(msgspec.Struct):
     """metav1.Status, as far as it is read."""
 
     message: str = ""
+    reason: str = ""
     details: _StatusDetails | None = None

@@ -29,6 +29,10 @@ _NAMED = {
 """`Stripe-Rate-Limited-Reason`. That of one resource, such as updates of one PaymentIntent, is not about the pace."""
 
 
+_LONGEST_WAIT = timedelta(minutes=1)  # should Stripe be wrong, no order waits for a day
+_DIGITS = 9  # as many as a wait can be read of
+
+
 def refused_limit(error: stripe.StripeError) -> RateLimit | None:
     """Tell which limit of the pace a request met; None: none, whatever it met.
 
@@ -41,9 +45,11 @@ def refused_limit(error: stripe.StripeError) -> RateLimit | None:
 
 
 def retry_after(error: stripe.StripeError) -> timedelta | None:
-    """Read how long Stripe asks to wait, if it says so in seconds."""
+    """Read how long Stripe asks to wait, if it says so in seconds: a minute at most, whatever it says."""
     seconds = _header(error, "retry-after") or ""
-    return timedelta(seconds=int(seconds)) if seconds.isdecimal() else None
+    if not seconds.isdecimal():
+        return None
+    return min(timedelta(seconds=int(seconds[:_DIGITS])), _LONGEST_WAIT)
 
 
 def should_retry(error: stripe.StripeError) -> bool:

@@ -14,8 +14,6 @@ import stripe
 from fulfillment_runtime.stripe.pace import Pace
 from fulfillment_runtime.stripe.refusals import RateLimit, refused_limit, retry_after
 
-_LONGEST_PAUSE = timedelta(minutes=1)  # whatever Stripe asks for: should it be wrong, no order waits for a day
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -124,7 +122,7 @@ class Throttle:
         self._at_once -= 1
         if error is not None:
             now = self._clock()
-            pause = min(retry_after(error) or timedelta(0), _LONGEST_PAUSE).total_seconds()
+            pause = (retry_after(error) or timedelta(0)).total_seconds()
             for pace in self._refused(refused_limit(error), turn.endpoint):
                 pace.refuse(turn.taken_at, now, pause)
         self._give_turns()

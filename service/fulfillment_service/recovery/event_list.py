@@ -1,7 +1,6 @@
 """Lists events at Stripe, and turns its failures into ours. The webhook never calls Stripe."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 import msgspec
 import stripe
@@ -26,7 +25,6 @@ _TYPES: list[str] = [each for each in StripeEventType if each is not StripeEvent
 
 _RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
 _NOT_CONNECTED = with_chart_values(", or take the account out of STRIPE_ACCOUNTS if it is connected no more")
-_LONGEST_RETRY_AFTER = timedelta(minutes=1)  # whatever Stripe asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class StripeEvents:
             lambda: self._list(window, after),
             on=StripeUnavailableError,
             backoff=self._backoff,
-            retry_after=lambda error: error.after and min(error.after, _LONGEST_RETRY_AFTER),
+            retry_after=lambda error: error.after,
             scheduled=lambda error, delay: _log.warning(
                 "recovery.stripe_unavailable", message=str(error), again_after=delay.total_seconds()
             ),

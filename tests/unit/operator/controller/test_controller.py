@@ -16,7 +16,7 @@ from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.health import Health
-from fulfillment_operator.controller.reconciler import Reconciler, Result, Stands
+from fulfillment_operator.controller.reconciler import Reconciler, Result, Standing, Stands
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.policy.next_step import Action, next_step
 from fulfillment_runtime.backoff import Backoff
@@ -48,7 +48,7 @@ class Reconciles(Reconciler):
     broken: frozenset[str] = frozenset()
     answer: Result | None = None
     seen: Counter[str] = field(default_factory=Counter)
-    stood: list[bool] = field(default_factory=list)
+    stood: list[Standing] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     go: asyncio.Event = field(default_factory=asyncio.Event)
     reconciled: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -215,9 +215,29 @@ async def test_what_is_deleted_before_its_end_is_told(reconciles: Reconciles, st
     ] * told
 
 
-@pytest.mark.parametrize("change", ["nothing", "deleted", "made anew", "about to be deleted"])
-async def test_what_goes_while_it_is_worked_on_does_not_stand(reconciles: Reconciles, change: str) -> None:
-    """Stripe may take long to answer: what is gone by then is not handed over."""
+async def test_what_is_being_restored_is_not_deleted_when_it_is_fulfilled(reconciles: Reconciles) -> None:
+    """It is created without its status, and leaves the watch as soon as it has it."""
+    control, registry = controller(reconciles)
+    request = make_request(annotations=Annotations(restoring="true"))
+    control.observe(request)
+    control.forget(request.metadata.name, request.metadata.uid)
+    assert registry.get_sample_value("fulfillment_unfinished_requests_deleted_total") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "standing"),
+    [
+        ("nothing", Standing.STANDS),
+        ("labelled", Standing.STANDS),
+        ("deleted", Standing.GONE),
+        ("made anew", Standing.GONE),
+        ("about to be deleted", Standing.GONE),
+        ("paused", Standing.SUPERSEDED),
+        ("ended", Standing.SUPERSEDED),
+    ],
+)
+async def test_what_changes_while_it_is_worked_on(reconciles: Reconciles, change: str, standing: Standing) -> None:
+    """Stripe may take long to answer: what is gone by then, or held by a person, is not handed over."""
     reconciles.go.clear()
     request = version(make_request(), 10)
     metadata = request.metadata
@@ -232,9 +252,15 @@ async def test_what_goes_while_it_is_worked_on_does_not_stand(reconciles: Reconc
                 control.observe(replace(request, metadata=replace(metadata, uid="another", resource_version="12")))
             case "about to be deleted":
                 control.observe(version(make_request(deleted=True), 11))
+            case "labelled":
+                control.observe(version(make_request(), 11))
+            case "paused":
+                control.observe(version(make_request(annotations=Annotations(paused="fraud check")), 11))
+            case "ended":
+                control.observe(version(make_request(annotations=Annotations(fail="sold out")), 11))
         reconciles.go.set()
         await reconciles.wait_for(metadata.name, 1)
-    assert reconciles.stood[0] is (change == "nothing")
+    assert reconciles.stood[0] is standing
 
 
 async def test_what_is_made_anew_is_not_forgotten_with_what_was_deleted(reconciles: Reconciles) -> None:

@@ -3,8 +3,10 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
+from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import Fulfillment, Reason
 from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.order import ReversalNotice
 from fulfillment_operator.backends.routes import parse_routing
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.metrics import OperatorMetrics
@@ -12,6 +14,7 @@ from fulfillment_operator.policy.decide import Fail
 from support.builders import make_request, make_session
 
 METRICS = OperatorMetrics(CollectorRegistry())
+NOTICE = ReversalNotice(ReversalKind.REFUNDED, "cs-1.refunded")
 
 
 class Named:
@@ -63,4 +66,30 @@ def test_what_no_route_takes_fails() -> None:
         "no route takes it, and FULFILLMENT_BACKEND (backend.name) is none: add a route that does, and then ask for "
         "another try",
         ORDER.session,
+    )
+
+
+@pytest.mark.parametrize(
+    ("backend", "accepted", "notices", "knows"),
+    [
+        ("gone", True, (NOTICE,), False),
+        ("gone", True, (), True),
+        ("gone", False, (NOTICE,), True),  # it never took the order
+        ("manually", True, (NOTICE,), True),  # a person completed it
+        ("log", True, (NOTICE,), True),  # it does not listen
+    ],
+)
+async def test_whether_a_backend_knows_of_a_reversal(
+    backend: str, accepted: bool, notices: tuple[ReversalNotice, ...], knows: bool
+) -> None:
+    """One that was taken out of the settings cannot be told: whoever has the order does not know."""
+    dispatch = Dispatcher({"log": Named("log")}, parse_routing(None, "log"), METRICS)
+    problem = await dispatch.notify(tried(backend, accepted=accepted), ORDER, notices)
+    assert problem == (
+        None
+        if knows
+        else TryAgain(
+            "the backend gone had the order, and is gone: bring it back into FULFILLMENT_BACKEND (backend.name) or "
+            "FULFILLMENT_ROUTES (backend.routes), or tell whoever has the order"
+        )
     )

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 
 from fulfillment_api.disputes import DISPUTE_KINDS, dispute_kind, gravest
 from fulfillment_api.resource import Annotations, FulfillmentRequest
-from fulfillment_api.spec import Amount, Expiry, Reversal, ReversalKind
+from fulfillment_api.spec import Amount, Callback, CallbackResult, Expiry, Reversal, ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.order import ReversalNotice
-from fulfillment_operator.backends.outcome import Done
+from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.policy.decide import Fail, Fulfill, Reverse, decide
+from fulfillment_operator.policy.manual_actions import Complete
 from fulfillment_operator.policy.reversals import (
     is_reversal_due,
     new_reversals,
@@ -25,7 +26,7 @@ from fulfillment_operator.policy.reversals import (
     shown_reversals,
     with_reversals,
 )
-from fulfillment_operator.policy.transition import Retries, dispatched, failed
+from fulfillment_operator.policy.transition import Retries, dispatched, failed, manually_ended
 from support.builders import CREATED, make_request, make_session
 
 NOW = CREATED + timedelta(hours=1)
@@ -147,6 +148,65 @@ def test_an_order_that_was_stopped_goes_on_when_a_person_says_so(
         assert not {each for each in shown_reversals(request.status) if each in {REFUNDED, DISPUTED}}
     retried = make_request(status=request.status, annotations=Annotations(retry="now"))
     assert decide(retried, since, NOW) == Fulfill(since)
+
+
+@pytest.mark.parametrize("outcome", [Rejected("the endpoint refused the order with 422"), TryAgain("it is away")])
+@pytest.mark.parametrize("news", [NOTHING, PART, disputed(ReversalKind.INQUIRY), disputed(ReversalKind.DISPUTE_WON)])
+def test_what_failed_is_handed_over_again_by_a_retry_alone(outcome: Outcome, news: CheckoutSession) -> None:
+    """A person may have fulfilled it since: a fraud warning, or what else comes, says nothing of that."""
+    over = Retries(delay=RETRIES.delay, deadline=timedelta(0))
+    before = make_request(status=dispatched(make_request(), NOTHING, outcome, "http", over, NOW), generation=2)
+    assert before.status is not None
+    step = decide(before, news, NOW)
+    assert isinstance(step, Fail | Reverse)
+    after = failed(before, step.fail if isinstance(step, Reverse) else step, NOW)
+    assert (after.phase, after.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+    assert after.message == before.status.message
+    assert conditions(after)["Paid"][0] is ConditionStatus.TRUE
+    assert shown_reversals(after) == reversal_change(before, news).kinds
+    retried = replace(before, metadata=make_request(annotations=Annotations(retry="now")).metadata)
+    assert decide(retried, news, NOW) == Fulfill(news)
+
+
+def called_back(status: Status) -> FulfillmentRequest:
+    request = make_request(status=status, generation=2)
+    callback = Callback(result=CallbackResult.DONE, reference="parcel-9", observed_at=NOW)
+    return replace(request, spec=replace(request.spec, callback=callback))
+
+
+def test_a_late_word_of_the_backend_counts() -> None:
+    """It took the order, and said so after the deadline, or after a refund: asking it hands nothing over."""
+    over = Retries(delay=RETRIES.delay, deadline=timedelta(0))
+    taken = dispatched(make_request(), NOTHING, InProgress("taken"), "http", RETRIES, CREATED)
+    late = dispatched(make_request(status=taken), NOTHING, InProgress("taken"), "http", over, NOW)
+    assert (late.phase, late.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+    assert isinstance(decide(make_request(status=late, generation=2), NOTHING, NOW), Fail)
+    assert decide(called_back(late), NOTHING, NOW) == Fulfill(NOTHING)
+
+    stopped = failed(make_request(status=taken), Fail(Reason.REFUNDED, "…", ALL), NOW)
+    assert isinstance(decide(make_request(status=stopped, generation=2), ALL, NOW), Fail)
+    assert isinstance(decide(called_back(stopped), ALL, NOW), Reverse)
+
+
+@pytest.mark.parametrize("between", [Reason.SESSION_UNREADABLE, Reason.LIVEMODE_MISMATCH, Reason.SESSION_NOT_FOUND])
+def test_an_order_that_could_not_be_judged_meanwhile_stays_stopped(between: Reason) -> None:
+    """The conditions tell what had stopped it before that."""
+    request = make_request(status=failed(make_request(), Fail(Reason.DISPUTED, "…", disputed(DISPUTED)), NOW))
+    request = replace(request, status=failed(request, Fail(between, "…"), NOW))
+    step = decide(request, disputed(ReversalKind.DISPUTE_WON), NOW)
+    assert isinstance(step, Fail)
+    assert step.reason is Reason.DISPUTE_WON
+
+
+def test_what_a_person_completes_is_looked_at_once_more_for_its_reversal() -> None:
+    """Stripe is not asked when a person completes an order, and a dispute may have come during a pause."""
+    request = replace(fulfilled(), status=None)
+    completed = replace(request, status=manually_ended(request, Complete("parcel-9"), NOW))
+    assert is_reversal_due(completed)
+    completed, _ = seen(completed, ALL)
+    assert not is_reversal_due(completed)
+    without = replace(fulfilled(None), status=None)
+    assert not is_reversal_due(replace(without, status=manually_ended(without, Complete("parcel-9"), NOW)))
 
 
 def test_the_backend_that_has_a_stopped_order_is_told_that_its_refund_failed() -> None:
