@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from contextlib import suppress
 
+import msgspec
 from kubernetes.aio import client
+from msgspec import Struct
 
 from fulfillment_api import names
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
@@ -12,11 +14,14 @@ from fulfillment_runtime.kubernetes.errors import (
     ForbiddenError,
     NotFoundError,
     NotInstalledError,
+    error_of,
 )
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
-from fulfillment_runtime.kubernetes.library import LibraryRestClient, translated_errors
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.kubernetes.rbac import Rule
+from fulfillment_runtime.kubernetes.rest import Method, RestClient
 
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _GROUPS = {
     names.PLURAL: names.GROUP,
     "configmaps": "",
@@ -43,11 +48,11 @@ async def check_access(api: client.ApiClient, namespace: str, rules: Iterable[Ru
         SettingsError: the CustomResourceDefinition is not installed.
     """
     try:
+        rest = LibraryRestClient(api)
         for rule in rules:
-            await _check_rule(api, namespace, rule, timeout)
+            await _check_rule(rest, namespace, rule, timeout)
         with suppress(NotFoundError):
-            requests = FulfillmentRequestClient(LibraryRestClient(api), namespace, timeout=timeout)
-            await requests.get(names.request_name("start-up check"))
+            await FulfillmentRequestClient(rest, namespace, timeout=timeout).get(names.request_name("start-up check"))
     except ApiUnavailableError as error:
         raise UnavailableError(f"{error}: is it up, and is the address right?") from error
     except ForbiddenError as error:
@@ -56,23 +61,48 @@ async def check_access(api: client.ApiClient, namespace: str, rules: Iterable[Ru
         raise SettingsError(str(error)) from error
 
 
-async def _check_rule(api: client.ApiClient, namespace: str, rule: Rule, timeout: float) -> None:
+async def _check_rule(rest: RestClient, namespace: str, rule: Rule, timeout: float) -> None:
     resource, _, subresource = rule.resource.partition("/")
-    attributes = client.V1ResourceAttributes(
+    attributes = _ResourceAttributes(
         group=_GROUPS[resource],
         namespace=namespace,
         resource=resource,
-        subresource=subresource or None,
+        subresource=subresource,
         verb=rule.verb,
-        name=rule.name,
+        name=rule.name or "",
     )
-    review = client.V1SelfSubjectAccessReview(spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes))
-    with translated_errors():
-        answer = await client.AuthorizationV1Api(api).create_self_subject_access_review(
-            review, _request_timeout=timeout
-        )
-    if answer.status is None or not answer.status.allowed:
+    review = msgspec.json.encode(_AccessReview(spec=_AccessReviewSpec(attributes)))
+    answer = await rest.request(Method.POST, _REVIEWS, body=review, timeout=timeout)
+    if not answer.is_success:
+        raise error_of(answer)
+    if not msgspec.json.decode(answer.body, type=_AccessReview).status.allowed:
         raise ForbiddenError(
             f"RBAC does not allow this process to {rule} in the namespace {namespace}: "
             "give its service account the Role of the chart"
         )
+
+
+class _ResourceAttributes(Struct, frozen=True, omit_defaults=True):
+    group: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    verb: str = ""
+    name: str = ""
+
+
+class _AccessReviewSpec(Struct, frozen=True, rename="camel"):
+    resource_attributes: _ResourceAttributes
+
+
+class _AccessReviewStatus(Struct, frozen=True):
+    allowed: bool = False
+
+
+class _AccessReview(Struct, frozen=True, rename="camel"):
+    """authorization.k8s.io/v1 SelfSubjectAccessReview, as far as it is written and read."""
+
+    spec: _AccessReviewSpec
+    status: _AccessReviewStatus = _AccessReviewStatus()
+    api_version: str = "authorization.k8s.io/v1"
+    kind: str = "SelfSubjectAccessReview"
