@@ -1,6 +1,7 @@
 """Several operators, one Lease: one works, the others stand by, and take over."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.main import RunningOperator, running_operator
 from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.kubernetes.leader_election import LeaderElectionConfig, LeaderElector
-from fulfillment_runtime.kubernetes.leases import LeaseApi
+from fulfillment_runtime.kubernetes.leases import Lease, LeaseApi
 from support.order_endpoint import order_endpoint
 from support.running_operator import WITHIN, Shop
 
@@ -59,6 +60,31 @@ async def test_one_leads_and_the_next_follows_at_once(shop: Shop) -> None:
         assert not waiting.done()
     async with asyncio.timeout(renewed.lease_duration.total_seconds() / 2):
         await waiting
+
+
+class RenewedMeanwhile(LeaseApi):
+    """Lets a renewal that was under way reach the API server just before the release."""
+
+    releases = 0
+
+    async def write(self, lease: Lease) -> Lease:
+        if lease.holder == "":
+            self.releases += 1
+            if self.releases == 1:
+                await super().write(replace(lease, holder="first", renewed=datetime.now(UTC)))
+        return await super().write(lease)
+
+
+async def test_a_renewal_that_is_under_way_keeps_no_lease_from_being_released(shop: Shop) -> None:
+    """The release meets another version then, and is tried again: else the next one waits for the whole duration."""
+    leases = RenewedMeanwhile(shop.api, shop.namespace, "operators", timeout=10)
+    first = LeaderElector(leases, "first", config=KEPT, clock=lambda: datetime.now(UTC))
+    await first.acquire()
+    async with first.held(must_not_happen):
+        pass
+    released = await leases.read()
+    assert released is not None
+    assert (released.holder, leases.releases) == ("", 2)
 
 
 async def test_who_dies_is_followed_after_the_duration(shop: Shop) -> None:

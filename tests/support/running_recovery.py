@@ -46,8 +46,8 @@ RULES = (
 """What the chart's Role allows a recovery: no more is needed."""
 
 QUICK = LeaderElectionConfig(
-    lease_duration=timedelta(seconds=30),
-    renew_deadline=timedelta(seconds=20),
+    lease_duration=timedelta(seconds=8),
+    renew_deadline=timedelta(seconds=6),
     renew_period=timedelta(seconds=0.1),
     retry_period=timedelta(seconds=0.1),
 )

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from fulfillment_runtime.fatal_errors import UnavailableError
-from fulfillment_runtime.kubernetes.errors import KubernetesError
+from fulfillment_runtime.kubernetes.errors import ConflictError, KubernetesError
 from fulfillment_runtime.kubernetes.leases import Lease, LeaseApi
 
 _log = structlog.get_logger(__name__)
@@ -143,8 +143,9 @@ class LeaderElector:
     async def _release(self) -> None:
         """Let the next one lead at once, instead of after the duration."""
         try:
-            found = await self._leases.read()
-            if found is not None and found.holder == self._identity:
-                await self._leases.write(replace(found, holder="", duration=timedelta(seconds=1)))
+            while (found := await self._leases.read()) is not None and found.holder == self._identity:
+                with suppress(ConflictError):  # a renewal that was under way came first: read it again
+                    await self._leases.write(replace(found, holder="", duration=timedelta(seconds=1)))
+                    return
         except KubernetesError as error:
             _log.warning("leader_election.release_failed", message=str(error))
