@@ -1,28 +1,27 @@
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from fulfillment_local.control_plane import ControlPlane
+from support.repository import ROOT
 from support.running_operator import Shop, open_shop
 
-HERE = Path(__file__).parent
-GO, NODE = HERE / "go", HERE / "node"
+NODE = Path(__file__).parent / "node"
+GO = ROOT / ".cache" / "interop"
 
 
 @pytest.fixture(scope="session")
-def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the Go programs, and give their folder."""
-    folder = tmp_path_factory.mktemp("go")
-    subprocess.run(["go", "build", "-trimpath", "-o", str(folder), "./..."], cwd=GO, check=True)  # noqa: S603, S607 - the PATH's Go
-    return folder
+def go_programs() -> Path:
+    """Give the folder of the Go programs."""
+    assert GO.exists(), "run make interop-programs"
+    return GO
 
 
 @pytest.fixture(scope="session")
 def node_receiver() -> list[str]:
-    """Give the command of the receiver in JavaScript; `make test-interop` installs what it needs, once for all."""
-    assert (NODE / "node_modules").exists(), f"run npm ci in {NODE}"
+    """Give the command of the receiver in JavaScript."""
+    assert (NODE / "node_modules").exists(), "run make interop-programs"
     return ["node", str(NODE / "receiver.js")]
 
 
