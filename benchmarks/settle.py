@@ -11,6 +11,7 @@ from benchmarks.table import Figure, Row, measured, unmeasured
 from benchmarks.world import World
 
 _SLOWEST_RATE = 10  # orders a second: a build that is slower is not waited for
+_TOO_FEW = "all were settled before the operator was seen to lead: it takes more ORDERS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +41,9 @@ async def measure(bench: Bench) -> list[Figure]:
         for world in worlds:
             settled[world.build] = await _settle(world, bench.scale.orders)
     mine = settled[bench.build]
-    parts = {
-        "operator CPU an order, ms": mine.operator_cpu / mine.settled * 1000,
-        "API server CPU an order, ms": mine.api_server_cpu / mine.settled * 1000,
-        "orders/s": mine.rate,
-    }
     note = bench.scale_note(f"a backlog of {mine.orders:,}")
     return [
-        measured(Row.SETTLE_CPU, mine.operator_cpu / mine.api_server_cpu, note, parts=parts),
+        _cpu(mine, note),
         _rate(bench, settled, note),
         measured(Row.CREATES, mine.writes.creates / mine.orders, note),
         measured(Row.STATUS_PATCHES, mine.writes.status_patches / mine.orders, note),
@@ -55,10 +51,23 @@ async def measure(bench: Bench) -> list[Figure]:
     ]
 
 
+def _cpu(mine: _Settled, note: str) -> Figure:
+    if not mine.settled:
+        return unmeasured(Row.SETTLE_CPU, _TOO_FEW)
+    parts = {
+        "operator CPU an order, ms": mine.operator_cpu / mine.settled * 1000,
+        "API server CPU an order, ms": mine.api_server_cpu / mine.settled * 1000,
+        "orders/s": mine.rate,
+    }
+    return measured(Row.SETTLE_CPU, mine.operator_cpu / mine.api_server_cpu, note, parts=parts)
+
+
 def _rate(bench: Bench, settled: dict[Build, _Settled], note: str) -> Figure:
     if bench.base is None:
         return unmeasured(Row.SETTLE_RATE, NEEDS_BASE)
     mine, base = settled[bench.build], settled[bench.base]
+    if not (mine.settled and base.settled):
+        return unmeasured(Row.SETTLE_RATE, _TOO_FEW)
     parts = {
         "orders/s": mine.rate,
         "orders/s of BASE": base.rate,

@@ -38,6 +38,8 @@ async def test_a_tiny_run_holds_every_row_that_was_asked_for(tmp_path: Path) -> 
         assert row.title in (tmp_path / "table.md").read_text()
         if row.needs_base:
             assert (shown["measured"], shown["note"]) == (None, "it compares two builds: set BASE=<commit>")
+        elif shown["measured"] is None:  # on a busy machine so few are settled before anyone looks
+            assert (row, shown["note"][:16]) == (Row.SETTLE_CPU, "all were settled")
         else:
             assert shown["measured"] >= 0
     assert found[Row.CREATES.key]["measured"] == 1
