@@ -123,8 +123,7 @@ def _heading(bench: Bench) -> str:
     beside = f", beside BASE {bench.base.commit}" if bench.base else ""
     options: Options = bench.options
     reduced = ", at a reduced scale" if options.scale.is_reduced else ""
-    python = f"Python {platform.python_version()}"
-    machine = f"{python}, on {os.cpu_count()} processors"
+    machine = f"Python {platform.python_version()}, on {os.cpu_count()} processors"
     return f"{bench.build.commit}{beside}, {machine}, {options.senders} senders{reduced}"
 
 

@@ -198,8 +198,10 @@ class SessionLookup:
             # Whoever names the key's own account gets its Sessions, too: under that name an order of the shop's would
             # be fulfilled a second time.
             own = await self._retrieve(SessionId(session.id, None))
+            if isinstance(own, bytes):
+                return LookupOutcome.NOT_FOUND
             if own is not LookupOutcome.NOT_FOUND:
-                return own if isinstance(own, LookupOutcome) else LookupOutcome.NOT_FOUND
+                return own
         return await self._make(desired)
 
     async def _retrieve(self, session: SessionId) -> bytes | LookupOutcome:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_cli.output import age
 from fulfillment_cli.state import UNSEEN
 from fulfillment_runtime.findings import Check, Finding, Verdict
@@ -63,9 +63,5 @@ def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: da
 
 def _paid_at(status: Status, created_at: datetime) -> datetime:
     """Tell when an order was paid, for a bank may take days; of one that does not say when it was created."""
-    times = (each.last_transition_time for each in status.conditions if _says_paid(each))
-    return next(times, created_at)
-
-
-def _says_paid(condition: Condition) -> bool:
-    return condition.type == ConditionType.PAID and condition.status is ConditionStatus.TRUE
+    paid = status.condition(ConditionType.PAID)
+    return paid.last_transition_time if paid is not None and paid.status is ConditionStatus.TRUE else created_at

@@ -342,20 +342,17 @@ class Reconciler:
         change = reverse.change
         order = paid_order(request, session, before)
         unaware = await self._notify(request, session, change)
-        if isinstance(unaware, TryAgain) and status.phase is Phase.FAILED:  # it has ended, and goes on being so
+        has_ended = status.phase is Phase.FAILED
+        if isinstance(unaware, TryAgain) and (has_ended or self._is_past_deadline(before)):  # a notice has its own
             _log.warning("reconcile.backend_unaware", message=unaware.error)
-            return _Taken(status, retry_after=self._backoff(failures, unaware.after))
+            ended = status if has_ended else transition.failed(request, fail, self._clock(), untold=True)
+            return _Taken(ended, retry_after=self._backoff(failures, unaware.after))
         backend = self._dispatcher.backends.get(before.backend) if order.in_progress else None
         outcome: Outcome | None = unaware
         if backend is not None and not isinstance(unaware, TryAgain):
             outcome = await self._dispatcher.fulfill(backend, order)
         match outcome:
-            case TryAgain(error, after) if self._clock() >= before.started_at + self._retry_policy.backend_deadline:
-                # It is not to be handed over, so that this deadline is over ends nothing: a notice has its own.
-                _log.warning("reconcile.backend_unaware", message=error)
-                ended = transition.failed(request, fail, self._clock(), untold=unaware is not None)
-                return _Taken(ended, retry_after=self._backoff(failures, after) if unaware is not None else None)
-            case TryAgain(error, after):
+            case TryAgain(error, after) if not self._is_past_deadline(before):
                 waiting = TryAgain(f"{fail.message}, and the backend does not know: {error}", after)
                 return self._dispatched(request, session, waiting, before.backend)
             case Done():
@@ -364,6 +361,10 @@ class Reconciler:
         if unaware is not None and unaware.error not in fail.message:  # as it does of one that failed before
             fail = replace(fail, message=f"{fail.message}; the backend does not know: {unaware.error}")
         return _Taken(transition.failed(request, fail, self._clock()))
+
+    def _is_past_deadline(self, tries: Fulfillment) -> bool:
+        """Tell whether the time to hand an order over is up."""
+        return self._clock() >= tries.started_at + self._retry_policy.backend_deadline
 
     def _dispatched(  # noqa: PLR0913 - all that a try consists of
         self,

@@ -20,14 +20,7 @@ from fulfillment_operator.policy.reversals import REASONS, ReversalChange, rever
 from fulfillment_runtime.chart_values import with_chart_values
 
 _NOT_JUDGED = {Reason.SESSION_UNREADABLE, Reason.LIVEMODE_MISMATCH, Reason.SESSION_NOT_FOUND}
-_STOPPING = {
-    ReversalKind.REFUNDED,
-    ReversalKind.REFUND_FAILED,
-    ReversalKind.DISPUTED,
-    ReversalKind.DISPUTE_LOST,
-    ReversalKind.DISPUTE_WON,
-    ReversalKind.DISPUTE_PREVENTED,
-}
+"""Reasons that say nothing of why an order stands still: what had stopped it before, its conditions tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +162,15 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
     status = request.status
     if status is None or status.phase is not Phase.FAILED or is_retry_requested(request):
         return None
-    match _stopped_by(status):
+    reasons = (REASONS[kind] for kind in shown_reversals(status)) if status.reason in _NOT_JUDGED else (status.reason,)
+    return next((held for reason in reasons if (held := _held(request, status, session, reason)) is not None), None)
+
+
+def _held(request: FulfillmentRequest, status: Status, session: CheckoutSession, reason: str) -> Fail | None:
+    match reason:
         case Reason.FULFILLMENT_FAILED | Reason.NO_ROUTE:
             # Its news, such as a fraud warning, is no reason to hand it over again: a person may have fulfilled it.
-            return None if has_called_back(request) else Fail(Reason(status.reason), status.message, session)
+            return None if has_called_back(request) else Fail(Reason(reason), status.message, session)
         case Reason.REFUNDED | Reason.REFUND_FAILED:
             return Fail(
                 Reason.REFUND_FAILED,
@@ -189,13 +187,6 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
             )
         case _:
             return None
-
-
-def _stopped_by(status: Status) -> str:
-    """Tell why a failed order stands still; one that could not be judged since, for what stopped it before that."""
-    if status.reason not in _NOT_JUDGED:
-        return status.reason
-    return next((REASONS[kind] for kind in shown_reversals(status) if kind in _STOPPING), status.reason)
 
 
 def _was_notified(status: Status | None) -> bool:

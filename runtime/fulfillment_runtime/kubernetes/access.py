@@ -82,12 +82,12 @@ async def _check_rule(rest: RestClient, namespace: str, rule: Rule, timeout: flo
         )
 
 
-class _ResourceAttributes(Struct, frozen=True, omit_defaults=True):
+class _ResourceAttributes(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    namespace: str
+    resource: str
+    verb: str
     group: str = ""
-    namespace: str = ""
-    resource: str = ""
     subresource: str = ""
-    verb: str = ""
     name: str = ""
 
 
