@@ -21,6 +21,7 @@ from fulfillment_cli.actions import (
     Verb,
     failed_precondition,
     is_handled,
+    needs_events,
     warning,
 )
 from fulfillment_cli.cluster import (
@@ -264,7 +265,8 @@ async def _act(flags: ConfigFlags, action: Action, selection: _Selection, intera
             return len(requests) == wanted
         _confirm(action.verb, requests, cluster.namespace, selection, interaction)
         actor = Actor(utc_now(), await user_name(cluster.api, timeout=TIMEOUT) if requests else None)
-        actions = ActionClient(cluster.requests, cluster.events, actor)
+        events = cluster.events if needs_events(action.verb, len(requests)) else None
+        actions = ActionClient(cluster.requests, events, actor)
         with progress(action.verb, len(requests)) as advance:
 
             async def request_action(each: FulfillmentRequest) -> RequestedAction:

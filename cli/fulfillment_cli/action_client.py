@@ -45,7 +45,8 @@ class ActionClient:
     """Requests actions on a person's behalf."""
 
     requests: FulfillmentRequestClient
-    events: EventSink
+    events: EventSink | None
+    """Where who requested it is recorded; None: in the annotations alone."""
     actor: Actor
 
     async def request_action(self, action: Action, request: FulfillmentRequest) -> RequestedAction:
@@ -71,6 +72,8 @@ class ActionClient:
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     async def _post_event(self, action: Action, request: FulfillmentRequest) -> str | None:
+        if self.events is None:
+            return None
         meta = request.metadata
         event = Event(
             name=f"{meta.name}.{meta.resource_version}",  # of each change there is one

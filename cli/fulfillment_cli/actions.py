@@ -14,6 +14,7 @@ from fulfillment_api.status import ConditionStatus, ConditionType, LastHandled, 
 LONGEST_TEXT = 500
 """Characters of an action's text: with who requested it, fewer than status keeps (`LONGEST_MESSAGE`)."""
 _LONGEST_USER = 200
+_ANNOTATIONS_SUFFICE_FROM = 101  # orders: an Event about each takes as long as all else, and is gone in an hour
 _NO_REASON = "no reason was given"
 
 
@@ -169,6 +170,17 @@ def is_handled(verb: Verb, requested: Mapping[str, str | None], request: Fulfill
             return True
         case _:
             assert_never(verb)
+
+
+def needs_events(verb: Verb, orders: int) -> bool:
+    """Tell whether Events say who requested an action, or the annotations alone: those of very many orders.
+
+    Args:
+        verb: what is requested.
+        orders: of how many at once.
+    """
+    names_actor = verb in {Verb.RETRY, Verb.PAUSE, Verb.FAIL, Verb.ACKNOWLEDGE}
+    return orders < _ANNOTATIONS_SUFFICE_FROM or not names_actor
 
 
 def event_note(action: Action, actor: Actor) -> str:

@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback, Spec
 from fulfillment_api.status import Condition, ConditionType, Fulfillment, Status
-from fulfillment_cli.actions import EVENT_REASONS, Verb
+from fulfillment_cli.actions import EVENT_REASONS, Action, Actor, Verb, event_note
 from fulfillment_runtime.kubernetes.events import PostedEvent
 
 # Ready and Stalled say the same as Fulfilled, for other readers.
 _MIRRORS = (ConditionType.READY, ConditionType.STALLED)
-_REQUESTED_AT = re.compile(r"\(?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z(?: by [^)]*)?\)?$")
+_REQUESTED = re.compile(r"(?P<text>.*?)[: ]*\(?(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z(?: by (?P<user>[^)]*))?\)?$")
+"""As `actions.annotations` writes a value: the text, when it was requested, and by whom."""
 
 
 class Entry(Struct, frozen=True):
@@ -75,10 +76,10 @@ def _requested_actions(request: FulfillmentRequest) -> Iterator[Entry]:
         (Verb.FAIL, annotations.fail),
         (Verb.ACKNOWLEDGE, annotations.acknowledged),
     ):
-        found = _REQUESTED_AT.search(value)
+        found = _REQUESTED.fullmatch(value)
         if found is not None:
-            at = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
-            yield Entry(at, EVENT_REASONS[verb], value)
+            at = datetime.fromisoformat(found["at"]).replace(tzinfo=UTC)
+            yield Entry(at, EVENT_REASONS[verb], event_note(Action(verb, found["text"]), Actor(at, found["user"])))
 
 
 def _tries(fulfillment: Fulfillment | None) -> Iterator[Entry]:

@@ -114,6 +114,19 @@ async def test_of_very_many_it_tells_of_each_as_a_list_shows_it(shop: Shop, caps
     assert hint.startswith(f"{CONCURRENCY + 1} were not handled within 0.5 s: ")
 
 
+async def test_of_very_many_the_annotation_alone_says_who_asked(shop: Shop, alice: Plugin) -> None:
+    """So a retry costs the API server one write an order; the timeline tells it all the same."""
+    sold = await asyncio.gather(*(shop.make(f"cs_test_{number:03}") for number in range(101)))
+    await asyncio.gather(*(shop.requests.patch_status(each, FAILED) for each in sold))
+    said = await alice("retry", "--all", "--yes", "--wait=0")
+    assert (said.code, said.errors) == (0, "")
+    assert said.output.splitlines() == [f"{each} retry requested" for each in sorted(sold)]
+    requests = [await shop.requests.get(each) for each in sold]
+    assert all(each.annotations.retry.endswith(" by alice") for each in requests)
+    assert not any((await shop.requests.list_events(requests)).values())
+    assert re.search(r" RetryRequested +retried by alice\n", (await alice("show", sold[0])).output)
+
+
 async def test_a_retry_of_all_passes_over_what_cannot_be_tried(shop: Shop, alice: Plugin) -> None:
     """A held one is not counted; one that fails anew was tried, and so all that was asked was done."""
     async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL="http://localhost:9/", backend_deadline=timedelta(0)):

@@ -18,6 +18,7 @@ from fulfillment_cli.actions import (
     event_note,
     failed_precondition,
     is_handled,
+    needs_events,
     warning,
 )
 from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, Pause
@@ -148,6 +149,15 @@ def test_an_acknowledgement_is_heard(status: Status) -> None:
     assert failed_precondition(Verb.ACKNOWLEDGE, make_request(status=status)) is None
     (value,) = annotations(Action(Verb.ACKNOWLEDGE, "told: twice"), make_request(status=status), ALICE).values()
     assert make_request(status=status, annotations=Annotations(acknowledged=value or "")).is_acknowledged
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_events_say_who_it_was_where_no_annotation_does(verb: Verb) -> None:
+    """Of up to a hundred orders they always do."""
+    written = annotations(Action(verb, "parcel 7"), make_request(status=FAILED), ALICE)
+    is_named = any(value and SIGNED in value for value in written.values())
+    assert needs_events(verb, 100)
+    assert needs_events(verb, 101) is not is_named
 
 
 def test_nobody_is_named_when_the_cluster_does_not_tell() -> None:

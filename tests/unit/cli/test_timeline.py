@@ -25,6 +25,8 @@ from fulfillment_cli.timeline import timeline
 from fulfillment_runtime.kubernetes.events import PostedEvent
 from support.builders import CREATED, make_request
 
+SIGNED = "2026-11-02T09:30:00Z by alice"
+
 
 def at(minutes: int) -> datetime:
     return CREATED + timedelta(minutes=minutes)
@@ -111,6 +113,33 @@ def test_what_a_person_asked_is_told_once() -> None:
     event = PostedEvent(at(30), "RetryRequested", "retried by alice")
     shown = [each.detail for each in timeline(failed(), [event]) if each.what == "RetryRequested"]
     assert shown == ["retried by alice"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Annotations(retry=SIGNED), ("RetryRequested", "retried by alice")),
+        (Annotations(retry="2026-11-02T09:30:00Z"), ("RetryRequested", "retried")),
+        (Annotations(paused=f"odd: address ({SIGNED})"), ("PauseRequested", "paused by alice: odd: address")),
+        (Annotations(complete=SIGNED), ("CompleteRequested", "completed by alice")),
+        (Annotations(fail=f"sold out ({SIGNED})"), ("FailRequested", "failed by alice: sold out")),
+        (
+            Annotations(acknowledged=f"PaymentFailed: told ({SIGNED})"),
+            ("Acknowledged", "acknowledged by alice: PaymentFailed: told"),
+        ),
+        (
+            Annotations(acknowledged=f"PaymentFailed: {SIGNED}"),
+            ("Acknowledged", "acknowledged by alice: PaymentFailed"),
+        ),
+        (Annotations(retry="yesterday, by hand"), None),
+    ],
+    ids=str,
+)
+def test_an_annotation_tells_it_in_the_words_of_the_event(asked: Annotations, expected: tuple[str, str] | None) -> None:
+    """Who, and why; what somebody wrote by hand has no time, and so no place in the timeline."""
+    shown = timeline(make_request(annotations=asked), [])
+    told = [(each.what, each.detail) for each in shown if each.what not in {"RequestCreated", "PaymentEvent"}]
+    assert told == ([expected] if expected else [])
 
 
 def test_a_new_order_has_a_timeline() -> None:
