@@ -38,7 +38,7 @@ class EventSettings(WorkloadSettings, frozen=True, kw_only=True):
             tuple[Account, ...],
             Meta(
                 min_length=1,
-                description="the connected accounts, acct_…, whose events count; unset: all",
+                description="the connected accounts, acct_…, whose events count, beside the API key's own; unset: all",
             ),
         ]
         | None

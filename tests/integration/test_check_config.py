@@ -10,7 +10,8 @@ import pytest
 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
-from fulfillment_local.fake_stripe.api import POWERLESS_KEY, TEST_KEY
+from fulfillment_local.fake_stripe.api import OWN_ACCOUNT, POWERLESS_KEY, TEST_KEY
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.fake_stripe.traffic import Fail
 from fulfillment_local.mailbox import mailbox
 from fulfillment_runtime.chart_values import with_chart_values
@@ -248,6 +249,11 @@ async def test_online_a_recovery_is_checked(shop: Shop) -> None:
     code, lines, _ = await check(online(shop, User.SERVICE, **accounts), "--online", "--settings=recover")
     refused = "failure recover: Stripe does not allow this API key to read Events of acct_"
     assert (code, [line[: len(refused) + 1] for line in lines[2:]]) == (78, [f"{refused}1", f"{refused}3"])
+    await shop.sell(Order())
+    own = online(shop, User.SERVICE, STRIPE_ACCOUNTS=OWN_ACCOUNT)
+    code, lines, _ = await check(own, "--online", "--settings=recover")
+    refused = f"failure recover: STRIPE_ACCOUNTS (stripe.accounts) names {OWN_ACCOUNT}, which is the API key's own"
+    assert (code, [line[: len(refused)] for line in lines[2:]]) == (78, [refused])
     environ = online(shop, User.NOBODY, STRIPE_API_KEY=POWERLESS_KEY)
     code, lines, _ = await check(environ, "--online", "--settings=recover")
     assert code == 78

@@ -9,7 +9,7 @@ import pytest
 
 from fulfillment_api.spec import Payment, PaymentStatus, ReversalKind, Session, Spec
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_local.fake_stripe.api import POWERLESS_KEY
+from fulfillment_local.fake_stripe.api import OWN_ACCOUNT, POWERLESS_KEY
 from fulfillment_local.fake_stripe.model import AfterPayment, DeliveryState, Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.traffic import Drop, Fail, Slow
 from fulfillment_runtime.fatal_errors import SettingsError, UnavailableError
@@ -239,6 +239,19 @@ async def test_an_account_that_is_no_longer_connected_keeps_no_other_from_its_re
     lines = await missed.checkpoint.read()
     assert lines.keys() == {"last-result", "test.undelivered.acct_1"}
     assert lines["last-result"] == '{"created":2,"updated":0,"unchanged":0,"ignored":0,"failed":0}'
+
+
+async def test_the_keys_own_account_is_no_connected_one(missed: Outage) -> None:
+    """Under its name no order is made a second time: the run says what a person must mend, and handles the others."""
+    missed.clock.ago(48 * HOUR)
+    lost = [missed.lose(Order(account=account)) for account in (None, "acct_2")]
+
+    with pytest.raises(SettingsError) as refused:
+        await missed.recover(filters=Filters(accounts=(OWN_ACCOUNT, "acct_2")))
+    assert refused.value.message.startswith(
+        f"STRIPE_ACCOUNTS (stripe.accounts) names {OWN_ACCOUNT}, which is the API key's own account: take it out"
+    )
+    assert sorted(await missed.orders()) == sorted(name_of(event) for event in lost)
 
 
 async def test_passing_faults_of_stripe_are_waited_for(missed: Outage) -> None:

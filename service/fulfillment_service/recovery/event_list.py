@@ -9,22 +9,30 @@ import structlog
 from fulfillment_api.event_types import StripeEventType
 from fulfillment_runtime.backoff import Backoff, retry
 from fulfillment_runtime.chart_values import with_chart_values
-from fulfillment_runtime.stripe.client import StripeUnavailableError, translate_error
+from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError, translate_error
 from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_runtime.stripe.refusals import error_code
 from fulfillment_service.events.envelope import Envelope, decode_envelope
 from fulfillment_service.recovery.time_window import Window
 
 _log = structlog.get_logger(__name__)
 
 EVENTS = "/v1/events"
+_EVENT = "/v1/events/{id}"
 PAGE = 100
 """The most events that Stripe lists at once."""
 
 _TYPES: list[str] = [each for each in StripeEventType if each is not StripeEventType.PAYMENT_SUCCEEDED]
 """What is listed: an account has such an event of every payment, and of one that was captured another tells, too."""
 
+_NO_SUCH_EVENT = "resource_missing"
+
 _RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
 _NOT_CONNECTED = with_chart_values(", or take the account out of STRIPE_ACCOUNTS if it is connected no more")
+_KEYS_OWN = with_chart_values(
+    "STRIPE_ACCOUNTS names {}, which is the API key's own account: take it out, its events count in any case. As those of "
+    "a connected account, its orders would be made, and fulfilled, a second time"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class StripeEvents:
         self._account = account
         self._undelivered = undelivered
         self._backoff = backoff
+        self._is_connected = account is None
         of, or_else = (f" of {account}", _NOT_CONNECTED) if account else ("", "")
         self._right = _RIGHT.format(of=of, or_else=or_else)
 
@@ -71,7 +80,7 @@ class StripeEvents:
 
         Raises:
             StripeUnavailableError: a fault that did not pass.
-            StripeMisconfiguredError: the API key is wrong or lacks a permission.
+            StripeMisconfiguredError: the API key is wrong or lacks a permission, or the account is its own.
         """
         return await retry(
             lambda: self._list(window, after),
@@ -102,7 +111,21 @@ class StripeEvents:
             found = msgspec.json.decode(body, type=_List)
         except msgspec.DecodeError as error:
             raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
-        return Page(tuple(self._event(raw) for raw in found.data), found.has_more)
+        events = tuple(self._event(raw) for raw in found.data)
+        if events and not self._is_connected:
+            await self._check_connected(events[0])
+            self._is_connected = True
+        return Page(events, found.has_more)
+
+    async def _check_connected(self, event: Envelope) -> None:
+        """Make sure that the account is not the key's own: that one has the event under its own name, too."""
+        try:
+            await self._reader.get(_EVENT, {}, account=None, object_id=event.id or "")
+        except stripe.StripeError as error:
+            if error_code(error) == _NO_SUCH_EVENT:
+                return
+            raise translate_error(error, right=_RIGHT.format(of="", or_else="")) from error
+        raise StripeMisconfiguredError(_KEYS_OWN.format(self._account))
 
     def _event(self, raw: msgspec.Raw) -> Envelope:
         """Decode an event. What Stripe lists for an account does not always name it, as a webhook's body does."""
