@@ -90,7 +90,7 @@ def test_values_are_read_in_their_own_form() -> None:
             SECRETS | {"STRIPE_ACCOUNTS": "shop"},
             (
                 "STRIPE_ACCOUNTS: 'shop' is wrong: Expected `str` matching regex '^acct_[A-Za-z0-9_]+$' - at `$[0]` "
-                "(the connected accounts, acct_…, whose events count; unset: all)"
+                "(the connected accounts, acct_…, whose events count, beside the API key's own; unset: all)"
             ),
         ),
         (
