@@ -9,8 +9,8 @@ from enum import StrEnum, unique
 from types import MappingProxyType
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Amount, PaymentStatus
-from fulfillment_api.status import ConditionStatus, ConditionType, Order, Phase, Reason, Status
+from fulfillment_api.spec import Amount
+from fulfillment_api.status import ConditionType, Order, Phase, Reason, Status
 
 
 @unique
@@ -45,7 +45,6 @@ class BuyerState(StrEnum):
 _AWAITING: Mapping[str, BuyerState] = MappingProxyType(
     {
         Reason.PAYMENT_PROCESSING: BuyerState.PAYMENT_PROCESSING,
-        Reason.PAYMENT_OVERDUE: BuyerState.PAYMENT_PROCESSING,
         Reason.PAYMENT_REQUIRES_ACTION: BuyerState.PAYMENT_REQUIRES_ACTION,
         Reason.PAYMENT_REQUIRES_CAPTURE: BuyerState.PAYMENT_AUTHORIZED,
     }
@@ -61,7 +60,6 @@ _NO_ORDER = frozenset(
     (Reason.SESSION_EXPIRED, Reason.SESSION_NOT_FOUND, Reason.LIVEMODE_MISMATCH, Reason.NAME_MISMATCH)
 )
 """Of a failed request: nothing was bought, or not here."""
-_PAID = frozenset((PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +115,7 @@ def _state_of(request: FulfillmentRequest) -> BuyerState | None:
         return BuyerState.RECEIVED
     match status.phase:
         case Phase.AWAITING_PAYMENT:
-            return _awaiting(request, status)
+            return _awaiting(status)
         case Phase.FULFILLING:
             return BuyerState.PREPARING
         case Phase.FULFILLED:
@@ -126,13 +124,12 @@ def _state_of(request: FulfillmentRequest) -> BuyerState | None:
             return None if status.reason in _NO_ORDER else _FAILED.get(status.reason, BuyerState.NEEDS_ATTENTION)
 
 
-def _awaiting(request: FulfillmentRequest, status: Status) -> BuyerState | None:
-    """Tell how a payment stands. For other reasons the operator has not heard of it yet, or is held up."""
+def _awaiting(status: Status) -> BuyerState | None:
+    """Tell how a payment stands, as Stripe said last: the reason may be why the operator does not get on."""
     if status.reason == Reason.SESSION_OPEN:
         return None
     paid = status.condition(ConditionType.PAID)
-    is_paid = request.spec.payment.status in _PAID or (paid is not None and paid.status is ConditionStatus.TRUE)
-    return _AWAITING.get(status.reason, BuyerState.RECEIVED if is_paid else BuyerState.PAYMENT_PROCESSING)
+    return _AWAITING.get(paid.reason if paid else status.reason, BuyerState.RECEIVED)
 
 
 def _fulfilled(status: Status) -> BuyerState:

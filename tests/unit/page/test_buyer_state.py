@@ -33,12 +33,12 @@ def with_condition(status: Status, kind: ConditionType, truth: ConditionStatus, 
     ("phase", "reason", "payment", "expected"),
     [
         ("awaiting-payment", "PaymentProcessing", "unpaid", "payment-processing"),
-        ("awaiting-payment", "PaymentOverdue", "unpaid", "payment-processing"),
         ("awaiting-payment", "PaymentRequiresAction", "unpaid", "payment-requires-action"),
         ("awaiting-payment", "PaymentRequiresCapture", "unpaid", "payment-authorized"),
         ("awaiting-payment", "SessionOpen", "unpaid", None),
         ("awaiting-payment", "StripeUnavailable", "paid", "received"),
-        ("awaiting-payment", "StripeUnavailable", "unpaid", "payment-processing"),
+        ("awaiting-payment", "StripeUnavailable", "unpaid", "received"),
+        ("awaiting-payment", "StripeMisconfigured", "failed", "received"),
         ("awaiting-payment", "StripeMisconfigured", "no_payment_required", "received"),
         ("awaiting-payment", "Restored", "paid", "received"),
         ("fulfilling", "BackendUnavailable", "paid", "preparing"),
@@ -77,17 +77,29 @@ def test_an_order_without_a_status_is_received() -> None:
     assert (view.state, view.items, view.total) == (BuyerState.RECEIVED, (), USD)
 
 
-def test_a_payment_that_stripe_says_is_paid_is_not_on_its_way() -> None:
-    """Although no event said so, and the operator is held up by something else."""
+@pytest.mark.parametrize("reason", ["PaymentOverdue", "Paused", "StripeUnavailable", "StripeMisconfigured"])
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("PaymentProcessing", "payment-processing"),
+        ("PaymentRequiresAction", "payment-requires-action"),
+        ("PaymentRequiresCapture", "payment-authorized"),
+        ("Paid", "received"),
+        ("PaymentFailed", "received"),
+    ],
+)
+def test_a_payment_stands_as_stripe_said_last(reason: str, condition: str, expected: str) -> None:
+    """Whatever keeps the operator since: who has to act is not told to wait, and what is paid is not on its way."""
+    truth = ConditionStatus.TRUE if condition == "Paid" else ConditionStatus.FALSE
     status = with_condition(
-        make_status(Phase.AWAITING_PAYMENT, Reason.STRIPE_UNAVAILABLE),
+        replace(make_status(Phase.AWAITING_PAYMENT, Reason.PAUSED), reason=reason),
         ConditionType.PAID,
-        ConditionStatus.TRUE,
-        Reason.PAID,
+        truth,
+        Reason(condition),
     )
     view = view_of(make_request(PaymentStatus.UNPAID, status=status))
     assert view is not None
-    assert view.state is BuyerState.RECEIVED
+    assert view.state == expected
 
 
 @pytest.mark.parametrize(
