@@ -28,6 +28,7 @@ _SUFFIX = ".po"
 _LINE = re.compile(r'(#.*|(msgctxt|msgid|msgid_plural|msgstr(\[\d+\])?)?\s*"([^"\\]|\\.)*")?\s*')
 """Babel itself reads a text that has no end without its last letter."""
 _LONGEST_HEADER = 500  # characters of Accept-Language that are read
+_LONGEST_TAG = 35  # characters: longer ones need not be understood (RFC 5646, 4.4.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Languages:
             accept_language: what the browser says (RFC 9110, 12.5.4); looked up as RFC 4647, 3.4 says.
         """
         for tag in [*([wanted] if wanted else []), *_preferred(accept_language)]:
-            part = tag.lower().replace("_", "-")
+            part = tag[:_LONGEST_TAG].lower().replace("_", "-")
             while part:
                 if part in self._languages:
                     return self._languages[part]

@@ -38,6 +38,7 @@ def po(message: str, text: str, flag: str = "") -> str:
         ("pt_BR", "de", "de"),
         ("../../etc", "de", "de"),
         ("", "es", "es"),
+        ("ja" + "-x" * 30_000, "de", "ja"),
     ],
 )
 def test_the_best_language_is_chosen(wanted: str | None, accept: str, expected: str) -> None:
