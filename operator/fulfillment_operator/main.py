@@ -12,12 +12,15 @@ from functools import partial
 from typing import Any
 
 import structlog
+from kubernetes.aio import client
 
+from fulfillment_operator.backends.interface import Backend
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.factory import open_backends
 from fulfillment_operator.leader import KUBERNETES_TIMEOUT, Leader, LeaderMetrics, in_background
 from fulfillment_operator.mail.factory import customer_mail
+from fulfillment_operator.mail.smtp import Mailer, NoMailer
 from fulfillment_operator.rbac import rules_of
 from fulfillment_operator.settings import OperatorSettings, load_operator_settings
 from fulfillment_runtime.chart_values import with_chart_values
@@ -45,7 +48,8 @@ async def run_until_stopped(settings: OperatorSettings) -> None:
     """
     stopping = asyncio.Event()
     on_stop_signal(stopping.set)
-    changes = settings_changes(load_operator_settings, os.environ)
+    check = partial(_check, environ=os.environ)
+    changes = settings_changes(load_operator_settings, os.environ, settings, check=check)
     stop = asyncio.create_task(stopping.wait())
     while not stopping.is_set():
         change = asyncio.ensure_future(anext(changes))
@@ -57,6 +61,31 @@ async def run_until_stopped(settings: OperatorSettings) -> None:
         if change.done():  # what was begun is finished; all is wired anew, with the new settings
             settings = change.result()
         change.cancel()
+
+
+async def _check(settings: OperatorSettings, *, environ: Mapping[str, str]) -> None:
+    """Make sure that an operator can start with these settings: one that cannot would leave all orders alone."""
+    async with _clients(settings, environ):
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Clients:
+    """What an operator reaches the outside by."""
+
+    api: client.ApiClient
+    mail: Mailer | NoMailer
+    backends: Mapping[str, Backend]
+
+
+@asynccontextmanager
+async def _clients(settings: OperatorSettings, environ: Mapping[str, str]) -> AsyncIterator[_Clients]:
+    """Open them; raise as `running_operator` does, which is all that can be found wrong before it works."""
+    async with connect(settings.kubeconfig, connections=settings.workers * 2) as api:
+        mail = customer_mail(settings)
+        await check_access(api, settings.namespace, rules_of(settings), timeout=KUBERNETES_TIMEOUT)
+        async with open_backends(settings, environ, api) as backends:
+            yield _Clients(api, mail, backends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +122,8 @@ async def running_operator(
     registry = process_registry(time.time())
     metrics = LeaderMetrics(registry, *sorted(settings.routing.backends))
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(connect(settings.kubeconfig, connections=settings.workers * 2))
-        rest = LibraryRestClient(api)
-        mail = customer_mail(settings)
-        await check_access(api, settings.namespace, rules_of(settings), timeout=KUBERNETES_TIMEOUT)
-        backends = await stack.enter_async_context(open_backends(settings, environ, api))
+        clients = await stack.enter_async_context(_clients(settings, environ))
+        rest = LibraryRestClient(clients.api)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         health = Health(
             at_one_order=_AT_ONE_ORDER + settings.stripe_timeout + settings.smtp_timeout,
@@ -114,7 +140,9 @@ async def running_operator(
                 ready=health.ready,  # a standby is as ready as it will be
             )
         )
-        _log.info("operator.started", namespace=settings.namespace, backends=sorted(backends), management_port=port)
+        _log.info(
+            "operator.started", namespace=settings.namespace, backends=sorted(clients.backends), management_port=port
+        )
         if settings.smtp_host is None:
             _log.warning(
                 "operator.no_mail",
@@ -122,11 +150,11 @@ async def running_operator(
             )
         leader = Leader(
             settings=settings,
-            api=api,
+            api=clients.api,
             requests=FulfillmentRequestClient(rest, settings.namespace, timeout=KUBERNETES_TIMEOUT),
             events=EventSink(rest, settings.namespace, reporter=socket.gethostname(), timeout=KUBERNETES_TIMEOUT),
-            dispatcher=Dispatcher(backends, settings.routing, metrics.operator),
-            mail=mail,
+            dispatcher=Dispatcher(clients.backends, settings.routing, metrics.operator),
+            mail=clients.mail,
             metrics=metrics,
             health=health,
             monotonic=monotonic,

@@ -22,7 +22,7 @@ from fulfillment_page.order_feed import OrderFeed
 from fulfillment_page.orders import Orders
 from fulfillment_page.rbac import PAGE_RULES
 from fulfillment_page.session_lookup import LookupOutcome, Origin, SessionLookup
-from fulfillment_page.settings import PageSettings
+from fulfillment_page.settings import PageSettings, load_page_settings
 from fulfillment_page.visits import OrderPage
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.http_server import serve
@@ -32,7 +32,6 @@ from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentReque
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.management import management_server, process_registry
 from fulfillment_runtime.process import on_stop_signal
-from fulfillment_runtime.settings import load_settings
 from fulfillment_runtime.settings_reload import settings_changes
 from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
 from fulfillment_service.request_store import RequestStore
@@ -62,17 +61,17 @@ async def run_until_stopped(settings: PageSettings, events: EventSettings) -> No
     stop = asyncio.Event()
     on_stop_signal(stop.set)
     async with running_page(settings, events) as page, asyncio.TaskGroup() as group:
-        reloading = group.create_task(_reload(page, os.environ))
+        reloading = group.create_task(_reload(page, os.environ, (settings, events)))
         await stop.wait()
         reloading.cancel()
 
 
-async def _reload(page: "RunningPage", environ: Mapping[str, str]) -> None:
+async def _reload(page: "RunningPage", environ: Mapping[str, str], current: tuple[PageSettings, EventSettings]) -> None:
     """Take a new API key as its file changes, so that it can be rolled without a restart."""
     async with AsyncExitStack() as stack:
-        async for settings in settings_changes(lambda each: load_settings(PageSettings, each), environ):
+        async for settings, _ in settings_changes(load_page_settings, environ, current):
             client = await stack.enter_async_context(stripe_client(settings))
-            page.orders.lookup.reader = stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY)
+            page.orders.lookup.ask_by(stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY))
             page.orders.livemode = settings.key_is_live
 
 

@@ -131,7 +131,7 @@ class SessionLookup:
         """Make it; nothing is remembered yet.
 
         Args:
-            reader: asks Stripe; it may be replaced.
+            reader: asks Stripe.
             store: makes requests.
             origin: which Sessions are orders here.
             budget: how often Stripe is asked.
@@ -139,7 +139,7 @@ class SessionLookup:
             metrics: counts.
             clock: tells the time, with its zone.
         """
-        self.reader = reader
+        self._reader = reader
         self._store = store
         self._origin = origin
         self._budget = budget
@@ -148,6 +148,11 @@ class SessionLookup:
         self._clock = clock
         self._no_orders: OrderedDict[SessionId, datetime] = OrderedDict()
         self._under_way: dict[SessionId, asyncio.Task[LookupOutcome]] = {}
+
+    def ask_by(self, reader: StripeReader) -> None:
+        """Ask Stripe by another API key, to which other Sessions may be known."""
+        self._reader = reader
+        self._no_orders.clear()
 
     async def make_request(self, session: SessionId, address: str) -> LookupOutcome:
         """Make the request of a Session that has none, if it is an order.
@@ -207,7 +212,7 @@ class SessionLookup:
     async def _retrieve(self, session: SessionId) -> bytes | LookupOutcome:
         """Return a Session as Stripe answers it, or why there is none."""
         try:
-            answer = await self.reader.get(_SESSION, {}, account=session.account, object_id=session.id)
+            answer = await self._reader.get(_SESSION, {}, account=session.account, object_id=session.id)
         except stripe.StripeError as error:
             if error_code(error) in _NO_SUCH_SESSION:
                 return LookupOutcome.NOT_FOUND

@@ -1,5 +1,6 @@
 """The settings of the order page."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from fulfillment_runtime.settings import Port
+from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.settings import Port, load_settings
 from fulfillment_runtime.shop import SHOP_NAME, SHOP_URL, ShopName, ShopUrl
 from fulfillment_runtime.stripe.settings import StripeSettings
+from fulfillment_service.settings import EventSettings, mode_mistake
 
 _LONGEST_DRAIN = timedelta(minutes=5)
 
@@ -83,3 +86,15 @@ class PageSettings(StripeSettings, frozen=True, kw_only=True):
         ):
             if folder is not None and not Path(folder).is_dir():
                 raise ValueError(f"{name} names {folder!r}, which is no folder")
+
+
+def load_page_settings(environ: Mapping[str, str]) -> tuple[PageSettings, EventSettings]:
+    """Load the page's settings, and which Sessions are orders, as the webhook has it.
+
+    Raises:
+        SettingsError: some of them are wrong, or they do not go together.
+    """
+    settings, events = load_settings(PageSettings, environ), load_settings(EventSettings, environ)
+    if mistake := mode_mistake(settings, events):
+        raise SettingsError(mistake)
+    return settings, events

@@ -45,7 +45,7 @@ async def run_until_stopped(settings: ServiceSettings) -> None:
     stop = asyncio.Event()
     on_stop_signal(stop.set)
     async with running_service(settings) as service, asyncio.TaskGroup() as group:
-        reloading = group.create_task(_reload(service))
+        reloading = group.create_task(_reload(service, settings))
         await stop.wait()
         reloading.cancel()
 
@@ -56,10 +56,10 @@ def _allowed_sources(settings: ServiceSettings) -> AllowedSources | None:
     return AllowedSources.of(settings.allowed_sources, settings.trusted_proxies or ())
 
 
-async def _reload(service: "RunningService") -> None:
+async def _reload(service: "RunningService", current: ServiceSettings) -> None:
     """Take new signing secrets as their files change, so that one can be rolled without a restart."""
     load = partial(load_settings, ServiceSettings)
-    async for settings in settings_changes(load, os.environ):
+    async for settings in settings_changes(load, os.environ, current):
         service.webhook.secrets = settings.webhook_secrets
         service.callbacks.secret = settings.http_secret
 

@@ -7,7 +7,8 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 from kubernetes.aio import client
@@ -22,6 +23,8 @@ from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.programs import find_programs
 from support.commands import fulfillment
 from support.installed_crd import install_crd
+from support.kubelet import MountedVolume
+from support.order_jobs import TEMPLATE, open_shop_with_jobs
 from support.running_operator import RULES, WITHIN, AtWork, Shop, at_work, open_shop
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -34,7 +37,7 @@ Change: TypeAlias = Callable[[Shop], Awaitable[None]]
 
 
 @asynccontextmanager
-async def running(shop: Shop) -> AsyncIterator[Process]:
+async def running(shop: Shop, **environ: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *(fulfillment(), "operator"),
         env={
@@ -43,6 +46,7 @@ async def running(shop: Shop) -> AsyncIterator[Process]:
             "FULFILLMENT_MANAGEMENT_PORT": "0",
             "FULFILLMENT_NAMESPACE": shop.namespace,
             "KUBECONFIG": str(shop.control_plane.kubeconfigs[User.OPERATOR]),
+            **environ,
         },
         stderr=PIPE,
     )
@@ -54,12 +58,14 @@ async def running(shop: Shop) -> AsyncIterator[Process]:
             await process.wait()
 
 
-async def says(process: Process, event: str) -> None:
-    """Wait until it writes a line of this name."""
+async def says(process: Process, event: str) -> dict[str, Any]:
+    """Wait until it writes a line of this name, and return that."""
     assert process.stderr is not None
     async with asyncio.timeout(60):
-        while json.loads(await process.stderr.readline())["event"] != event:
-            pass
+        while True:
+            line: dict[str, Any] = json.loads(await process.stderr.readline())
+            if line["event"] == event:
+                return line
 
 
 async def test_a_rolling_update_is_over_at_once(shop: Shop) -> None:
@@ -77,6 +83,23 @@ async def test_a_rolling_update_is_over_at_once(shop: Shop) -> None:
             await says(new, "operator.leading")
             assert time() - told < AT_ONCE + NEXT_TRY
             await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
+
+
+async def test_a_template_that_the_api_server_refuses_stops_no_operator(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    """It goes on with the one before, and says why; once that is mended it begins anew with the new one."""
+    volume = MountedVolume(tmp_path, {"template": TEMPLATE})
+    settings = {"FULFILLMENT_BACKEND": "job", "FULFILLMENT_JOB_TEMPLATE_FILE": str(tmp_path / "template")}
+    async with open_shop_with_jobs(control_plane, namespace) as shop, running(shop, **settings) as operator:
+        await says(operator, "operator.leading")
+        volume.change({"template": TEMPLATE.replace("image:", "imgae:")})
+        refused = (await says(operator, "settings.not_reloaded"))["message"]
+        assert refused.startswith("FULFILLMENT_JOB_TEMPLATE (backend.job.template): the API server refuses the Job")
+        await shop.becomes(await shop.sell(Order()), Phase.FULFILLING, "Dispatched")
+        volume.change({"template": TEMPLATE.replace("ship:7", "ship:8")})
+        await says(operator, "settings.reloaded")
+        await says(operator, "operator.leading")
 
 
 @pytest.fixture

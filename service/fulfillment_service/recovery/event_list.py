@@ -30,8 +30,8 @@ _NO_SUCH_EVENT = "resource_missing"
 _RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
 _NOT_CONNECTED = with_chart_values(", or take the account out of STRIPE_ACCOUNTS if it is connected no more")
 _KEYS_OWN = with_chart_values(
-    "STRIPE_ACCOUNTS names {}, which is the API key's own account: take it out, its events count in any case. As those of "
-    "a connected account, its orders would be made, and fulfilled, a second time"
+    "STRIPE_ACCOUNTS names {}, which is the API key's own account: take it out, its events count in any case. As those "
+    "of a connected account, its orders would be made, and fulfilled, a second time"
 )
 
 

@@ -1,14 +1,16 @@
 """Settings in files are read again when the files change, as the kubelet changes mounted Secrets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from click import ClickException
 from structlog.testing import capture_logs
 
 from fulfillment_operator.settings import OperatorSettings
+from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.settings import load_settings
 from fulfillment_runtime.settings_reload import settings_changes
 from fulfillment_service.settings import ServiceSettings
@@ -20,10 +22,12 @@ def secret(tmp_path: Path) -> MountedVolume:
     return MountedVolume(tmp_path, {"api-key": "sk_test_first\n"})
 
 
-def changes(secret: MountedVolume) -> AsyncIterator[OperatorSettings]:
-    return settings_changes(
-        partial(load_settings, OperatorSettings), {"STRIPE_API_KEY_FILE": str(secret.folder / "api-key")}, interval=0.01
-    )
+def changes(
+    secret: MountedVolume, check: Callable[[OperatorSettings], Awaitable[None]] | None = None
+) -> AsyncIterator[OperatorSettings]:
+    load, environ = partial(load_settings, OperatorSettings), {"STRIPE_API_KEY_FILE": str(secret.folder / "api-key")}
+    checked = {} if check is None else {"check": check}
+    return settings_changes(load, environ, load(environ), **checked, interval=0.01)
 
 
 async def test_a_changed_secret_is_taken(secret: MountedVolume) -> None:
@@ -52,6 +56,47 @@ async def test_a_wrong_secret_is_passed_over(secret: MountedVolume) -> None:
     assert "STRIPE_API_KEY (stripe.existingSecret) is no secret key" in logs[0]["message"]
 
 
+async def test_what_changed_while_the_process_began_is_taken(secret: MountedVolume) -> None:
+    """Between the first reading and the first look nothing is missed, however short that is."""
+    changed = changes(secret)
+    secret.change({"api-key": "rk_live_second\n"})
+    assert (await asyncio.wait_for(anext(changed), 60)).stripe_api_key == "rk_live_second"
+
+
+@pytest.mark.parametrize(
+    ("failures", "taken"),
+    [
+        ([SettingsError("no")], "sk_test_third"),
+        ([AccessDeniedError("no")], "sk_test_third"),
+        ([UnavailableError("later"), UnavailableError("later")], "sk_test_second"),
+    ],
+    ids=["wrong", "denied", "unavailable, twice"],
+)
+async def test_settings_that_cannot_be_worked_with_are_passed_over(
+    secret: MountedVolume, failures: list[ClickException], taken: str
+) -> None:
+    """Until they change again; where something is away, they are tried again."""
+    left = iter(failures)
+
+    async def check(_settings: OperatorSettings) -> None:
+        failure = next(left, None)
+        if failure is not None:
+            raise failure
+
+    waiting = asyncio.ensure_future(anext(changes(secret, check)))
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        secret.change({"api-key": "sk_test_second\n"})
+        async with asyncio.timeout(60):
+            while len(logs) < len(failures):  # noqa: ASYNC110 - a log line is no event that could be awaited
+                await asyncio.sleep(0.01)
+        if taken == "sk_test_third":
+            secret.change({"api-key": "sk_test_third\n"})
+        settings = await asyncio.wait_for(waiting, 60)
+    assert settings.stripe_api_key == taken
+    assert [each["event"] for each in logs] == [*("settings.not_reloaded" for _ in failures), "settings.reloaded"]
+
+
 @pytest.mark.parametrize(
     "after",
     [{"a": "whsec_1", "b": "whsec_3"}, {"a": "whsec_1"}, {"a": "whsec_1", "b": "whsec_2", "c": "whsec_4"}],
@@ -60,9 +105,8 @@ async def test_a_wrong_secret_is_passed_over(secret: MountedVolume) -> None:
 async def test_a_changed_folder_is_taken(tmp_path: Path, after: dict[str, str]) -> None:
     """Secrets that are projected side by side come anew when one of them changes."""
     volume = MountedVolume(tmp_path, {"a": "whsec_1", "b": "whsec_2"})
-    settings = settings_changes(
-        partial(load_settings, ServiceSettings), {"STRIPE_WEBHOOK_SECRETS_FILE": str(volume.folder)}, interval=0.01
-    )
+    load, environ = partial(load_settings, ServiceSettings), {"STRIPE_WEBHOOK_SECRETS_FILE": str(volume.folder)}
+    settings = settings_changes(load, environ, load(environ), interval=0.01)
     waiting = asyncio.ensure_future(anext(settings))
     await asyncio.sleep(0)  # it has read the folder as it is
     volume.change(after)
