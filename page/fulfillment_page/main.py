@@ -122,6 +122,7 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
             requests=requests,
             lookup=lookup,
             budget=Budget(_READS_OF_ONE, _READS, time.monotonic),
+            has_seen_deleted=feed.has_seen_deleted,
             livemode=settings.key_is_live,
         )
         page = OrderPage(

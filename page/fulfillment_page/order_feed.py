@@ -1,9 +1,11 @@
 """One watch for all visitors: tells those who look at an order when it changed.
 
-Only what somebody looks at is decoded, and nothing is kept: so its cost grows with neither orders nor visitors.
+Only what somebody looks at is decoded, and nothing is kept but the names of what was deleted lately: so its cost grows
+with neither orders nor visitors.
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +22,7 @@ from fulfillment_runtime.kubernetes.list_watch import Change, WatchEventType
 _log = structlog.get_logger(__name__)
 
 _WATCH_SECONDS = 300.0
+_DELETED = 10_000  # names that are remembered: a megabyte
 
 
 class FeedEndedError(Exception):
@@ -72,7 +75,12 @@ class OrderFeed:
         self._backoff = backoff
         self._metrics = metrics
         self._subscriptions: dict[str, set[Subscription]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
         self._has_ended = False
+
+    def has_seen_deleted(self, name: str) -> bool:
+        """Tell whether this process saw a request being deleted; of very many, the latest."""
+        return name in self._deleted
 
     @contextmanager
     def subscription(self, name: str) -> Iterator[Subscription]:
@@ -126,6 +134,10 @@ class OrderFeed:
 
     def _take(self, change: Change) -> None:
         name = change.metadata.name
+        if change.type is WatchEventType.DELETED:
+            self._deleted[name] = None
+            if len(self._deleted) > _DELETED:
+                self._deleted.popitem(last=False)
         if name not in self._subscriptions or change.type is WatchEventType.BOOKMARK:
             return
         if change.type is WatchEventType.DELETED:

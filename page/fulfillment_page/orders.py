@@ -1,5 +1,6 @@
 """Finds the order of a visit: at the API server, or else by Stripe."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -31,6 +32,8 @@ class Orders:
     lookup: SessionLookup
     budget: Budget
     """How often the API server is asked."""
+    has_seen_deleted: Callable[[str], bool]
+    """Tells whether a request was deleted lately: that was somebody's will, and a visit does not undo it."""
     livemode: bool
     """The one mode that counts: the API key's, which may be another one some day."""
 
@@ -50,6 +53,8 @@ class Orders:
             try:
                 request = await self.requests.get(name)
             except NotFoundError:
+                if self.has_seen_deleted(name):
+                    return VisitOutcome.UNKNOWN
                 outcome = await self.lookup.make_request(session, address)
                 if outcome is not LookupOutcome.MADE:
                     return _OUTCOMES.get(outcome, VisitOutcome.UNKNOWN)

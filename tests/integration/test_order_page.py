@@ -16,10 +16,15 @@ from fulfillment_local.cuttable_proxy import cuttable_proxy
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.traffic import Fail
+from fulfillment_page.main import running_page
+from fulfillment_page.session_id import SessionId
+from fulfillment_page.session_lookup import LookupOutcome
+from fulfillment_runtime.kubernetes.errors import NotFoundError
+from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
 from fulfillment_service.settings import EventSettings
 from support.builders import make_status
 from support.running_operator import Shop, at_work
-from support.running_page import RunningOrderPage, order_page
+from support.running_page import PAGE_RULES, RunningOrderPage, order_page, page_settings
 
 UNKNOWN = "cs_test_a1" + "0" * 56
 SESSION = "/v1/checkout/sessions/"
@@ -216,6 +221,18 @@ async def test_while_stripe_is_away_an_order_that_is_known_is_shown(shop: Shop, 
     assert (await page.visit(session.id))[0] == 200
 
 
+async def test_another_key_is_asked_anew_about_what_was_no_order(shop: Shop, crd: None) -> None:  # noqa: ARG001 - likewise
+    """What is remembered is what the key before it was told: that may have been another account's."""
+    await shop.control_plane.grant(User.PAGE, shop.namespace, [PAGE_RULES])
+    settings, unknown = page_settings(shop), SessionId(f"cs_test_{'a' * 58}", None)
+    async with running_page(settings, EventSettings()) as page, stripe_client(settings) as client:
+        lookup = page.orders.lookup
+        outcomes = [await lookup.make_request(unknown, "192.0.2.1") for _ in range(2)]
+        lookup.ask_by(stripe_reader(client, settings))
+        outcomes.append(await lookup.make_request(unknown, "192.0.2.1"))
+    assert outcomes == [LookupOutcome.NOT_FOUND, LookupOutcome.REMEMBERED, LookupOutcome.NOT_FOUND]
+
+
 async def test_an_order_is_followed_to_its_end(shop: Shop, page: RunningOrderPage) -> None:
     """From awaiting its payment to fulfilled, by events of one watch; then the browser is told to leave off."""
     session, _ = shop.stripe.world.play(Order(outcome=Outcome.UNPAID))
@@ -228,6 +245,19 @@ async def test_an_order_is_followed_to_its_end(shop: Shop, page: RunningOrderPag
         seen = [event async for event in events]
     assert "your order is complete" in seen[-2]["data"]
     assert seen[-1]["event"] == "end"
+
+
+async def test_what_somebody_deleted_is_not_made_again(shop: Shop, page: RunningOrderPage) -> None:
+    """Whoever looked on reloads the page at once, and finds no order: theirs would be fulfilled a second time."""
+    session, _ = shop.stripe.world.play(Order())
+    assert (await page.visit(session.id))[0] == 200
+    async with page.following(session.id) as events:
+        await anext(events)
+        await shop.requests.delete(request_name(session.id))
+        assert (await anext(events))["event"] == "gone"
+    assert (await page.visit(session.id))[0] == 404
+    with pytest.raises(NotFoundError):
+        await shop.requests.get(request_name(session.id))
 
 
 async def test_all_who_follow_share_one_watch(shop: Shop, page: RunningOrderPage) -> None:
