@@ -116,7 +116,7 @@ def ended_empty(request: FulfillmentRequest, session: CheckoutSession, now: date
 
 
 def failed(request: FulfillmentRequest, fail: Fail, now: datetime, *, untold: bool = False) -> Status:
-    """The order cannot be fulfilled at all; `untold` while the backend that has it is still to be told why."""
+    """The order cannot be fulfilled at all; `untold` while a backend is still to be told why, or stopped."""
     return _status(
         _with_spec_unobserved(request) if untold else request,
         now,
@@ -322,6 +322,12 @@ def _asked_for(request: FulfillmentRequest, session: CheckoutSession | None) -> 
     return found or known
 
 
+def _is_notified(mail: MailOutcome, phase: Phase) -> ConditionStatus:
+    if mail.reason is Reason.MAIL_UNAVAILABLE and phase is Phase.FAILED:
+        return ConditionStatus.UNKNOWN  # it is tried again, and since when, the condition's time tells
+    return truth(mail.reason is Reason.MAIL_SENT)
+
+
 def _is_hinted_paid(request: FulfillmentRequest) -> bool:
     return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
 
@@ -349,7 +355,7 @@ def _status(  # noqa: PLR0913 - a status has these parts
         **(reversal.updates if reversal else {}),
     }
     if mail is not None:
-        updates[ConditionType.CUSTOMER_NOTIFIED] = (truth(mail.reason is Reason.MAIL_SENT), mail.reason, mail.message)
+        updates[ConditionType.CUSTOMER_NOTIFIED] = (_is_notified(mail, phase), mail.reason, mail.message)
     order = before.order if before else None
     if session is not None:
         order = Order(line_items=list(session.line_items), amount=session.amount, presentment=session.presentment)
