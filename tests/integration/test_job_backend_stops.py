@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from kubernetes.aio import client
 
-from fulfillment_api.names import request_name
+from fulfillment_api.names import GROUP, PLURAL, VERSION, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import ConditionType, Phase
@@ -36,7 +36,7 @@ from fulfillment_operator.backends.job.job_api import JobApi
 from fulfillment_operator.backends.job.template import parse_template
 from fulfillment_runtime.kubernetes.errors import ConflictError
 from support.builders import make_request, make_session
-from support.order_jobs import JOB, TEMPLATE, collect, end, job_names, open_shop_with_jobs
+from support.order_jobs import JOB, RULES, TEMPLATE, collect, end, job_names, open_shop_with_jobs
 from support.reversal_events import SOON, has, reconciled, reverse, until
 from support.running_operator import WITHIN, Shop, at_work
 
@@ -115,6 +115,56 @@ async def test_what_comes_before_the_fulfillment_stops_the_job(shop: Shop, kind:
         assert await job_names(shop) == []
     assert request.status
     assert "does not know" not in request.status.message
+
+
+async def not_noted(shop: Shop) -> str:
+    """Hand an order over, by an operator that is killed before it notes that."""
+    async with at_work(shop, **JOB):
+        name = await handed_over(shop)
+    await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object_status(
+        *(GROUP, VERSION, shop.namespace, PLURAL, name),
+        {"status": None},
+        _content_type="application/merge-patch+json",
+    )
+    return name
+
+
+@pytest.mark.parametrize(("kind", "reason"), REVERSALS)
+async def test_a_job_that_nobody_noted_is_stopped_too(shop: Shop, kind: ReversalKind, reason: str) -> None:
+    """The payment is reversed before another operator looks."""
+    name = await not_noted(shop)
+    await reverse(shop, name, kind)
+    async with at_work(shop, **JOB):
+        await shop.becomes(name, Phase.FAILED, reason)
+    assert await job_names(shop) == [f"{name} (going)"]
+
+
+async def test_until_it_is_stopped_that_is_tried_again(shop: Shop) -> None:
+    """The order has failed meanwhile, and is observed when that is done."""
+    name = await not_noted(shop)
+    await shop.annotate(name, paused="a call")
+    async with at_work(shop, **JOB):
+        await shop.becomes(name, Phase.FULFILLING, "Paused")
+        await forbid_deleting_jobs(shop)
+        await reverse(shop, name, ReversalKind.REFUNDED)
+        await shop.annotate(name, paused=None)
+        failed = await shop.becomes(name, Phase.FAILED, "Refunded")
+        assert failed.has_unobserved_spec
+        assert await job_names(shop) == [name]
+        await shop.control_plane.grant(User.OPERATOR, shop.namespace, RULES[:1])
+        await until(shop, name, lambda each: not each.has_unobserved_spec, "observed")
+    assert await job_names(shop) == [f"{name} (going)"]
+
+
+async def forbid_deleting_jobs(shop: Shop) -> None:
+    rbac = client.RbacAuthorizationV1Api(shop.api)
+    for role in (await rbac.list_namespaced_role(shop.namespace)).items:
+        assert role.metadata
+        assert role.metadata.name
+        for rule in role.rules or ():
+            if "jobs" in (rule.resources or ()):
+                rule.verbs = [verb for verb in rule.verbs if verb != "delete"]
+        await rbac.replace_namespaced_role(role.metadata.name, shop.namespace, role)
 
 
 async def test_a_job_that_completed_before_the_refund_was_seen_fulfilled_the_order(shop: Shop) -> None:

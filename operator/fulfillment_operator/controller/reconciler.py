@@ -337,8 +337,13 @@ class Reconciler:
         """Notify the backend that has it; it may have been done before that, and then the order is fulfilled."""
         status, session, fail = request.status, reverse.session, reverse.fail
         before = status.fulfillment if status else None
-        if status is None or before is None:
-            return _Taken(transition.failed(request, fail, self._clock()))
+        if status is None or before is None:  # nobody has it, as far as was noted
+            busy = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
+            if busy is not None:
+                _log.warning("reconcile.not_stopped", message=busy.error)
+            retry_after = self._backoff(failures, busy.after) if busy else None
+            ended = transition.failed(request, fail, self._clock(), untold=busy is not None)
+            return _Taken(ended, retry_after=retry_after)
         change = reverse.change
         order = paid_order(request, session, before)
         unaware = await self._notify(request, session, change)

@@ -66,7 +66,7 @@ class EndEmpty:
 
 @dataclass(frozen=True, slots=True)
 class Reverse:
-    """End it as failed, once the backend that has it knows why."""
+    """End it as failed, once the backend that has it, or may have it, knows why."""
 
     fail: Fail
     session: CheckoutSession
@@ -131,12 +131,14 @@ def has_news(request: FulfillmentRequest, session: CheckoutSession, now: datetim
 
 def _reversed(request: FulfillmentRequest, session: CheckoutSession) -> Fail | Reverse | None:
     """Stop what was reversed before it was fulfilled. Should a person ask for a retry, this is decided again."""
-    fail = _reason_to_stop(session) or _reason_to_hold(request, session)
+    stop = _reason_to_stop(session)
+    fail = stop or _reason_to_hold(request, session)
     if fail is None:
         return None
-    if request.status is None or request.status.fulfillment is None:
-        return fail
     change = reversal_change(request, session)
+    if request.status is None or request.status.fulfillment is None:
+        # It may have been dispatched all the same, by an operator that was killed before it noted that.
+        return Reverse(fail, session, change) if stop else fail
     return Reverse(fail, session, change) if change.notices or has_called_back(request) else fail
 
 

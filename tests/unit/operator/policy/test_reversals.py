@@ -88,8 +88,8 @@ def seen(request: FulfillmentRequest, *sessions: CheckoutSession) -> tuple[Fulfi
 def test_what_was_undone_before_it_was_fulfilled_is_not_fulfilled(session: CheckoutSession, reason: Reason) -> None:
     """The request fails with a reason of its own; the conditions tell all that came after the sale."""
     step = decide(make_request(), session, NOW)
-    assert isinstance(step, Fail)
-    status = failed(make_request(), step, NOW)
+    assert isinstance(step, Reverse)  # a backend may have it, although nobody noted that
+    status = failed(make_request(), step.fail, NOW)
     assert (status.phase, status.reason) == (Phase.FAILED, reason)
     found = conditions(status)
     assert found["Paid"][0] is ConditionStatus.TRUE
@@ -136,9 +136,9 @@ def test_an_order_that_was_stopped_goes_on_when_a_person_says_so(
     stopped: CheckoutSession, since: CheckoutSession, reason: Reason
 ) -> None:
     """What stopped it is undone: it says so, and stays stopped, however often it is looked at, until a retry."""
-    step = decide(make_request(), stopped, NOW)
-    assert isinstance(step, Fail)
-    request = make_request(status=failed(make_request(), step, NOW), generation=2)
+    reversed_ = decide(make_request(), stopped, NOW)
+    assert isinstance(reversed_, Reverse)
+    request = make_request(status=failed(make_request(), reversed_.fail, NOW), generation=2)
     for _ in range(2):
         step = decide(request, since, NOW)
         assert isinstance(step, Fail)
