@@ -6,6 +6,9 @@ its own namespace, so `absent()` means this release and no other; and `${overdue
 What passes by itself needs a hold that is no shorter than the expression's window: then one fault alone never fires.
 """
 
+from typing import get_args
+
+from fulfillment_api.event_types import ReversalType
 from fulfillment_monitoring.alert import Alert, Severity
 
 
@@ -95,6 +98,7 @@ def _endpoint() -> str:
 
 _SECONDS = {"0s": 0, "5m": 300, "10m": 600, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "3d": 259200}
 _EVENTS = "fulfillment_webhook_events_total"
+_REVERSALS = "|".join(get_args(ReversalType))  # a regular expression, in which each dot matches itself, too
 _ERRORS = "fulfillment_reconcile_errors_total"
 _LEADER = _in("fulfillment_leader")
 
@@ -342,14 +346,17 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutWatchStale",
-        expression=_rises("10m", "namespace", _in(_EVENTS, 'outcome=~"created|updated"'), ago="5m")
+        # Reversals are left out: most are of fulfilled orders, which the operator does not watch.
+        expression=_rises(
+            "10m", "namespace", _in(_EVENTS, 'outcome=~"created|updated"', f'type!~"{_REVERSALS}"'), ago="5m"
+        )
         + " and on (namespace) time() - max by (namespace) "
         + f"({_in('fulfillment_watch_last_event_timestamp_seconds')}) > 1200",
         hold="2m",
         severity=Severity.CRITICAL,
         summary="The operator's watch is stale in {{ .Labels.namespace }}",
-        description="The service recorded events more than five minutes ago, and the operator's watch has received "
-        "nothing since: new orders are not reconciled.",
+        description="The service recorded events, and not of refunds and disputes alone, more than five minutes ago, "
+        "and the operator's watch has received nothing since: new orders are not reconciled.",
     ),
     Alert(
         name="CheckoutWatchRefused",

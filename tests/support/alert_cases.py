@@ -488,6 +488,15 @@ OTHERS = (
         {10: set(), 25: set(), 40: {"CheckoutWatchStale"}},
     ),
     Case(
+        "the leader hears nothing of what becomes of fulfilled orders, which it does not watch",
+        {EVENTS: "1x110", HEARD: "0x110"}
+        | {
+            f'fulfillment_webhook_events_total{{type="{each}",outcome="updated",pod="w"}}': "0x30 0+1x80"
+            for each in ("charge.refunded", "refund.failed", "charge.dispute.closed", "charge.dispute.created")
+        },
+        {minute: set() for minute in range(30, 100, 5)},
+    ),
+    Case(
         "the watch is refused for as long as an API server takes to start, and later for good",
         {REFUSED: "0x10 1x1 0x20 1x60"},
         {12: set(), 33: set(), 36: {"CheckoutWatchRefused"}},
