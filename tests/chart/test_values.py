@@ -64,6 +64,23 @@ def test_every_value_matters(programs: ChartPrograms, path: str) -> None:
     assert rendered(programs.helm, json.dumps(changed)) != rendered(programs.helm, json.dumps(values))
 
 
+def test_no_common_label_takes_the_place_of_the_charts(programs: ChartPrograms) -> None:
+    """What finds an object by those, as doctor does, finds it whatever is set; other labels are added to each."""
+    ours = without(EVERYTHING, "extraObjects")
+    plain = labels(render(programs.helm, without(ours, "commonLabels")))
+    standard = {name for each in plain.values() for name in each if name.startswith(("app.kubernetes.io/", "helm.sh/"))}
+
+    common = {**dict.fromkeys(standard, "other"), "team": "shop"}
+    found = labels(render(programs.helm, put(ours, "commonLabels", common)))
+
+    assert "app.kubernetes.io/part-of" in standard
+    assert found == {name: {**common, **each} for name, each in plain.items()}
+
+
+def labels(manifests: list[Manifest]) -> dict[tuple[str, str], dict[str, str]]:
+    return {(each["kind"], each["metadata"]["name"]): each["metadata"]["labels"] for each in manifests}
+
+
 def test_every_value_has_a_comment() -> None:
     """Each line of values.yaml is explained, in the form that helm-docs reads."""
     assert sorted(leaves()) == sorted(DESCRIPTIONS)

@@ -16,7 +16,8 @@
 {{- end -}}
 
 {{/* The labels of an object. Takes (list $ component), and as a third the object's own labels; an empty component is none.
-One key may be set twice: what selects pods wins, then the object's own, then commonLabels. */}}
+One key may be set twice: what selects pods wins, then the object's own, then the chart's, by which doctor finds it; then
+commonLabels. */}}
 {{- define "checkout-fulfillment.labels" -}}
 {{- $root := index . 0 -}}
 {{- $own := gt (len .) 2 | ternary (last .) dict | default dict -}}
@@ -26,7 +27,7 @@ One key may be set twice: what selects pods wins, then the object's own, then co
   "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
   "app.kubernetes.io/version" $root.Chart.AppVersion
   "app.kubernetes.io/part-of" "checkout-fulfillment" -}}
-{{- toYaml (merge (dict) $selecting $managed $own $root.Values.commonLabels $standard) -}}
+{{- toYaml (merge (dict) $selecting $managed $own $standard $root.Values.commonLabels) -}}
 {{- end -}}
 
 {{/* The labels that select a workload's pods. They never change, so they hold no version. Takes (list $ component). */}}
