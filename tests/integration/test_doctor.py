@@ -267,6 +267,30 @@ async def test_pods_that_are_not_ready(
     assert found[1] == f"failure checkout-fulfillment-webhook: 0 of 1 pods are ready: {message}"
 
 
+@pytest.mark.parametrize(
+    ("phase", "status"),
+    [
+        ("Failed", {"reason": "Evicted", "message": "The node was low on resource: memory."}),
+        ("Failed", {"reason": "Terminated", "message": "Pod was terminated in response to imminent node shutdown."}),
+        ("Succeeded", {}),
+    ],
+    ids=["evicted", "node shutdown", "succeeded"],
+)
+async def test_pods_that_have_ended(installation: Installation, phase: str, status: dict[str, str]) -> None:
+    """Beside a pod that took over they are not counted; where there is none, the line says what ended them."""
+    ended = {"phase": phase, "conditions": NOT_READY, **status}
+    await installation.make_pod("ended", "webhook", image=f"{IMAGE}-before", status=ended)
+    beside = [*await of_objects(installation, Check.PODS), *await of_objects(installation, Check.IMAGES)]
+    await installation.show_pod(WEBHOOK_POD, ended)
+    alone = await of_objects(installation, Check.PODS)
+    await installation.core.delete_namespaced_pod("ended", installation.shop.namespace, grace_period_seconds=0)
+    await installation.show_pod(WEBHOOK_POD, {**ready(), "reason": None, "message": None})
+    assert [each.partition(" ")[0] for each in beside] == ["ok", "ok", "ok"]
+    why = f"{status['reason']} ({status['message']})" if status else "containers with unready status: [webhook]"
+    assert alone[1].startswith("failure checkout-fulfillment-webhook: 0 of 1 pods are ready: ")
+    assert alone[1].endswith(f": {why}")
+
+
 async def test_pods_that_were_restarted_or_scaled_away(installation: Installation) -> None:
     """The first is a warning for an hour; without pods nothing is done."""
     now = datetime.now(UTC)

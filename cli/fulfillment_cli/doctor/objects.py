@@ -149,6 +149,9 @@ class PodCondition(Struct, frozen=True):
 class PodStatus(Struct, frozen=True, rename="camel"):
     """core/v1 PodStatus."""
 
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
     conditions: list[PodCondition] = []
     container_statuses: list[ContainerStatus] = []
 
@@ -164,6 +167,11 @@ class Pod(Struct, frozen=True):
     def is_ready(self) -> bool:
         """Whether it serves, or stands by."""
         return any(each.type == "Ready" and each.status == "True" for each in self.status.conditions)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it never runs again, as after an eviction: its object stays, and another pod takes its place."""
+        return self.status.phase in {"Failed", "Succeeded"}
 
 
 class PodList(Struct, frozen=True):

@@ -53,11 +53,12 @@ class InstallationReader:
         return found.items if found else []
 
     async def pods(self, deployment: Deployment) -> list[Pod]:
-        """List the pods of a Deployment."""
+        """List the pods of a Deployment: those that have ended only where there are no others, so that they say why."""
         selector = ",".join(f"{key}={value}" for key, value in deployment.spec.selector.match_labels.items())
         path = f"/api/v1/{self._within}/pods"
         found = await self._get(path, PodList, "list pods", {"labelSelector": selector})
-        return found.items if found else []
+        pods = found.items if found else []
+        return [each for each in pods if not each.has_ended] or pods
 
     async def lease(self, name: str) -> Lease | None:
         """Read a Lease; None when there is none."""

@@ -200,7 +200,9 @@ def _keys_of(managed_fields: Sequence[Mapping[str, object]]) -> set[str]:
 
 
 def _why_not_ready(pod: Pod, events: Sequence[Event]) -> str:
-    """Say why a pod is not ready, in its own last words, or those of who should have started it."""
+    """Say why a pod is not ready: in the words of who ended it, its own last ones, or those of who should start it."""
+    if pod.has_ended and (reason := pod.status.reason):
+        return f"{pod.metadata.name}: {reason}{pod.status.message and f' ({pod.status.message})'}"
     for status in pod.status.container_statuses:
         ended = status.last_state.terminated or status.state.terminated
         if ended and (line := _last_line(ended.message)):
