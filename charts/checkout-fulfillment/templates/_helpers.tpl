@@ -64,6 +64,19 @@ app.kubernetes.io/component: {{ . }}
 {{- if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end -}}
 {{- end -}}
 
+{{/* The host by which a workload is reached from outside: … where a Gateway or a load balancer has it, and nothing where none
+leads to it. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.publicHost" -}}
+{{- $workload := index (index . 0).Values (index . 1) -}}
+{{- if $workload.ingress.enabled -}}
+{{- first $workload.ingress.hosts -}}
+{{- else if $workload.httpRoute.enabled -}}
+{{- $workload.httpRoute.hostnames | default (list "…") | first -}}
+{{- else if ne $workload.service.type "ClusterIP" -}}
+…
+{{- end -}}
+{{- end -}}
+
 {{/* The port that a URL names, or its scheme's. */}}
 {{- define "checkout-fulfillment.portOfUrl" -}}
 {{- $url := urlParse . -}}
