@@ -1,18 +1,24 @@
 """The runbooks' commands are understood by kubectl and a real API server, and look for what the product writes."""
 
 import asyncio
+import os
 import re
 import shlex
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from fulfillment_api.spec import ReversalKind
+from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
+from fulfillment_local.fake_stripe.model import Order
 from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
 from support.repository import ROOT
-from support.running_operator import open_shop
+from support.reversal_events import SOON, reconciled, reverse
+from support.running_operator import Shop, at_work, open_shop
 
 PAGES = sorted((ROOT / "docs/runbooks").glob("*.md"))
 HEADINGS = ["## Meaning", "## Diagnosis", "## Mitigation", "## When it resolves"]
@@ -65,3 +71,82 @@ async def test_every_command_is_understood(control_plane: ControlPlane, namespac
         if process.returncode != 0 and (arguments[:2], output) != (["auth", "can-i"], b"no\n"):
             failed.append((command, output.decode() + error.decode()))
     assert failed == []
+
+
+class Reversed(NamedTuple):
+    """An order, what came at Stripe, one after the other, what a person acknowledged, and the alert that counts it."""
+
+    comes: tuple[ReversalKind, ...]
+    acknowledged: str | None
+    alert: str | None
+    is_fulfilled: bool = True
+    """Before anything came."""
+
+
+K = ReversalKind
+DISPUTED, REFUND_FAILED = "CheckoutOrderDisputed", "CheckoutRefundFailed"
+REVERSED = (
+    Reversed((K.DISPUTED,), None, DISPUTED),
+    Reversed((K.DISPUTED, K.PARTIALLY_REFUNDED), None, DISPUTED),
+    Reversed((K.DISPUTED, K.PARTIALLY_REFUNDED), "Disputed: evidence sent", None),
+    Reversed((K.DISPUTED,), "RefundFailed: sent by bank transfer", DISPUTED),
+    Reversed((K.DISPUTED, K.DISPUTE_WON), None, None),
+    Reversed((K.INQUIRY,), None, None),
+    Reversed((K.DISPUTED,), None, DISPUTED, is_fulfilled=False),
+    Reversed((K.DISPUTED,), "Disputed", None, is_fulfilled=False),
+    Reversed((K.REFUNDED, K.REFUND_FAILED), None, REFUND_FAILED),
+    Reversed((K.REFUNDED, K.REFUND_FAILED, K.INQUIRY), None, REFUND_FAILED),
+    Reversed((K.REFUNDED, K.REFUND_FAILED), "RefundFailed:sent by bank transfer", None),
+    Reversed((K.PARTIALLY_REFUNDED,), None, None),
+)
+
+
+@pytest.mark.usefixtures("crd")
+async def test_the_orders_that_an_alert_counts_are_listed(shop: Shop) -> None:
+    """By what their conditions show, whatever the newest event was about; and no others are."""
+    stopped = [await shop.sell(Order()) for each in REVERSED if not each.is_fulfilled]
+    for name in stopped:
+        await reverse(shop, name, K.DISPUTED)
+    async with at_work(shop, **SOON) as operator:
+
+        async def play(case: Reversed) -> str:
+            if case.is_fulfilled:
+                name = await shop.sell(Order())
+                await shop.becomes(name, Phase.FULFILLED)
+                for kind in case.comes:
+                    await reverse(shop, name, kind)
+                    await reconciled(shop, name)
+            else:
+                name = stopped.pop()
+                await shop.becomes(name, Phase.FAILED, "Disputed")
+            await shop.annotate(name, acknowledged=case.acknowledged)
+            return name
+
+        names = await asyncio.gather(*map(play, REVERSED))
+        counted = {
+            page: {name for name, case in zip(names, REVERSED, strict=True) if case.alert == page}
+            for page in (DISPUTED, REFUND_FAILED)
+        }
+        level, failed = "fulfillment_reversed_requests", {"phase": "failed", "reason": "Disputed"}
+        await operator.reaches(len(counted[DISPUTED]) - 1, level, kind="disputed", acknowledged="false")
+        await operator.reaches(1, "fulfillment_requests", acknowledged="false", **failed)
+        await operator.reaches(len(counted[REFUND_FAILED]), level, kind="refund-failed", acknowledged="false")
+    assert {page: await listed(shop, page) for page in counted} == counted
+
+
+async def listed(shop: Shop, page: str) -> set[str]:
+    """Run a page's commands that list orders, as a shell does, and return the orders' names."""
+    environ = {
+        "PATH": f"{shop.control_plane.kubectl.parent}:{os.environ['PATH']}",
+        "KUBECONFIG": str(shop.control_plane.kubeconfigs[User.ADMIN]),
+        "HOME": os.environ["HOME"],
+    }
+    found: set[str] = set()
+    for command in commands(ROOT / "docs/runbooks" / f"{page}.md"):
+        if " get fulfillmentrequests " in command:
+            line = command.replace("NAMESPACE", shop.namespace)
+            shell = await asyncio.create_subprocess_exec("sh", "-c", line, env=environ, stdout=PIPE, stderr=PIPE)
+            output, errors = await shell.communicate()
+            assert (shell.returncode, errors) == (0, b"")
+            found |= {each.split()[0] for each in output.decode().splitlines()[1:]}
+    return found
