@@ -264,6 +264,25 @@ async def test_orders_come_back_with_their_status(shop: Shop, endpoint: Endpoint
 
 
 @pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize("is_there", [False, True], ids=["lost again", "still there"])
+async def test_a_backup_that_was_taken_during_a_restore_strands_no_order(
+    shop: Shop, endpoint: Endpoint, is_there: bool
+) -> None:
+    """Its object has the mark of that restore, and no status: it is held for a person, as any without one."""
+    async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=endpoint.url):
+        name = await sold(shop, endpoint, "fulfilled")
+        (kept,) = await lost(shop)
+        kept["metadata"]["annotations"] = {RESTORING: "fulfillment restore"}
+        await restore(shop, [kept])
+        _, backup, _ = await run(shop, "export", user=User.OPERATOR)
+        if not is_there:
+            await lost(shop)
+        said = await run(shop, "restore", stdin=backup)
+        assert said[:2] == (0, "1 found: 1 restored, 0 exists, 0 rejected\n")
+        await shop.becomes(name, Phase.FULFILLING, "Restored")
+
+
+@pytest.mark.usefixtures("alice")
 async def test_a_restore_that_broke_is_brought_to_its_end(shop: Shop, endpoint: Endpoint) -> None:
     """Nobody acts on an object that has not got its status yet; the next run writes it."""
     async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=endpoint.url) as operator:

@@ -89,7 +89,10 @@ async def _one(requests: FulfillmentRequestClient, each: BackedUpRequest, *, dry
 
 async def _restored(requests: FulfillmentRequestClient, each: BackedUpRequest, *, dry_run: bool) -> Outcome:
     metadata, status = each.metadata, each.status_of(_CREATED)
-    annotations = metadata.annotations | ({names.RESTORING: "fulfillment restore"} if status else {})
+    # A backup that was taken during a restore has the mark, too: it is of that one.
+    annotations = {key: value for key, value in metadata.annotations.items() if key != names.RESTORING}
+    if status:
+        annotations[names.RESTORING] = "fulfillment restore"
     try:
         await requests.create(
             metadata.name, each.spec, labels=metadata.labels, annotations=annotations, dry_run=dry_run
@@ -98,6 +101,8 @@ async def _restored(requests: FulfillmentRequestClient, each: BackedUpRequest, *
         found = await requests.get(metadata.name)
         if names.RESTORING not in found.metadata.annotations:
             return Outcome.EXISTS
+        if status is None and not dry_run:
+            await requests.annotate(found, {names.RESTORING: None})
     if status is not None and not dry_run:
         written = await requests.restore_status(metadata.name, status)
         await requests.annotate(written, {names.RESTORING: None})
