@@ -20,6 +20,7 @@ _REDIRECT_HELD = timedelta(seconds=10)
 """How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
 
 _LONGEST_DRAIN = timedelta(minutes=5)
+_LONGEST_TOLERANCE = timedelta(minutes=9)  # less than by what the operator knows a restored order
 """The slowest load balancers take minutes to take note; a pod that should have ended binds its node no longer."""
 
 Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
@@ -119,7 +120,8 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
         Meta(description="within which every event is answered, such as 8s; at most 10s, then Stripe gave up"),
     ] = field(default=timedelta(seconds=8), name="FULFILLMENT_WEBHOOK_DEADLINE")
     tolerance: Annotated[
-        timedelta, Meta(description="how far a signature's time may be from this machine's clock, such as 5m")
+        timedelta,
+        Meta(description="how far a signature's time may be from this machine's clock, such as 5m; at most 9m"),
     ] = field(default=timedelta(seconds=300), name="FULFILLMENT_WEBHOOK_TOLERANCE")
     drain: Annotated[
         timedelta,
@@ -164,8 +166,11 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
                 )
         if not timedelta() < self.deadline <= _REDIRECT_HELD:
             raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s")
-        if not timedelta() < self.tolerance:
-            raise ValueError("FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s")
+        if not timedelta() < self.tolerance <= _LONGEST_TOLERANCE:
+            raise ValueError(
+                "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s and at most 9m: with a clock that is ten minutes "
+                "slow each new order would look as one that a backup brought back; set the clock"
+            )
         if not timedelta() <= self.drain <= _LONGEST_DRAIN:
             raise ValueError("FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m")
         _check_networks("STRIPE_ALLOWED_SOURCES", self.allowed_sources or ())

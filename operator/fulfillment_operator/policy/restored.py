@@ -15,9 +15,9 @@ from fulfillment_api.status import Status
 _CLOCKS_DIFFER = timedelta(minutes=10)
 """At most, of the service, which notes when it observed something, and the API server, which notes the creation.
 
-An event whose signature is five minutes from the service's clock is rejected (Stripe's own tolerance), so that clock
-is no further off; nor should the API server's be. A new order is created seconds after its event was observed, by a
-recovery as well, which notes when it received the event.
+An event whose signature is five minutes from the service's clock is rejected (Stripe's own tolerance; the service
+allows nine at most), so that clock is no further off; nor should the API server's be. A new order is created seconds
+after its event was observed, by a recovery as well, which notes when it received the event.
 """
 
 

@@ -160,7 +160,17 @@ def test_values_are_read_in_their_own_form() -> None:
         ),
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_TOLERANCE": "-5m"},
-            "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s",
+            (
+                "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s and at most 9m: with a clock that is ten minutes "
+                "slow each new order would look as one that a backup brought back; set the clock"
+            ),
+        ),
+        (
+            SECRETS | {"FULFILLMENT_WEBHOOK_TOLERANCE": "9m1s"},
+            (
+                "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s and at most 9m: with a clock that is ten minutes "
+                "slow each new order would look as one that a backup brought back; set the clock"
+            ),
         ),
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_DRAIN": "6m"},
