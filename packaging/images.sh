@@ -77,4 +77,4 @@ load() { # load NAME:TAG [build options]
 }
 
 load "checkout-fulfillment:$tag"
-load "checkout-fulfillment-world:$tag" --target world
+load "checkout-fulfillment-world:$tag" --target world --build-arg "PRODUCT_IMAGE=checkout-fulfillment:$tag"

@@ -73,7 +73,10 @@ def test_images_are_loaded_by_the_clusters_own_means(
         line.format(image, options).strip()
         for image, options in (
             (f"checkout-fulfillment:{VERSION}", ""),
-            (f"checkout-fulfillment-world:{VERSION}", "--target world "),
+            (
+                f"checkout-fulfillment-world:{VERSION}",
+                f"--target world --build-arg PRODUCT_IMAGE=checkout-fulfillment:{VERSION} ",
+            ),
         )
         for line in expected
     ]
@@ -122,7 +125,7 @@ def test_both_images_are_stages_of_the_dockerfile() -> None:
     """The product is the last one, which needs no target."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert " AS world\n" in text
-    assert "FROM runtime\n" in text
+    assert text.endswith("\nFROM product\n")
 
 
 def test_a_release_says_at_once_what_it_needs(machine: Machine) -> None:
