@@ -134,7 +134,7 @@ class OperatorMetrics:
         )
         self.deleted_unfinished = Counter(
             "fulfillment_unfinished_requests_deleted_total",
-            "Requests that were deleted before they were fulfilled or failed.",
+            "Requests that were deleted before they were fulfilled or failed, but for those of a self-test.",
             registry=registry,
         )
         self.reconcile_seconds = Histogram(

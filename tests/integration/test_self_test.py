@@ -120,6 +120,21 @@ async def test_its_order_alerts_nobody(shop: Shop) -> None:
     assert found["metadata"]["labels"] == {f"{GROUP}/self-test": "true"}
 
 
+async def test_its_order_is_missed_by_nobody(shop: Shop) -> None:
+    """With a wrong API key it is deleted before its end, and the operator counts no order that nobody fulfills."""
+    settings = service_settings(shop.control_plane, shop.namespace)
+    wrong = Secret("sk_test_unknown")
+    async with (
+        running_webhook(shop.control_plane, shop.namespace, settings) as webhook,
+        at_work(shop, stripe_api_key=wrong) as operator,
+    ):
+        with pytest.raises(SelfTestError):
+            await self_test(shop, webhook.port).run()
+        waiting = {"phase": "awaiting-payment", "reason": "StripeMisconfigured", "acknowledged": "false"}
+        await operator.reaches(0, "fulfillment_requests", **waiting)
+        assert await operator.metric("fulfillment_unfinished_requests_deleted_total") == 0
+
+
 async def test_its_event_passes_the_filters(shop: Shop) -> None:
     """Of several apps that share an account it is this one's."""
     filters = {"payment_links": ("plink_1", "plink_2"), "metadata": ("app=shop",)}

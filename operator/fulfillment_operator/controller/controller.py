@@ -13,6 +13,7 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
 from fulfillment_operator.checkout.session_list import Due
+from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.held_request import HeldRequest
 from fulfillment_operator.controller.reconciler import Reconciler, Result, Standing
@@ -147,8 +148,7 @@ class Controller:
             return
         if entry is not None and self._is_unfinished(entry) and not self._queue.is_working(name):
             # Of one that is worked on the reconciler learns whether it is gone, or was fulfilled just now.
-            self._metrics.deleted_unfinished.inc()
-            _log.warning("controller.deleted_unfinished", request=name, session=entry.held.due.session)
+            tell_deleted_unfinished(name, entry.held.due.session, self._metrics)
         self._entries.pop(name, None)
         self._queue.cancel(name)
 

@@ -15,6 +15,7 @@ from fulfillment_operator.backends.outcome import Done, Outcome, Rejected, TryAg
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.checkout.stripe_api import StripeApi
+from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.paid_order import idempotency_key, paid_order
 from fulfillment_operator.controller.status_writer import StatusWriter
@@ -204,8 +205,7 @@ class Reconciler:
         try:
             match await stands():
                 case Standing.GONE:
-                    self._metrics.deleted_unfinished.inc()
-                    _log.warning("reconcile.deleted_unfinished")
+                    tell_deleted_unfinished(request.metadata.name, request.spec.session.id, self._metrics)
                     return Result(None)
                 case Standing.SUPERSEDED:
                     return Result(request)

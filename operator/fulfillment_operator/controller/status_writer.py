@@ -9,6 +9,7 @@ import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Status
+from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.event_recorder import EventRecorder
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_operator.policy.conditions import observed
@@ -57,8 +58,7 @@ class StatusWriter:
         try:
             written = await self.until_taken(lambda: self._unless_fulfilled(request.metadata.name, status))
         except NotFoundError:
-            self.metrics.deleted_unfinished.inc()
-            _log.warning("reconcile.deleted_unfinished")
+            tell_deleted_unfinished(request.metadata.name, request.spec.session.id, self.metrics)
             return None
         if written is not None:
             self.recorder.record(request.status, written, status)

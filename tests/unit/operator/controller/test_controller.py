@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from fulfillment_api.resource import Annotations, FulfillmentRequest
+from fulfillment_api.self_test import self_test_session
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.health import Health
@@ -213,6 +214,17 @@ async def test_what_is_deleted_before_its_end_is_told(reconciles: Reconciles, st
     assert [(line["event"], line["request"]) for line in logs] == [
         ("controller.deleted_unfinished", request.metadata.name)
     ] * told
+
+
+async def test_what_a_self_test_deletes_is_not_told(reconciles: Reconciles) -> None:
+    """Where it finds something wrong its order is not at its end, and nobody bought anything."""
+    control, registry = controller(reconciles)
+    request = make_request(session_id=self_test_session("0" * 24, livemode=False))
+    control.observe(request)
+    with capture_logs() as logs:
+        control.forget(request.metadata.name, request.metadata.uid)
+    assert registry.get_sample_value("fulfillment_unfinished_requests_deleted_total") == 0
+    assert logs == []
 
 
 async def test_what_is_being_restored_is_not_deleted_when_it_is_fulfilled(reconciles: Reconciles) -> None:
