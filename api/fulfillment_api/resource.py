@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from fulfillment_api import names
 from fulfillment_api.spec import Spec
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_api.status import ConditionType, Phase, Reason, Status
 
 ACKNOWLEDGED_WHEN_FULFILLED = frozenset({Reason.DISPUTED, Reason.REFUND_FAILED})
 """What asks something of a person although the order is fulfilled."""
@@ -26,7 +26,10 @@ class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the order is not fulfilled."""
 
     acknowledged: str = field(default="", name=names.ACKNOWLEDGED)
-    """The reason of the failure that is dealt with; after a colon, what was done: `PaymentFailed: called them`."""
+    """What is dealt with: its reason, or several with commas between; after a colon, what was done.
+
+    Such as `PaymentFailed: called them`, or `Disputed,RefundFailed: called them`.
+    """
     restoring: str = field(default="", name=names.RESTORING)
     """What is about to write the status that the order had."""
 
@@ -69,22 +72,34 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether a person has dealt with the failure that the request is in, or a reversal after it was fulfilled.
+        """Whether a person has dealt with the failure that the request is in, or the reversals after it was fulfilled.
 
-        An acknowledgement is of one reason: should the request fail for another later, such as a failed payment that
-        is paid after all and then rejected by the backend, nobody has dealt with that.
+        An acknowledgement is of the reasons that it names: should the request fail for another later, such as a failed
+        payment that is paid after all and then rejected by the backend, nobody has dealt with that.
         """
         if self.status is None or self.status.phase not in {Phase.FAILED, Phase.FULFILLED}:
             return False
+        named = self.acknowledged_reasons
         if self.status.phase is Phase.FAILED:
-            return self.acknowledged_reason == self.status.reason
-        return self.acknowledged_reason in ACKNOWLEDGED_WHEN_FULFILLED
+            return self.status.reason in named
+        return bool(named & ACKNOWLEDGED_WHEN_FULFILLED) and named.issuperset(self.reasons_to_acknowledge)
 
     @property
-    def acknowledged_reason(self) -> str:
-        """The reason that a person says they have dealt with; empty when nobody does."""
-        reason, _, _ = self.annotations.acknowledged.partition(":")
-        return reason.strip()
+    def acknowledged_reasons(self) -> frozenset[str]:
+        """The reasons that a person says they have dealt with; none when nobody does."""
+        reasons, _, _ = self.annotations.acknowledged.partition(":")
+        return frozenset(reason for each in reasons.split(",") if (reason := each.strip()))
+
+    @property
+    def reasons_to_acknowledge(self) -> tuple[str, ...]:
+        """What asks something of a person: the failure; of a fulfilled order its dispute, its refund that failed."""
+        status = self.status
+        if status is not None and status.phase is Phase.FAILED:
+            return (status.reason,)
+        if status is None or status.phase is not Phase.FULFILLED:
+            return ()
+        found = (status.condition(each) for each in (ConditionType.DISPUTED, ConditionType.REFUNDED))
+        return tuple(each.reason for each in found if each and each.reason in ACKNOWLEDGED_WHEN_FULFILLED)
 
     @property
     def last_changed_at(self) -> datetime:

@@ -172,8 +172,8 @@ def resume(**options: Any) -> None:  # noqa: ANN401 - click's options
 def acknowledge(note: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Acknowledge a failure that is dealt with.
 
-    Its alert stops, and the record stays. It may also be a dispute about an order that was fulfilled, or its refund
-    that failed; --all takes the orders that failed.
+    Its alert stops, and the record stays. Of an order that was fulfilled it may also be a dispute, a refund that
+    failed, or both at once; --all takes the orders that failed.
     """
     _run(Action(Verb.ACKNOWLEDGE, note), **options)
 

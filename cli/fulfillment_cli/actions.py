@@ -7,9 +7,9 @@ from enum import StrEnum, unique
 from typing import assert_never
 
 from fulfillment_api import names
-from fulfillment_api.resource import ACKNOWLEDGED_WHEN_FULFILLED, FulfillmentRequest
+from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
-from fulfillment_api.status import ConditionStatus, ConditionType, LastHandled, Phase, Reason, Status
+from fulfillment_api.status import ConditionStatus, ConditionType, LastHandled, Phase, Reason
 
 LONGEST_TEXT = 500
 """Characters of an action's text: with who requested it, fewer than status keeps (`LONGEST_MESSAGE`)."""
@@ -83,7 +83,7 @@ def failed_precondition(verb: Verb, request: FulfillmentRequest) -> str | None:
         return None if allowed else "was not reconciled yet: is the operator running?"
     state = f"is {status.phase} ({status.reason})"
     match verb:
-        case Verb.ACKNOWLEDGE if _to_acknowledge(status):
+        case Verb.ACKNOWLEDGE if request.reasons_to_acknowledge:
             return None
         case _ if status.phase is Phase.FULFILLED:
             return f"{state}: nothing changes it any more"
@@ -93,17 +93,9 @@ def failed_precondition(verb: Verb, request: FulfillmentRequest) -> str | None:
             return f"{state}: it is held until it is completed, failed or retried"
         case Verb.PAUSE if status.phase is Phase.FAILED:
             return f"{state}: nothing is left to pause"
-        case Verb.ACKNOWLEDGE if status.phase is not Phase.FAILED:
+        case Verb.ACKNOWLEDGE:
             return f"{state}: it did not fail"
     return None
-
-
-def _to_acknowledge(status: Status) -> str | None:
-    """Return the reason of what waits for somebody although the order is fulfilled: a dispute, or a failed refund."""
-    if status.phase is not Phase.FULFILLED:
-        return None
-    found = (status.condition(each) for each in (ConditionType.DISPUTED, ConditionType.REFUNDED))
-    return next((each.reason for each in found if each and each.reason in ACKNOWLEDGED_WHEN_FULFILLED), None)
 
 
 def warning(verb: Verb, request: FulfillmentRequest) -> str | None:
@@ -139,10 +131,9 @@ def annotations(action: Action, request: FulfillmentRequest, actor: Actor) -> di
             return {names.COMPLETE: action.text or str(actor)}
         case Verb.FAIL:  # with the time, since the operator follows each value once
             return {names.FAIL: f"{action.text or _NO_REASON} ({actor})"}
-        case Verb.ACKNOWLEDGE:
-            status = request.status
-            reason = (_to_acknowledge(status) or status.reason) if status else ""
-            return {names.ACKNOWLEDGED: f"{reason}: {action.text} ({actor})" if action.text else f"{reason}: {actor}"}
+        case Verb.ACKNOWLEDGE:  # of all at once: the value is replaced, and what it does not name alerts again
+            reasons = ",".join(request.reasons_to_acknowledge)
+            return {names.ACKNOWLEDGED: f"{reasons}: {action.text} ({actor})" if action.text else f"{reasons}: {actor}"}
         case _:
             assert_never(action.verb)
 

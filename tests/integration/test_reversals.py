@@ -479,6 +479,22 @@ async def test_a_dispute_is_a_level_until_it_is_acknowledged(shop: Shop) -> None
         await becomes(operator, "refunded", (0, 0))
 
 
+async def test_a_dispute_and_a_refund_that_failed_are_acknowledged_together(shop: Shop) -> None:
+    """There is one annotation: what it does not name stays open, or is so again."""
+    async with at_work(shop, **SOON) as operator:
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLED)
+        for kind in (ReversalKind.REFUNDED, ReversalKind.REFUND_FAILED, ReversalKind.DISPUTED):
+            await reverse(shop, name, kind)
+            await reconciled(shop, name)
+        await shop.annotate(name, acknowledged="Disputed: evidence sent")
+        await becomes(operator, "disputed", (0, 1))
+        await becomes(operator, "refund-failed", (1, 0))
+        await shop.annotate(name, acknowledged="Disputed,RefundFailed: called the customer")
+        await becomes(operator, "refund-failed", (0, 1))
+        await becomes(operator, "disputed", (0, 1))
+
+
 async def test_what_failed_is_not_handed_over_again_for_what_comes_later(shop: Shop, endpoint: Endpoint) -> None:
     """A person may have fulfilled it since: the fraud warning is shown, and a retry alone hands it over."""
     endpoint.answers = {"paid": [422]}

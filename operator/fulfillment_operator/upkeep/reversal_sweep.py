@@ -79,7 +79,7 @@ class ReversalSweep:
             found = [each.request for each in page if each.request is not None]
             due += filter(is_reversal_due, found)
             counts.update(
-                (kind, request.acknowledged_reason == REASONS[kind])
+                (kind, REASONS[kind] in request.acknowledged_reasons)
                 for request in found
                 for kind in shown_reversals(request.status)
             )

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from fulfillment_api.resource import Annotations, FulfillmentRequest
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.metrics import RequestsCollector, request_level
-from support.builders import make_request
+from support.builders import CREATED, make_request
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ CASES = [
     Case("no reason", Phase.FAILED, Reason.PAYMENT_FAILED, "called them", acknowledged=False),
     Case("the failure before", Phase.FAILED, Reason.FULFILLMENT_FAILED, "PaymentFailed: told", acknowledged=False),
     Case("stopped by a dispute", Phase.FAILED, Reason.DISPUTED, "Disputed: accepted", acknowledged=True),
+    Case("one of several", Phase.FAILED, Reason.REFUND_FAILED, "Disputed,RefundFailed: told", acknowledged=True),
+    Case("with spaces", Phase.FAILED, Reason.REFUND_FAILED, " Disputed , RefundFailed : told", acknowledged=True),
+    Case("none of several", Phase.FAILED, Reason.NO_ROUTE, "Disputed,RefundFailed: told", acknowledged=False),
+    Case("after the colon", Phase.FAILED, Reason.DISPUTED, "RefundFailed: paid back,Disputed", acknowledged=False),
     Case("no failure", Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, "BackendUnavailable", acknowledged=False),
 ]
 
@@ -39,7 +43,7 @@ def acknowledged(case: Case) -> FulfillmentRequest:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_an_acknowledgement_is_of_one_reason(case: Case) -> None:
+def test_an_acknowledgement_is_of_the_reasons_that_it_names(case: Case) -> None:
     """Another failure of the same order is news, and free text without the reason counts for nothing."""
     assert acknowledged(case).is_acknowledged == case.acknowledged
 
@@ -59,6 +63,33 @@ def test_what_waits_for_somebody_after_the_fulfillment_is_acknowledged_by_its_na
     """Its reason is the condition's, not that of the phase."""
     case = Case("", Phase.FULFILLED, Reason.FULFILLED, annotation, acknowledged=expected)
     assert acknowledged(case).is_acknowledged is expected
+
+
+DISPUTED, REFUND_FAILED = (
+    Condition(type=kind, status=ConditionStatus.UNKNOWN, reason=reason, message="m", last_transition_time=CREATED)
+    for kind, reason in ((ConditionType.DISPUTED, Reason.DISPUTED), (ConditionType.REFUNDED, Reason.REFUND_FAILED))
+)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "annotation", "expected"),
+    [
+        ([DISPUTED], "Disputed: evidence sent", True),
+        ([DISPUTED], "RefundFailed: sent by bank transfer", False),
+        ([DISPUTED], "Disputed,RefundFailed: called them", True),
+        ([REFUND_FAILED, DISPUTED], "Disputed: evidence sent", False),
+        ([REFUND_FAILED, DISPUTED], "RefundFailed: sent by bank transfer", False),
+        ([REFUND_FAILED, DISPUTED], "RefundFailed,Disputed: called them", True),
+    ],
+)
+def test_all_that_is_open_after_the_fulfillment_is_to_be_named(
+    conditions: list[Condition], annotation: str, expected: bool
+) -> None:
+    """A dispute and a refund that failed of one order have one annotation."""
+    request = acknowledged(Case("", Phase.FULFILLED, Reason.FULFILLED, annotation, acknowledged=expected))
+    assert request.status is not None
+    request = replace(request, status=replace(request.status, conditions=conditions))
+    assert request.is_acknowledged is expected
 
 
 def test_before_the_first_look_nothing_is_acknowledged() -> None:

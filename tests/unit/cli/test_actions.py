@@ -36,15 +36,17 @@ def status(phase: Phase, reason: Reason, last_handled: LastHandled | None = None
     )
 
 
-def disputed(phase: Phase, reason: Reason) -> Status:
-    condition = Condition(
-        type=ConditionType.DISPUTED,
-        status=ConditionStatus.TRUE,
-        reason="Disputed",
-        message="",
-        last_transition_time=NOW,
+DISPUTED, REFUND_FAILED = (
+    Condition(type=kind, status=status, reason=reason, message="", last_transition_time=NOW)
+    for kind, status, reason in (
+        (ConditionType.DISPUTED, ConditionStatus.TRUE, "Disputed"),
+        (ConditionType.REFUNDED, ConditionStatus.FALSE, "RefundFailed"),
     )
-    return replace(status(phase, reason), conditions=[condition])
+)
+
+
+def disputed(phase: Phase, reason: Reason) -> Status:
+    return replace(status(phase, reason), conditions=[DISPUTED])
 
 
 FAILED = status(Phase.FAILED, Reason.FULFILLMENT_FAILED)
@@ -124,30 +126,20 @@ def test_annotations_say_what_and_who_and_when(action: Action, expected: dict[st
 
 
 @pytest.mark.parametrize(
-    "status",
+    ("status", "reasons"),
     [
-        FAILED,
-        disputed(Phase.FAILED, Reason.FULFILLMENT_FAILED),
-        disputed(Phase.FULFILLED, Reason.FULFILLED),
-        replace(
-            FULFILLED,
-            conditions=[
-                Condition(
-                    type=ConditionType.REFUNDED,
-                    status=ConditionStatus.FALSE,
-                    reason="RefundFailed",
-                    message="",
-                    last_transition_time=NOW,
-                )
-            ],
-        ),
+        (FAILED, "FulfillmentFailed"),
+        (disputed(Phase.FAILED, Reason.FULFILLMENT_FAILED), "FulfillmentFailed"),
+        (disputed(Phase.FULFILLED, Reason.FULFILLED), "Disputed"),
+        (replace(FULFILLED, conditions=[REFUND_FAILED]), "RefundFailed"),
+        (replace(FULFILLED, conditions=[REFUND_FAILED, DISPUTED]), "Disputed,RefundFailed"),
     ],
-    ids=lambda status: status.reason,
 )
-def test_an_acknowledgement_is_heard(status: Status) -> None:
-    """It is of the failure that the request is in; of a fulfilled order, of its dispute, or its refund that failed."""
+def test_an_acknowledgement_is_heard(status: Status, reasons: str) -> None:
+    """It is of the failure that the request is in; of a fulfilled order, of its dispute and its refund that failed."""
     assert failed_precondition(Verb.ACKNOWLEDGE, make_request(status=status)) is None
     (value,) = annotations(Action(Verb.ACKNOWLEDGE, "told: twice"), make_request(status=status), ALICE).values()
+    assert value == f"{reasons}: told: twice ({SIGNED})"
     assert make_request(status=status, annotations=Annotations(acknowledged=value or "")).is_acknowledged
 
 

@@ -131,6 +131,10 @@ def test_what_a_person_asked_is_told_once() -> None:
             Annotations(acknowledged=f"PaymentFailed: {SIGNED}"),
             ("Acknowledged", "acknowledged by alice: PaymentFailed"),
         ),
+        (
+            Annotations(acknowledged=f"Disputed,RefundFailed: told ({SIGNED})"),
+            ("Acknowledged", "acknowledged by alice: Disputed,RefundFailed: told"),
+        ),
         (Annotations(retry="yesterday, by hand"), None),
     ],
     ids=str,
