@@ -78,6 +78,11 @@ def _refund_failed() -> str:
     return f"max by (namespace) (max_over_time({failed}[5m])) > 0"
 
 
+def _undecodable() -> str:
+    # Only the leader exports the level, as of those that decode.
+    return f"max by (namespace) (max_over_time({_in('fulfillment_undecodable_requests')}[5m])) > 0"
+
+
 def _recovery_overdue() -> str:
     """No recovery has succeeded for so long, and there were recoveries so long ago."""
     success = _in("fulfillment_recovery_last_success_timestamp_seconds")
@@ -273,12 +278,21 @@ ALERTS = (
         description="A customer whose payment failed was not notified, or did not get a receipt.",
     ),
     Alert(
-        name="CheckoutReconcileErrors",
-        expression=_rises("15m", "namespace, error", _in(_ERRORS, 'error=~"unexpected|undecodable"')),
+        name="CheckoutOrderUndecodable",
+        expression=_undecodable(),
         hold="0s",
         severity=Severity.CRITICAL,
-        summary="The operator has {{ .Labels.error }} reconcile errors in {{ .Labels.namespace }}",
-        description="A request cannot be decoded, or reconciling it failed in a way nobody foresaw.",
+        summary="An order cannot be decoded in {{ .Labels.namespace }}",
+        description="An order holds a value that this version of the operator does not know, as after a rollback. "
+        "Nothing is done for it until it decodes.",
+    ),
+    Alert(
+        name="CheckoutReconcileErrors",
+        expression=_rises("15m", "namespace", _in(_ERRORS, 'error="unexpected"')),
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="The operator has unexpected reconcile errors in {{ .Labels.namespace }}",
+        description="Reconciling a request failed in a way nobody foresaw.",
     ),
     Alert(
         name="CheckoutOrdersDeleted",

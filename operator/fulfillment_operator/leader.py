@@ -153,7 +153,9 @@ class Leader:
                 clock=lambda: datetime.now(UTC),
                 metrics=self.metrics.operator,
             )
-            self.metrics.registry.register(RequestsCollector(controller.levels, controller.queue_depth))
+            self.metrics.registry.register(
+                RequestsCollector(controller.levels, controller.queue_depth, controller.undecodable)
+            )
             async with (
                 controller.working(settings.workers, lambda: timedelta() if elector.has_lost else _GRACE),
                 watching(

@@ -1,7 +1,7 @@
 """The operator's metrics. No label is an object's name or an id; every label set exists from the start."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from enum import StrEnum, unique
 from itertools import product
 from typing import NamedTuple
@@ -262,9 +262,15 @@ def request_level(request: FulfillmentRequest) -> RequestLevel:
 class RequestsCollector(Collector):
     """Tells at each scrape how the cluster's unfulfilled requests stand: a level, which no restart can hide."""
 
-    def __init__(self, levels: Callable[[], Iterable[RequestLevel]], queue_depth: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        levels: Callable[[], Iterable[RequestLevel]],
+        queue_depth: Callable[[], int],
+        undecodable: Callable[[], Sized],
+    ) -> None:
         self._levels = levels
         self._queue_depth = queue_depth
+        self._undecodable = undecodable
 
     def collect(self) -> Iterable[Metric]:
         """Count the requests."""
@@ -300,6 +306,11 @@ class RequestsCollector(Collector):
         for phase, created in oldest.items():
             ages.add_metric([phase], created)
         yield ages
+        yield GaugeMetricFamily(
+            "fulfillment_undecodable_requests",
+            "Requests in the cluster that are not fulfilled and do not decode: nothing is done for them.",
+            value=len(self._undecodable()),
+        )
         yield GaugeMetricFamily(
             "fulfillment_queue_depth", "Requests that wait for a worker.", value=self._queue_depth()
         )

@@ -482,6 +482,15 @@ async def test_a_clock_that_is_wrong(installation: Installation) -> None:
     )
 
 
+async def test_orders_that_do_not_decode(installation: Installation) -> None:
+    """Nobody works on them, and no list of orders shows them."""
+    name = await installation.shop.make_undecodable("cs_test_doctor2")
+    (found,) = (await of_all(installation, execute=None))[Check.ORDERS]
+    await installation.shop.requests.delete(name)
+    assert found.verdict is Verdict.WARNING
+    assert found.message.startswith("no other waits; 1 do not decode, and nothing is done for them: kubectl logs -n ")
+
+
 async def test_orders_that_failed(installation: Installation) -> None:
     """They ask for a person until one says that it is dealt with."""
     name = await installation.shop.make("cs_test_doctor1", PaymentStatus.UNPAID)

@@ -118,6 +118,17 @@ async def test_a_request_that_is_deleted_unheard_is_handed_over_by_nobody(
         assert behind.endpoint.orders == {waiting: 1}
 
 
+async def test_what_does_not_decode_and_is_deleted_unheard_is_counted_no_more(shop: Shop, tmp_path: Path) -> None:
+    """Its alert would never end."""
+    odd = await shop.make_undecodable("cs_test_odd")
+    async with behind_a_proxy(shop, tmp_path) as behind:
+        await behind.operator.reaches(1, "fulfillment_undecodable_requests")
+        with behind.proxy.cut():
+            await restart_api_server(shop)
+            await shop.requests.delete(odd)
+        await behind.operator.reaches(0, "fulfillment_undecodable_requests")
+
+
 async def test_what_was_made_anew_unheard_takes_the_place_of_what_was_deleted(shop: Shop, tmp_path: Path) -> None:
     """The order has one name: the new object is handed over, once, and not the old one."""
     async with behind_a_proxy(shop, tmp_path) as behind:

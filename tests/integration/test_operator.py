@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from kubernetes.aio import client
 
-from fulfillment_api.names import API_VERSION, KIND, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
@@ -192,19 +191,28 @@ async def test_a_saved_card_is_no_failed_order(shop: Shop) -> None:
 
 
 async def test_an_object_that_cannot_be_read_stops_nobody(shop: Shop) -> None:
-    """A time before the year 1 passes the API server's schema; it is counted and left alone, and others are served."""
-    session = {"id": "cs_test_odd", "livemode": False}
-    body = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "metadata": {"name": request_name("cs_test_odd")},
-        "spec": {"session": session, "payment": {"status": "paid", "observedAt": "0000-01-01T00:00:00Z"}},
-    }
-    objects = client.CustomObjectsApi(shop.api)
-    await objects.create_namespaced_custom_object(**ADDRESS, namespace=shop.namespace, body=body)
+    """It is counted and left alone, and others are served."""
+    await shop.make_undecodable("cs_test_odd")
     async with at_work(shop) as operator:
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
         await operator.reaches(1, "fulfillment_reconcile_errors_total", error="undecodable")
+
+
+async def test_what_cannot_be_read_is_a_level_until_it_is_mended_or_deleted(shop: Shop) -> None:
+    """However long that takes; the operator that leads alone tells it."""
+    level = "fulfillment_undecodable_requests"
+    mended, deleted = await shop.make_undecodable("cs_test_odd"), await shop.make_undecodable("cs_test_gone")
+    async with at_work(shop) as operator, at_work(shop) as standby:
+        await operator.reaches(2, level)
+        assert await standby.metric(level) is None
+        await shop.requests.delete(deleted)
+        await operator.reaches(1, level)
+        body = {"spec": {"payment": {"observedAt": None}}}
+        await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
+            **ADDRESS, namespace=shop.namespace, name=mended, body=body, _content_type="application/merge-patch+json"
+        )
+        await shop.becomes(mended, Phase.FAILED, "SessionNotFound")
+        await operator.reaches(0, level)
 
 
 async def test_an_outage_of_stripe_is_shown_and_passes(shop: Shop) -> None:

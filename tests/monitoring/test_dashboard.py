@@ -115,7 +115,7 @@ def metrics() -> Iterator[Metric]:
         requests.append(make_request(status=status))
     operator, webhook, page = process_registry(0), process_registry(0), process_registry(0)
     OperatorMetrics(operator, "http")
-    operator.register(RequestsCollector(lambda: map(request_level, requests), lambda: 0))
+    operator.register(RequestsCollector(lambda: map(request_level, requests), lambda: 0, list))
     RetentionMetrics(operator)
     WebhookEndpointMetrics(operator)
     recovery = RecoveryCollector()

@@ -49,6 +49,9 @@ OVERDUE = 'fulfillment_requests{phase="awaiting-payment",reason="PaymentOverdue"
 RESTORED = 'fulfillment_requests{phase="fulfilling",reason="Restored",acknowledged="false",pod="a"}'
 
 
+UNDECODABLE = 'fulfillment_undecodable_requests{pod="a"}'
+
+
 RECOVERED = 'fulfillment_recovery_last_success_timestamp_seconds{pod="a"}'
 OVERDUE_AFTER = 26 * 60
 LEFT = 'fulfillment_recovery_last_run_events{outcome="failed",pod="a"}'
@@ -159,7 +162,6 @@ COUNTS = (
     Count("CheckoutStripeMisconfigured", ERRORS, 'error="stripe-misconfigured"', 15),
     Count("CheckoutStripeUnavailable", ERRORS, 'error="stripe-unavailable"', 5, hold=15),
     Count("CheckoutReconcileErrors", ERRORS, 'error="unexpected"', 15),
-    Count("CheckoutReconcileErrors", ERRORS, 'error="undecodable"', 15),
     Count("CheckoutOrdersDeleted", "fulfillment_unfinished_requests_deleted_total", "", 60),
     Count("CheckoutStatusNotWritten", ERRORS, 'error="kubernetes"', 5, hold=10),
     Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="try-again"', 30, 30),
@@ -323,6 +325,21 @@ OTHERS = (
         "orders are restored into a new cluster, of which nothing was ever scraped",
         {RESTORED: "_x10 1x50", RESTORED.replace("fulfilling", "awaiting-payment"): "_x10 1x50"},
         {9: set(), **{minute: {"CheckoutOrdersRestored"} for minute in range(10, 50)}},
+    ),
+    Case(
+        "orders do not decode after a rollback, from the first scrape on, until a version runs that knows them",
+        {UNDECODABLE: "_x9 2x50 0x100", f'{ERRORS}{{error="undecodable",pod="a"}}': "_x9 2x150"},
+        {8: set(), **{minute: {"CheckoutOrderUndecodable"} for minute in range(9, 60)}, 70: set(), 150: set()},
+    ),
+    Case(
+        "an order does not decode, and the operator restarts",
+        {UNDECODABLE: "0x9 1x20 _x1 0x0 1x100"},
+        {9: set(), **{minute: {"CheckoutOrderUndecodable"} for minute in range(10, 40)}},
+    ),
+    Case(
+        "an order does not decode, and the other replica takes the lead",
+        {UNDECODABLE: "0x9 1x10 _x100", UNDECODABLE.replace('pod="a"', 'pod="b"'): "_x21 1x100"},
+        {9: set(), **{minute: {"CheckoutOrderUndecodable"} for minute in range(10, 40)}},
     ),
     Case(
         "a dispute of a fulfilled order, until it is acknowledged",

@@ -17,7 +17,7 @@ from kubernetes.aio import client, watch
 from prometheus_client.parser import text_string_to_metric_families
 
 from fulfillment_api import names
-from fulfillment_api.names import GROUP, PLURAL, VERSION, request_name
+from fulfillment_api.names import API_VERSION, GROUP, KIND, PLURAL, VERSION, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
 from fulfillment_api.status import Condition, ConditionType, Phase
@@ -104,6 +104,23 @@ class Shop:
         facts: dict[str, Any] = {"id": session_id, "livemode": False, **reference}
         await self.requests.create(name, Spec(session=Session(**facts), payment=Payment(status=hint)))
         return str(name)
+
+    async def make_undecodable(self, session_id: str) -> str:
+        """Make a request whose time before the year 1 passes the API server's schema, and does not decode."""
+        name = request_name(session_id)
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {"name": name},
+            "spec": {
+                "session": {"id": session_id, "livemode": False},
+                "payment": {"status": "paid", "observedAt": "0000-01-01T00:00:00Z"},
+            },
+        }
+        await client.CustomObjectsApi(self.api).create_namespaced_custom_object(
+            **ADDRESS, namespace=self.namespace, body=body
+        )
+        return name
 
     async def hint(self, name: str, payment: PaymentStatus) -> None:
         """Tell newer news of the payment, as the webhook service does."""

@@ -40,7 +40,7 @@ def test_every_metric_is_documented() -> None:
     OperatorMetrics(registry, "log")
     RetentionMetrics(registry)
     WebhookEndpointMetrics(registry)
-    registry.register(RequestsCollector(list, lambda: 0))
+    registry.register(RequestsCollector(list, lambda: 0, list))
     recovery = RecoveryCollector()
     recovery.update(LastRun())
     registry.register(recovery)

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from fulfillment_cli.cluster import Cluster
+from fulfillment_api.status import Phase
+from fulfillment_cli.cluster import TIMEOUT, Cluster
 from fulfillment_cli.doctor.alerts import judge_alerts
 from fulfillment_cli.doctor.in_pod import Exec
 from fulfillment_cli.doctor.inside import PodCheckup
@@ -41,7 +42,9 @@ async def checkup(
 
 async def _orders(cluster: Cluster, now: datetime) -> Finding:
     try:
-        found = [request async for request, _ in cluster.list(None, unfinished=True)]
+        pages = cluster.requests.list_pages(field_selector=f"status.phase!={Phase.FULFILLED}", timeout=TIMEOUT)
+        listed = [each.request async for page in pages for each in page]
     except KubernetesError as error:
         return Finding(Verdict.UNKNOWN, Check.ORDERS, str(error))
-    return judge_orders(found, cluster.namespace, now)
+    found = [each for each in listed if each is not None]
+    return judge_orders(found, cluster.namespace, now, undecodable=len(listed) - len(found))

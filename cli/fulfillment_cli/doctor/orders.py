@@ -19,13 +19,16 @@ _WITH_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
 """In these the operator has nothing to do, however long it takes."""
 
 
-def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: datetime) -> Finding:
+def judge_orders(
+    requests: Iterable[FulfillmentRequest], namespace: str, now: datetime, *, undecodable: int = 0
+) -> Finding:
     """Say how many orders wait, since when the oldest does, and which a person must see to.
 
     Args:
         requests: those that are not fulfilled.
         namespace: where they are.
         now: the time.
+        undecodable: how many more there are, which do not decode.
     """
     phases, unacknowledged = Counter[str](), Counter[str]()
     oldest: datetime | None = None
@@ -43,7 +46,8 @@ def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: da
         elif status.phase is Phase.FULFILLING and status.reason not in _WITH_OTHERS:
             stuck += now - _paid_at(status, since) > STUCK_FOR
     waiting = ", ".join(f"{count} {phase}" for phase, count in phases.most_common())
-    backlog = f"{waiting}, the oldest for {age(now - oldest)}" if oldest else "none waits"
+    nothing = "no other waits" if undecodable else "none waits"
+    backlog = f"{waiting}, the oldest for {age(now - oldest)}" if oldest else nothing
     listed = f"kubectl fulfillment list -n {namespace}"
     if unseen:
         why = f"{unseen} were not looked at for {age(UNSEEN_FOR)} or more. See the line on the leader"
@@ -51,14 +55,14 @@ def judge_orders(requests: Iterable[FulfillmentRequest], namespace: str, now: da
     if stuck:
         why = f"{stuck} are paid and not fulfilled for {age(STUCK_FOR)} or more: "
         return Finding(Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}{listed} --phase fulfilling -o wide")
+    warnings = []
+    if undecodable:
+        log = f"kubectl logs -n {namespace} -l app.kubernetes.io/component=operator --tail=-1 | grep watch.undecodable"
+        warnings.append(f"{undecodable} do not decode, and nothing is done for them: {log}")
     if unacknowledged:
         failed = ", ".join(f"{reason}: {count}" for reason, count in unacknowledged.most_common())
-        return Finding(
-            Verdict.WARNING,
-            Check.ORDERS,
-            f"{backlog}; failed, and not acknowledged: {failed}. {listed} --phase failed",
-        )
-    return Finding(Verdict.OK, Check.ORDERS, backlog)
+        warnings.append(f"failed, and not acknowledged: {failed}. {listed} --phase failed")
+    return Finding(Verdict.WARNING if warnings else Verdict.OK, Check.ORDERS, "; ".join([backlog, *warnings]))
 
 
 def _paid_at(status: Status, created_at: datetime) -> datetime:

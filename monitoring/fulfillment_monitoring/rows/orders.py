@@ -10,10 +10,12 @@ _OLDEST = of_namespace("fulfillment_oldest_request_timestamp_seconds", 'phase!="
 ORDERS: Sequence[Panel] = (
     Graph(
         title="Orders that are not fulfilled",
-        description="By phase and reason. An order without a phase has not been reconciled yet.",
+        description="By phase and reason. An order without a phase has not been reconciled yet; for one that does not "
+        "decode nothing is done.",
         queries=(
             Query(count('phase!=""', by=" by (phase, reason)") + " > 0", "{{phase}} {{reason}}"),
             Query(count('phase=""') + " > 0", "not reconciled yet"),
+            Query(f"max({of_namespace('fulfillment_undecodable_requests')}) > 0", "does not decode"),
         ),
         unit=Unit.COUNT,
         width=12,

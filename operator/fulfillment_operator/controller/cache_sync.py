@@ -9,7 +9,7 @@ is told nothing until the older one has come as far, and what is held is not tru
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Protocol
 
@@ -53,6 +53,9 @@ class Cache(Protocol):
 
     def requests(self) -> Iterable[HeldRequest]:
         """Return the requests that it holds."""
+
+    def undecodable(self) -> Mapping[str, str]:
+        """Return the requests that do not decode: name → uid."""
 
     def forget(self, name: str, uid: str, /) -> None:
         """Take in that a request is fulfilled or deleted."""
@@ -130,6 +133,7 @@ class CacheSync:
 
     async def _compare(self, cache: Cache) -> None:
         since, held = self._since, list(cache.requests())  # what comes later stands
+        known = {(each.name, each.uid) for each in held}.union(cache.undecodable().items())
         existing = await retry(
             lambda: self._requests.list_versions(UNFULFILLED, timeout=_PAGE_TIMEOUT),
             on=_PASSING,
@@ -143,9 +147,9 @@ class CacheSync:
             has = existing.of_uid.get(each.uid)
             if has is not None and has < each.version:
                 raise OlderStateError(each.version, has)
-        missed = [each for each in held if each.uid not in existing.of_uid]
-        for each in missed:
-            cache.forget(each.name, each.uid)
+        missed = [(name, uid) for name, uid in known if uid not in existing.of_uid]
+        for name, uid in missed:
+            cache.forget(name, uid)
         if missed:
             _log.info("watch.deletions_missed", requests=len(missed))
 

@@ -1,7 +1,7 @@
 """Keeps what the watch brings, and lets workers reconcile what is due: each request by one worker at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -86,6 +86,7 @@ class Controller:
         self._clock = clock
         self._metrics = metrics
         self._entries: dict[str, _Entry] = {}
+        self._undecodable: dict[str, str] = {}
         self._queue = WorkQueue()
 
     def requests(self) -> Iterable[HeldRequest]:
@@ -95,6 +96,10 @@ class Controller:
     def levels(self) -> Iterable[RequestLevel]:
         """Tell as what each of them is counted."""
         return (entry.held.level for entry in self._entries.values())
+
+    def undecodable(self) -> Mapping[str, str]:
+        """Return the requests that do not decode, and that nothing is done for: name → uid."""
+        return self._undecodable
 
     def awaiting_payment(self) -> list[HeldRequest]:
         """Return those that await their payment, and that nobody holds."""
@@ -131,6 +136,7 @@ class Controller:
     def observe(self, request: FulfillmentRequest) -> None:
         """Take in a request as the watch brought it."""
         meta = request.metadata
+        self._undecodable.pop(meta.name, None)
         entry = self._entries.get(meta.name)
         if entry is not None and entry.held.version >= int(meta.resource_version):
             return
@@ -141,8 +147,14 @@ class Controller:
         if not self._queue.is_working(held.name):  # else the worker sees it when it is done
             self._schedule(entry, request)
 
+    def observe_undecodable(self, name: str, uid: str) -> None:
+        """Take in that a request does not decode: its name is all that is kept, so that a person is told."""
+        self._undecodable[name] = uid
+
     def forget(self, name: str, uid: str) -> None:
         """Take in that a request is fulfilled or deleted. One that was made anew under its name is another one."""
+        if self._undecodable.get(name) == uid:
+            del self._undecodable[name]
         entry = self._entries.get(name)
         if entry is not None and entry.held.uid != uid:
             return

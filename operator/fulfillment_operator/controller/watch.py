@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -81,11 +82,7 @@ async def watching(  # noqa: C901, PLR0913 - where to watch, whom to call, and t
 
     def take(kind: WatchEventType, stored: msgspec.Raw) -> None:
         metrics.watch_event_at.set(clock().timestamp())
-        if kind is WatchEventType.DELETED:  # also when it becomes fulfilled: the selector no longer has it
-            metadata = msgspec.json.decode(stored, type=PartialObjectMetadata).metadata
-            call(controller.forget, metadata.name, metadata.uid)
-        elif (request := _decoded(stored, metrics)) is not None:
-            call(controller.observe, request)
+        call(_taken_in(kind, stored, controller, metrics))
 
     async def all_taken() -> None:
         taken = concurrent.futures.Future[None]()
@@ -148,17 +145,24 @@ def _tell(taken: concurrent.futures.Future[None]) -> None:
         taken.set_result(None)
 
 
-def _decoded(stored: msgspec.Raw, metrics: OperatorMetrics) -> FulfillmentRequest | None:
+def _taken_in(
+    kind: WatchEventType, stored: msgspec.Raw, controller: Controller, metrics: OperatorMetrics
+) -> Callable[[], None]:
+    """Return what lets the controller take in an object; of one that does not decode, as much as names it."""
+    if kind is WatchEventType.DELETED:  # also when it becomes fulfilled: the selector no longer has it
+        metadata = msgspec.json.decode(stored, type=PartialObjectMetadata).metadata
+        return partial(controller.forget, metadata.name, metadata.uid)
     try:
-        return _DECODER.decode(stored)
+        return partial(controller.observe, _DECODER.decode(stored))
     except msgspec.ValidationError as error:
+        metadata = msgspec.json.decode(stored, type=PartialObjectMetadata).metadata
         metrics.errors.labels(ErrorKind.UNDECODABLE).inc()
         _log.error(
             "watch.undecodable",
-            request=msgspec.json.decode(stored, type=PartialObjectMetadata).metadata.name,
-            message=f"{error}: install the CustomResourceDefinition of this version",
+            request=metadata.name,
+            message=f"{error}: nothing is done for it until it is mended, or a version runs that knows this",
         )
-        return None
+        return partial(controller.observe_undecodable, metadata.name, metadata.uid)
 
 
 def _is_permitted(

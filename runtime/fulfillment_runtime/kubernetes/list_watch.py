@@ -17,7 +17,7 @@ class ListedRequest:
     raw: Raw
     """All that the API server has of it, as JSON."""
     request: FulfillmentRequest | None
-    """The same, typed; None when it was made by hand and makes no sense."""
+    """The same, typed; None when it makes no sense: it was made by hand, or by a newer version."""
 
     @classmethod
     def decode(cls, raw: Raw) -> "ListedRequest":

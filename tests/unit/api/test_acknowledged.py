@@ -100,7 +100,7 @@ def test_before_the_first_look_nothing_is_acknowledged() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_gauge_tells_it(case: Case) -> None:
     """A request is counted once, and every other label set is there at 0."""
-    family = next(iter(RequestsCollector(lambda: [request_level(acknowledged(case))], lambda: 0).collect()))
+    family = next(iter(RequestsCollector(lambda: [request_level(acknowledged(case))], lambda: 0, list).collect()))
     counts = {tuple(sample.labels.values()): sample.value for sample in family.samples}
     labels = (str(case.phase), str(case.reason), str(case.acknowledged).lower())
     assert {each for each, count in counts.items() if count} == {labels}

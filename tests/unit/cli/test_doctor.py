@@ -73,6 +73,40 @@ def test_orders(orders: list[Status | None], age: timedelta, verdict: Verdict, m
     assert (found.verdict, found.message.endswith(message)) == (verdict, True), found.message
 
 
+UNDECODABLE = (
+    "2 do not decode, and nothing is done for them: "
+    "kubectl logs -n shop -l app.kubernetes.io/component=operator --tail=-1 | grep watch.undecodable"
+)
+
+
+@pytest.mark.parametrize(
+    ("orders", "verdict", "begins"),
+    [
+        ([], Verdict.WARNING, f"no other waits; {UNDECODABLE}"),
+        (
+            [status(Phase.FULFILLING, Reason.DISPATCHED)],
+            Verdict.WARNING,
+            f"1 fulfilling, the oldest for 5h; {UNDECODABLE}",
+        ),
+        (
+            [status(Phase.FAILED, Reason.NO_ROUTE)],
+            Verdict.WARNING,
+            f"no other waits; {UNDECODABLE}; failed, and not acknowledged: NoRoute: 1. ",
+        ),
+        (
+            [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)],
+            Verdict.FAILURE,
+            "1 fulfilling, the oldest for 5h; 1 ",
+        ),
+    ],
+)
+def test_orders_that_do_not_decode(orders: list[Status], verdict: Verdict, begins: str) -> None:
+    """A person is told how many, and by which command to see them, unless something worse is to be told."""
+    later = CREATED + timedelta(hours=5)
+    found = judge_orders([make_request(status=each) for each in orders], "shop", later, undecodable=2)
+    assert (found.verdict, found.message[: len(begins)]) == (verdict, begins)
+
+
 @pytest.mark.parametrize(
     ("last", "wrong", "verdict", "begins"),
     [

@@ -227,6 +227,28 @@ async def test_what_a_self_test_deletes_is_not_told(reconciles: Reconciles) -> N
     assert logs == []
 
 
+@pytest.mark.parametrize(
+    ("then", "left"),
+    [("nothing", 1), ("it decodes", 0), ("deleted", 0), ("the one before it was deleted", 1), ("it is known", 1)],
+)
+async def test_what_does_not_decode_is_known_by_name(reconciles: Reconciles, then: str, left: int) -> None:
+    """Until it decodes or is gone, whatever else is told of its name."""
+    control, _ = controller(reconciles)
+    request = make_request()
+    name, uid = request.metadata.name, request.metadata.uid
+    control.observe_undecodable(name, uid)
+    match then:
+        case "it decodes":
+            control.observe(request)
+        case "deleted":
+            control.forget(name, uid)
+        case "the one before it was deleted":
+            control.forget(name, "another")
+        case "it is known":
+            control.observe_undecodable(name, uid)
+    assert len(control.undecodable()) == left
+
+
 async def test_what_is_being_restored_is_not_deleted_when_it_is_fulfilled(reconciles: Reconciles) -> None:
     """It is created without its status, and leaves the watch as soon as it has it."""
     control, registry = controller(reconciles)
