@@ -35,6 +35,9 @@
 {{- if or (eq $deadline 0.0) (gt $deadline 10.0) -}}
 {{- fail "\nwebhook.deadline must be more than 0s and at most 10s" -}}
 {{- end -}}
+{{- if gt (include "checkout-fulfillment.seconds" .Values.webhook.tolerance | float64) 540.0 -}}
+{{- fail "\nwebhook.tolerance must be at most 9m: with a clock that is ten minutes slow each new order would look as one that a backup brought back" -}}
+{{- end -}}
 {{- $drain := include "checkout-fulfillment.seconds" .Values.webhook.drain | float64 -}}
 {{- if gt $drain 300.0 -}}
 {{- fail "\nwebhook.drain must be at most 5m" -}}
