@@ -194,7 +194,10 @@ SECRET = "sk_live_that_must_not_be_repeated"
             )
         ),
         ({"webhook": {"deadline": "10001ms"}}, "webhook.deadline must be more than 0s and at most 10s"),
-        ({"webhook": {"tolerance": "541s"}}, "webhook.tolerance must be at most 9m: with a clock that is ten minutes slow"),
+        (
+            {"webhook": {"tolerance": "541s"}},
+            "webhook.tolerance must be at most 9m: with a clock that is ten minutes slow",
+        ),
         ({"webhook": {"drain": "5m1s"}}, "webhook.drain must be at most 5m"),
         (
             {"webhook": {"drain": "22s"}},
