@@ -37,8 +37,10 @@ async def export(
 
 async def exported(shop: Shop, *arguments: str) -> list[dict[str, Any]]:
     code, output, errors = await export(shop, *arguments)
-    assert (code, errors) == (0, "")
-    return [json.loads(line) for line in output.splitlines()]
+    lines = [json.loads(line) for line in output.splitlines()]
+    count = "1 order" if len(lines) == 1 else f"{len(lines)} orders"
+    assert (code, errors) == (0, f"{count} of the namespace {shop.namespace}\n")
+    return lines
 
 
 def names(lines: list[dict[str, Any]]) -> set[str]:
@@ -79,7 +81,7 @@ async def test_a_line_is_a_request(shop: Shop) -> None:
 
 async def test_phases_and_times_choose_requests(shop: Shop) -> None:
     """Each phase that is asked for, and what has changed since; nothing at all is no line."""
-    assert await export(shop) == (0, "", "")
+    assert await exported(shop) == []
     by_phase = {}
     for number, (phase, reason) in enumerate(
         ((Phase.FULFILLED, Reason.FULFILLED), (Phase.FAILED, Reason.PAYMENT_FAILED)), start=1

@@ -44,7 +44,10 @@ EXECUTED = {
         "helm install": _INSTALLATION,
         "kubectl label crd": _INSTALLATION,
     },
-    "docs/backup.md": {"fulfillment export": "tests/integration/test_restore.py", "kubectl get fr": _PLUGIN},
+    "docs/backup.md": {
+        "FULFILLMENT_NAMESPACE=shop fulfillment export": "tests/integration/test_restore.py",
+        "kubectl get fr": _PLUGIN,
+    },
     "docs/fulfillmentrequest.md": {"": _KUBECTL},
     "docs/gitops.md": {"kubectl wait": _KUBECTL},
     "docs/http-backend.md": {"KEY=": "tests/integration/test_callback.py"},

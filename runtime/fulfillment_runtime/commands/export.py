@@ -10,9 +10,10 @@ import click
 import durationpy
 
 from fulfillment_api.status import Phase
+from fulfillment_runtime.commands.at_hand import settings_at_hand
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import UnavailableError
-from fulfillment_runtime.settings import WorkloadSettings, load_settings
+from fulfillment_runtime.settings import WorkloadSettings
 
 _DURATION = re.compile(r"[0-9.]+[a-zµ]")
 
@@ -55,17 +56,19 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> date
 def command(*, since: datetime | None, phases: tuple[str, ...]) -> None:
     """Write orders as JSON lines to standard output.
 
-    It reads FULFILLMENT_NAMESPACE and KUBECONFIG as the workloads do, and may list fulfillmentrequests.
+    They are those of the namespace that FULFILLMENT_NAMESPACE names, or else of kubectl's own; it may list
+    fulfillmentrequests. How many there were, it says on standard error.
     """
-    settings = load_settings(WorkloadSettings, os.environ)
+    settings = settings_at_hand(WorkloadSettings, os.environ)
     output = sys.stdout.buffer
     wanted = tuple(Phase(phase) for phase in dict.fromkeys(phases)) or (None,)
     from fulfillment_runtime.commands.json_lines import write_json_lines  # noqa: PLC0415 - loads the client library
 
     try:
-        asyncio.run(write_json_lines(output, settings, phases=wanted, since=since))
+        count = asyncio.run(write_json_lines(output, settings, phases=wanted, since=since))
     except BrokenPipeError:  # who reads has enough, as `head`
         raise
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())  # else Python tries what is left again at its end
         raise UnavailableError(f"standard output cannot be written: {error.strerror}; it is not all there") from error
+    click.echo(f"{count} {'order' if count == 1 else 'orders'} of the namespace {settings.namespace}", err=True)

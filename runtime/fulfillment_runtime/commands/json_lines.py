@@ -22,8 +22,8 @@ _PAGE_TIMEOUT = 60.0  # seconds
 
 async def write_json_lines(
     output: BinaryIO, settings: WorkloadSettings, *, phases: tuple[Phase | None, ...], since: datetime | None
-) -> None:
-    """Write the requests of the cluster at hand.
+) -> int:
+    """Write the requests of the cluster at hand, and return how many there were.
 
     Args:
         output: takes the lines.
@@ -37,6 +37,7 @@ async def write_json_lines(
         UnavailableError: the API server is away; not all was written.
         OSError: the output takes no more.
     """
+    count = 0
     try:
         async with connect(settings.kubeconfig, connections=1) as api:
             requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=_PAGE_TIMEOUT)
@@ -45,6 +46,7 @@ async def write_json_lines(
                     output.write(line)
                     output.write(b"\n")
                     advance(1)
+                    count += 1
     except ForbiddenError as error:
         raise AccessDeniedError(str(error)) from error
     except NotInstalledError as error:
@@ -52,6 +54,7 @@ async def write_json_lines(
     except KubernetesError as error:
         raise UnavailableError(f"{error}; what was written so far is not all") from error
     output.flush()
+    return count
 
 
 async def json_lines(

@@ -8,10 +8,11 @@ from typing import BinaryIO
 
 import click
 
+from fulfillment_runtime.commands.at_hand import settings_at_hand
 from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, read_backup
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
-from fulfillment_runtime.settings import WorkloadSettings, load_settings
+from fulfillment_runtime.settings import WorkloadSettings
 
 _TIMEOUT = 30.0  # seconds, of one request to the API server
 
@@ -23,10 +24,11 @@ def command(*, files: tuple[BinaryIO, ...], dry_run: bool) -> None:
     """Bring orders back with their status, from FILES, or from standard input.
 
     FILES are what `fulfillment export` or `kubectl get fulfillmentrequests -o json` wrote. An order that is there is
-    left alone. It reads FULFILLMENT_NAMESPACE and KUBECONFIG as the workloads do, and may get, create and patch
-    fulfillmentrequests, and patch fulfillmentrequests/status. The exit code is 1 when one was rejected.
+    left alone. They come to the namespace that FULFILLMENT_NAMESPACE names, or else to kubectl's own; it may get,
+    create and patch fulfillmentrequests, and patch fulfillmentrequests/status. The exit code is 1 when one was
+    rejected.
     """
-    settings = load_settings(WorkloadSettings, os.environ)
+    settings = settings_at_hand(WorkloadSettings, os.environ)
     backup = [each for file in files or (sys.stdin.buffer,) for each in _read(file)]
     namespaces = sorted({each.metadata.namespace for each in backup})
     if len(namespaces) > 1:

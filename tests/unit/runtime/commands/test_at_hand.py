@@ -1,0 +1,38 @@
+"""Which namespace a command is about that a person runs."""
+
+from pathlib import Path
+
+import pytest
+
+from fulfillment_runtime.commands.at_hand import settings_at_hand
+from fulfillment_runtime.fatal_errors import SettingsError
+from fulfillment_runtime.settings import WorkloadSettings
+
+KUBECONFIG = """
+current-context: shop
+contexts:
+  - {name: shop, context: {cluster: c, user: u, namespace: harbour-goods}}
+  - {name: other, context: {cluster: c, user: u}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "harbour-goods"),
+        ({"FULFILLMENT_NAMESPACE": ""}, "harbour-goods"),
+        ({"FULFILLMENT_NAMESPACE": "elsewhere"}, "elsewhere"),
+    ],
+)
+def test_it_is_kubectls_own_unless_a_variable_names_one(tmp_path: Path, changes: dict[str, str], expected: str) -> None:
+    """An export of another namespace would be empty, and a restore go where no operator looks."""
+    file = tmp_path / "kubeconfig"
+    file.write_text(KUBECONFIG, encoding="utf-8")
+    settings = settings_at_hand(WorkloadSettings, {"KUBECONFIG": str(file), **changes})
+    assert (settings.namespace, settings.kubeconfig) == (expected, str(file))
+
+
+def test_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:
+    """There is no cluster to ask, either."""
+    with pytest.raises(SettingsError, match="which is not there: set it to a kubeconfig file"):
+        settings_at_hand(WorkloadSettings, {"KUBECONFIG": str(tmp_path / "none")})
