@@ -11,7 +11,7 @@ import click
 
 from fulfillment_api.bounds import LONGEST_REFERENCE
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase
+from fulfillment_api.status import Phase, Reason
 from fulfillment_cli.action_client import ActionClient, PreconditionFailedError, RequestedAction, operator_hint
 from fulfillment_cli.actions import (
     LONGEST_TEXT,
@@ -146,7 +146,8 @@ def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
     """Retry a failed order, or one that waits or is restored.
 
     An order that waits is reconciled now, one that a backup brought back without its status is to be done. --all takes
-    those that failed, and with --reason or --field-selector others, too.
+    those that failed, and with --reason or --field-selector others, too; none whose failure is acknowledged, and those
+    that a person failed only where --reason or --field-selector says so.
 
     The backend gets the same idempotency key, and its deadline begins anew. The annotation of `fail`, and an
     acknowledgement of the failure before, are removed.
@@ -310,11 +311,23 @@ async def _select_allowed(cluster: Cluster, verb: Verb, selection: _Selection) -
         async for each, _ in cluster.list(phase, unfinished=unfinished, field_selector=selection.field_selector)
         if failed_precondition(verb, each) is None
         and selection.reason in {None, each.status and each.status.reason}
-        and not (verb is Verb.ACKNOWLEDGE and each.is_acknowledged)
+        and not _is_dealt_with(verb, each, selection)
     ]
     if not found:
         click.echo(f"nothing to {verb} in the namespace {cluster.namespace}", err=True)
     return found
+
+
+def _is_dealt_with(verb: Verb, request: FulfillmentRequest, selection: _Selection) -> bool:
+    """Tell whether a person has dealt with a failure already: it may have been fulfilled in another way."""
+    match verb:
+        case Verb.ACKNOWLEDGE:
+            return request.is_acknowledged
+        case Verb.RETRY:
+            is_failed_manually = request.status is not None and request.status.reason == Reason.MANUALLY_FAILED
+            return request.is_acknowledged or (is_failed_manually and not selection.is_narrowed)
+        case _:
+            return False
 
 
 def _confirm(

@@ -127,6 +127,23 @@ async def test_of_very_many_the_annotation_alone_says_who_asked(shop: Shop, alic
     assert re.search(r" RetryRequested +retried by alice\n", (await alice("show", sold[0])).output)
 
 
+async def test_a_retry_of_all_leaves_out_what_a_person_has_dealt_with(shop: Shop, alice: Plugin) -> None:
+    """It may have been fulfilled in another way; what a person failed comes with those that are asked for so."""
+    failed, seen_to, ended = [await shop.make(f"cs_test_{number}") for number in range(3)]
+    for name in (failed, seen_to):
+        await shop.requests.patch_status(name, FAILED)
+    await shop.requests.patch_status(ended, msgspec.structs.replace(FAILED, reason=Reason.MANUALLY_FAILED))
+    await shop.annotate(seen_to, acknowledged="FulfillmentFailed: brought it myself")
+    for arguments, expected in (
+        ((), [failed]),
+        (("--reason", "FulfillmentFailed"), [failed]),
+        (("--reason", "ManuallyFailed"), [ended]),
+    ):
+        said = await alice("retry", "--all", "--dry-run", *arguments)
+        assert [line.split()[0] for line in said.output.splitlines()] == expected
+    assert (await alice("retry", seen_to, "--wait=0")).output == f"{seen_to} retry requested\n"
+
+
 async def test_a_retry_of_all_passes_over_what_cannot_be_tried(shop: Shop, alice: Plugin) -> None:
     """A held one is not counted; one that fails anew was tried, and so all that was asked was done."""
     async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL="http://localhost:9/", backend_deadline=timedelta(0)):
