@@ -32,5 +32,5 @@ def _error(request: FulfillmentRequest, name: str, value: str) -> str | None:
     status = request.status
     failed = status is not None and status.phase is Phase.FAILED
     if name == names.ACKNOWLEDGED and status is not None and failed and not request.is_acknowledged:
-        return f"the annotation {name} acknowledges nothing: to be heard it must begin with {status.reason}"
+        return f"the annotation {name} acknowledges nothing: to be heard it must name {status.reason}, before a colon"
     return None
