@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -13,6 +13,9 @@ from fulfillment_runtime.settings import contents_of
 _log = structlog.get_logger(__name__)
 
 _INTERVAL = 5.0  # seconds; the kubelet itself takes a minute or so
+_TRIED_AGAIN_AFTER = 12  # looks: what was refused is tried again once a minute, or at once when the files change
+
+_Contents: TypeAlias = list[list[bytes] | None]
 
 S = TypeVar("S")
 
@@ -40,33 +43,48 @@ async def settings_changes(
         environ: environment variables, such as `os.environ`.
         current: the settings that the process began with. A file may have changed since.
         check: tries what the settings themselves do not show, beside what is at work; raises SettingsError,
-            AccessDeniedError, or UnavailableError, after which it is tried again.
+            AccessDeniedError, or UnavailableError. Whichever it is may pass by itself, so it is tried again and again.
         interval: seconds between two times that the files are read.
     """
     files = sorted(value for name, value in environ.items() if name.endswith("_FILE"))
-    known: list[list[bytes] | None] | None = None
+    known: _Contents | None = None
+    refused: _Contents | None = None
+    message, looks = "", 0
     while True:
         contents = _contents(files)
-        if contents != known:
+        if contents != known and (contents != refused or looks >= _TRIED_AGAIN_AFTER):
+            looks = 0
             try:
                 changed = load(environ)
-                is_news = known is not None or changed != current
-                if is_news:
-                    await check(changed)
-            except (SettingsError, AccessDeniedError) as error:
+            except SettingsError as error:
                 known = contents
                 _log.error("settings.not_reloaded", message=error.message)
-            except UnavailableError as error:
-                _log.warning("settings.not_reloaded", message=error.message)
             else:
-                known = contents
-                if is_news:
-                    _log.info("settings.reloaded")
-                    yield changed
+                is_news = known is not None or changed != current
+                failure = await _failure_of(check, changed) if is_news else None
+                if failure is None:
+                    known, refused, message = contents, None, ""
+                    if is_news:
+                        _log.info("settings.reloaded")
+                        yield changed
+                else:
+                    refused = contents
+                    if failure != message:
+                        message = failure
+                        _log.error("settings.not_reloaded", message=message)
+        looks += 1
         await asyncio.sleep(interval)
 
 
-def _contents(files: list[str]) -> list[list[bytes] | None]:
+async def _failure_of(check: Callable[[S], Awaitable[None]], settings: S) -> str | None:
+    try:
+        await check(settings)
+    except (SettingsError, AccessDeniedError, UnavailableError) as error:
+        return error.message
+    return None
+
+
+def _contents(files: list[str]) -> _Contents:
     return [_content(Path(file)) for file in files]
 
 
