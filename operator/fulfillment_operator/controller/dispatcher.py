@@ -47,10 +47,8 @@ class Dispatcher:
             order: the order.
             before: what was done so far, since a person last asked for it.
         """
-        if before is not None and before.backend in self.backends:
-            return self.backends[before.backend]
-        if before is not None and before.accepted_at is not None:
-            return _Missing(before.backend)
+        if before is not None:  # it may have had its effect, whatever came of the answer
+            return self.backends.get(before.backend) or _Missing(before.backend)
         choice = self.routing.choose(facts_of(order.reference, order.session))
         if choice.backend is None:
             return Fail(
@@ -132,7 +130,7 @@ class Dispatcher:
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
-    """Stands for the backend that has an order, and is no longer among those that work."""
+    """Stands for the backend that was given an order, and is no longer among those that work."""
 
     name: str
 
@@ -140,7 +138,7 @@ class _Missing:
         """Wait for it."""
         return TryAgain(
             with_chart_values(
-                f"the backend {self.name} has the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
+                f"the backend {self.name} may have the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
                 "FULFILLMENT_ROUTES, or ask for another try by another one"
             )
         )
