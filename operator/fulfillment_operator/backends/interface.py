@@ -64,7 +64,7 @@ class ReversalListener(Protocol):
 
 @runtime_checkable
 class Stoppable(Protocol):
-    """What a backend may do beside fulfilling: leave off an order, since a person ended it by hand."""
+    """What a backend may do beside fulfilling: leave off an order that a person ended, or that may be nobody's."""
 
     async def stop(self, key: str, uid: str) -> TryAgain | None:
         """Begin to stop what is at work on an order. What is not at work is let be.

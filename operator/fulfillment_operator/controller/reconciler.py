@@ -340,6 +340,7 @@ class Reconciler:
         if status is None or before is None:  # nobody has it, as far as was noted
             busy = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
             if busy is not None:
+                self._metrics.errors.labels(ErrorKind.KUBERNETES).inc()
                 _log.warning("reconcile.not_stopped", message=busy.error)
             retry_after = self._backoff(failures, busy.after) if busy else None
             ended = transition.failed(request, fail, self._clock(), untold=busy is not None)
