@@ -296,7 +296,10 @@ def manually_ended(request: FulfillmentRequest, end: Complete | MarkFailed, now:
 
 
 def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now: datetime) -> Status:
-    """Stripe cannot be asked, so nothing is known yet: the hint of the event tells which phase is shown."""
+    """Stripe cannot be asked, so nothing new is known: the hint of the event tells which phase is shown."""
+    shown = request.status.condition(ConditionType.PAID) if request.status else None
+    is_known = shown is not None and shown.status is not ConditionStatus.UNKNOWN
+    stays = is_known and request.spec.payment.status is PaymentStatus.UNPAID  # else an event says more than Stripe did
     return _status(
         request,
         now,
@@ -304,7 +307,7 @@ def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now:
         reason=reason,
         message=message,
         session=None,
-        paid=(ConditionStatus.UNKNOWN, reason, message),
+        paid=None if stays else (ConditionStatus.UNKNOWN, reason, message),
     )
 
 

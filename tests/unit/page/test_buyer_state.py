@@ -1,10 +1,13 @@
 """What a buyer is told of each state of an order."""
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Amount, PaymentStatus
 from fulfillment_api.status import (
     Condition,
@@ -17,9 +20,13 @@ from fulfillment_api.status import (
     Reversals,
     Status,
 )
+from fulfillment_operator.checkout.session import SessionPayment
+from fulfillment_operator.policy.manual_actions import Pause
+from fulfillment_operator.policy.payment_state import PaymentState
+from fulfillment_operator.policy.transition import awaiting_payment, paused, stripe_error
 from fulfillment_page.buyer_state import BuyerState, Item, view_of
 from fulfillment_page.texts import STATE_TEXTS
-from support.builders import CREATED, make_request, make_status
+from support.builders import CREATED, make_request, make_session, make_status
 
 USD = Amount(total=1099, currency="usd", display="10.99 USD")
 
@@ -77,27 +84,49 @@ def test_an_order_without_a_status_is_received() -> None:
     assert (view.state, view.items, view.total) == (BuyerState.RECEIVED, (), USD)
 
 
-@pytest.mark.parametrize("reason", ["PaymentOverdue", "Paused", "StripeUnavailable", "StripeMisconfigured"])
+UNPAID = make_session(SessionPayment.UNPAID)
+
+
+def away(before: Status | None) -> Status:
+    return stripe_error(unpaid(before), Reason.STRIPE_UNAVAILABLE, "Stripe's API cannot be reached", CREATED)
+
+
+def misconfigured(before: Status | None) -> Status:
+    return stripe_error(unpaid(before), Reason.STRIPE_MISCONFIGURED, "Stripe rejects the API key", CREATED)
+
+
+def held(before: Status | None) -> Status:
+    return paused(unpaid(before), Pause("the address is odd"), CREATED)
+
+
+def unpaid(before: Status | None) -> FulfillmentRequest:
+    return make_request(PaymentStatus.UNPAID, status=before)
+
+
 @pytest.mark.parametrize(
-    ("condition", "expected"),
+    "since",
+    [(), (held,), (away,), (misconfigured,), (away, misconfigured), (held, away), (away, held)],
+    ids=lambda since: "-".join(each.__name__ for each in since) or "asked",
+)
+@pytest.mark.parametrize("overdue", [False, True], ids=["in-time", "overdue"])
+@pytest.mark.parametrize(
+    ("state", "expected"),
     [
-        ("PaymentProcessing", "payment-processing"),
-        ("PaymentRequiresAction", "payment-requires-action"),
-        ("PaymentRequiresCapture", "payment-authorized"),
-        ("Paid", "received"),
-        ("PaymentFailed", "received"),
+        (PaymentState.PROCESSING, "payment-processing"),
+        (PaymentState.REQUIRES_ACTION, "payment-requires-action"),
+        (PaymentState.REQUIRES_CAPTURE, "payment-authorized"),
+        (None, "received"),
     ],
 )
-def test_a_payment_stands_as_stripe_said_last(reason: str, condition: str, expected: str) -> None:
-    """Whatever keeps the operator since: who has to act is not told to wait, and what is paid is not on its way."""
-    truth = ConditionStatus.TRUE if condition == "Paid" else ConditionStatus.FALSE
-    status = with_condition(
-        replace(make_status(Phase.AWAITING_PAYMENT, Reason.PAUSED), reason=reason),
-        ConditionType.PAID,
-        truth,
-        Reason(condition),
-    )
-    view = view_of(make_request(PaymentStatus.UNPAID, status=status))
+def test_a_payment_stands_as_stripe_said_last(
+    state: PaymentState | None,
+    expected: str,
+    overdue: bool,
+    since: tuple[Callable[[Status | None], Status], ...],
+) -> None:
+    """Whatever keeps the operator since: who has to act is not told to wait; None: Stripe was never asked."""
+    asked = awaiting_payment(unpaid(None), UNPAID, state, CREATED, overdue=overdue) if state else None
+    view = view_of(unpaid(reduce(lambda status, step: step(status), since, asked)))
     assert view is not None
     assert view.state == expected
 

@@ -14,6 +14,7 @@ from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rej
 from fulfillment_operator.checkout.session import SessionPayment
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.policy.decide import Fail
+from fulfillment_operator.policy.manual_actions import Pause
 from fulfillment_operator.policy.payment_state import PaymentState
 from fulfillment_operator.policy.transition import (
     Retries,
@@ -21,6 +22,7 @@ from fulfillment_operator.policy.transition import (
     dispatched,
     ended_empty,
     failed,
+    paused,
     payment_failed,
     stripe_error,
 )
@@ -172,6 +174,32 @@ def test_while_stripe_is_away_the_hint_tells_the_phase(hint: PaymentStatus, expe
     status = stripe_error(make_request(hint), Reason.STRIPE_UNAVAILABLE, "Stripe's API cannot be reached", NOW)
     assert (status.phase, status.reason) == (expected, Reason.STRIPE_UNAVAILABLE)
     assert conditions(status)["Paid"] == ("Unknown", "StripeUnavailable")
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        (PaymentStatus.UNPAID, ("False", "PaymentRequiresAction")),
+        (PaymentStatus.PAID, ("Unknown", "StripeUnavailable")),
+        (PaymentStatus.FAILED, ("Unknown", "StripeUnavailable")),
+        (PaymentStatus.CANCELED, ("Unknown", "StripeUnavailable")),
+    ],
+)
+def test_while_stripe_is_away_its_last_word_about_the_payment_stands(
+    hint: PaymentStatus, expected: tuple[str, str]
+) -> None:
+    """Unless an event has said since how the payment ended; the phase's own conditions tell of the error."""
+    asked = awaiting_payment(make_request(), make_session(SessionPayment.UNPAID), PaymentState.REQUIRES_ACTION, NOW)
+    away = stripe_error(make_request(hint, status=asked), Reason.STRIPE_UNAVAILABLE, "away", NOW)
+    assert conditions(away)["Paid"] == expected
+    assert conditions(away)["Fulfilled"] == ("False", "StripeUnavailable")
+
+
+def test_while_stripe_is_away_a_payment_that_it_said_nothing_of_is_unknown() -> None:
+    """For the newest reason."""
+    held = paused(make_request(PaymentStatus.UNPAID), Pause("the address is odd"), NOW)
+    away = stripe_error(make_request(PaymentStatus.UNPAID, status=held), Reason.STRIPE_UNAVAILABLE, "away", NOW)
+    assert conditions(away)["Paid"] == ("Unknown", "StripeUnavailable")
 
 
 @given(outcome=OUTCOMES, later=st.sampled_from([timedelta(0), RETRIES.deadline]))
