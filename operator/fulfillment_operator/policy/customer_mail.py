@@ -7,7 +7,6 @@ from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
 from fulfillment_operator.policy.next_step import is_mail_due
 
 _TRIED_FOR = timedelta(days=3)  # as Stripe does with an event; each try asks Stripe, too
-_BEGINNINGS = (ConditionType.CUSTOMER_NOTIFIED, ConditionType.STALLED)
 
 
 def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) -> MailOutcome:
@@ -18,11 +17,10 @@ def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) 
         outcome: what came of this try.
         now: the time, with its zone.
     """
-    if outcome.reason is not Reason.MAIL_UNAVAILABLE or status is None or not is_mail_due(status):
+    shown = status.condition(ConditionType.CUSTOMER_NOTIFIED) if status and is_mail_due(status) else None
+    if outcome.reason is not Reason.MAIL_UNAVAILABLE or shown is None:
         return outcome
-    # The first try of this failure: the payment may have failed before, and its mail have been put off then.
-    since = [each.last_transition_time for each in status.conditions if each.type in _BEGINNINGS]
-    if now < max(since) + _TRIED_FOR:
+    if now < shown.last_transition_time + _TRIED_FOR:  # unknown since the first try of this failure
         return outcome
     message = f"{outcome.message.removesuffix(TRIED_AGAIN)}; given up after {_TRIED_FOR.days} days"
     return MailOutcome(Reason.MAIL_REJECTED, message)

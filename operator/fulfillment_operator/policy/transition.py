@@ -28,7 +28,7 @@ from fulfillment_operator.backends.outcome import (
     truncated,
 )
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
-from fulfillment_operator.mail.interface import MailOutcome
+from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
 from fulfillment_operator.policy.conditions import ConditionUpdate, merged, truth
 from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.manual_actions import (
@@ -331,6 +331,15 @@ def _is_notified(mail: MailOutcome, phase: Phase) -> ConditionStatus:
     return truth(mail.reason is Reason.MAIL_SENT)
 
 
+def _mail_left_off(before: Status) -> dict[ConditionType, ConditionUpdate]:
+    """Say of a mail that was put off that nothing tries it any more: the payment did not fail, after all."""
+    shown = before.condition(ConditionType.CUSTOMER_NOTIFIED)
+    if shown is None or shown.status is not ConditionStatus.UNKNOWN:
+        return {}
+    message = shown.message.removesuffix(TRIED_AGAIN)
+    return {ConditionType.CUSTOMER_NOTIFIED: (ConditionStatus.FALSE, Reason.MAIL_UNAVAILABLE, message)}
+
+
 def _is_hinted_paid(request: FulfillmentRequest) -> bool:
     return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
 
@@ -359,6 +368,8 @@ def _status(  # noqa: PLR0913 - a status has these parts
     }
     if mail is not None:
         updates[ConditionType.CUSTOMER_NOTIFIED] = (_is_notified(mail, phase), mail.reason, mail.message)
+    elif before is not None and reason is not Reason.PAYMENT_FAILED:
+        updates |= _mail_left_off(before)
     order = before.order if before else None
     if session is not None:
         order = Order(line_items=list(session.line_items), amount=session.amount, presentment=session.presentment)
