@@ -83,6 +83,26 @@ async def test_a_held_order_waits_and_goes_on(shop: Shop) -> None:
     assert await shop.events(name) == [("Normal", "Paused"), ("Normal", "Fulfilled")]
 
 
+async def test_a_retry_of_a_held_order_is_handled_once_it_is_let_go(shop: Shop, endpoint: Endpoint) -> None:
+    """Requested together with the pause, it begins anew after it, and not as the next attempt."""
+    endpoint.status = 503
+    async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=endpoint.url):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
+        await shop.annotate(name, retry="1", paused="the address is odd")
+        held = await shop.becomes(name, Phase.FULFILLING, "Paused")
+        assert held.status is not None
+        assert held.status.last_handled is None
+        endpoint.status = 200
+        await shop.annotate(name, paused=None)
+        request = await shop.becomes(name, Phase.FULFILLED)
+    assert request.status is not None
+    assert request.status.last_handled is not None
+    assert request.status.last_handled.retry == "1"
+    assert request.status.fulfillment is not None
+    assert request.status.fulfillment.attempts == 1
+
+
 async def test_an_order_is_completed_by_hand(shop: Shop, endpoint: Endpoint) -> None:
     """What the person writes becomes its reference."""
     async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=endpoint.url):

@@ -53,7 +53,7 @@ ManualAction = Pause | Complete | MarkFailed
 
 def manual_action(request: FulfillmentRequest) -> ManualAction | None:
     """Return what a person asks for and was not handled; what ends the order goes before what holds it."""
-    annotations, last_handled = request.annotations, _last_handled(request)
+    annotations, last_handled = request.annotations, handled_before(request)
     reference, why, paused = (_trimmed(each) for each in (annotations.complete, annotations.fail, annotations.paused))
     if reference and reference != last_handled.complete:
         return Complete(reference)
@@ -82,7 +82,7 @@ def is_new_pause(request: FulfillmentRequest, pause: Pause) -> bool:
 def is_retry_requested(request: FulfillmentRequest) -> bool:
     """Tell whether a person asks for a retry that was not handled."""
     asked = _trimmed(request.annotations.retry)
-    return bool(asked) and asked != _last_handled(request).retry
+    return bool(asked) and asked != handled_before(request).retry
 
 
 def is_released(request: FulfillmentRequest) -> bool:
@@ -102,12 +102,18 @@ def is_released(request: FulfillmentRequest) -> bool:
             return request.status is not None and is_retry_requested(request)
 
 
-def handled_by_restore(request: FulfillmentRequest) -> LastHandled | None:
+def handled_before(request: FulfillmentRequest) -> LastHandled:
+    """Return what was handled so far: all that is, of an order that nothing was done with."""
+    found = request.status.last_handled if request.status else None
+    return found or LastHandled()
+
+
+def handled_by_restore(request: FulfillmentRequest) -> LastHandled:
     """Return what is handled once a restored order is held: what a person asked for before the backup."""
     if request.status is not None:
-        return request.status.last_handled
+        return handled_before(request)
     retry, fail = _trimmed(request.annotations.retry), _trimmed(request.annotations.fail)
-    return LastHandled(retry=retry or None, fail=fail or None) if retry or fail else None
+    return LastHandled(retry=retry or None, fail=fail or None)
 
 
 def has_unhandled_input(request: FulfillmentRequest) -> bool:
@@ -117,19 +123,18 @@ def has_unhandled_input(request: FulfillmentRequest) -> bool:
 
 def latest_retry(request: FulfillmentRequest) -> str:
     """Return the latest retry that a person asked for, handled or not; empty when nobody did."""
-    return _trimmed(request.annotations.retry) or _last_handled(request).retry or ""
+    return _trimmed(request.annotations.retry) or handled_before(request).retry or ""
 
 
-def handled_by_reconcile(request: FulfillmentRequest) -> LastHandled | None:
+def handled_by_reconcile(request: FulfillmentRequest) -> LastHandled:
     """Return what is handled once the order was reconciled: that is the retry that a person asks for."""
-    asked, last_handled = _trimmed(request.annotations.retry), _last_handled(request)
-    last_handled = replace(last_handled, retry=asked or last_handled.retry)
-    return last_handled if last_handled != LastHandled() else None
+    asked, last_handled = _trimmed(request.annotations.retry), handled_before(request)
+    return replace(last_handled, retry=asked or last_handled.retry)
 
 
 def handled_by_ending(request: FulfillmentRequest, done: Complete | MarkFailed) -> LastHandled:
     """Return what is handled once the end that a person asked for is written."""
-    last_handled = _last_handled(request)
+    last_handled = handled_before(request)
     match done:
         case Complete(patched=True) | MarkFailed(patched=True):
             return replace(last_handled, manual=_text(done))
@@ -174,8 +179,3 @@ def _who(patched: bool) -> str:  # noqa: FBT001 - the fact itself
 
 def _trimmed(annotation: str) -> str:
     return annotation.strip()[:LONGEST_MESSAGE]  # as much as status keeps, to tell one value from another
-
-
-def _last_handled(request: FulfillmentRequest) -> LastHandled:
-    found = request.status.last_handled if request.status else None
-    return found or LastHandled()

@@ -35,6 +35,7 @@ from fulfillment_operator.policy.manual_actions import (
     Complete,
     MarkFailed,
     Pause,
+    handled_before,
     handled_by_ending,
     handled_by_reconcile,
     handled_by_restore,
@@ -244,7 +245,7 @@ def paused(request: FulfillmentRequest, pause: Pause, now: datetime) -> Status:
         message=f"a person holds the order: {pause.why}",
         session=None,
         paid=None if request.status else (ConditionStatus.UNKNOWN, Reason.PAUSED, "Stripe was not asked yet"),
-        last_handled=request.status.last_handled if request.status else None,
+        last_handled=handled_before(request),  # a retry is not: it begins once the order is resumed
     )
 
 
@@ -308,6 +309,7 @@ def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now:
         message=message,
         session=None,
         paid=None if stays else (ConditionStatus.UNKNOWN, reason, message),
+        last_handled=handled_before(request),
     )
 
 
@@ -359,6 +361,7 @@ def _status(  # noqa: PLR0913 - a status has these parts
     last_handled: LastHandled | None = None,
 ) -> Status:
     before = request.status
+    handled = handled_by_reconcile(request) if last_handled is None else last_handled
     updates: dict[ConditionType, ConditionUpdate] = {  # in the order in which a person reads them
         **({ConditionType.PAID: paid} if paid is not None else {}),
         ConditionType.FULFILLED: (truth(phase is Phase.FULFILLED), reason, message),
@@ -386,6 +389,6 @@ def _status(  # noqa: PLR0913 - a status has these parts
         payment_intent=_asked_for(request, session),
         fulfillment=tries,
         reversals=(reversal.reversals if reversal else None) or (before.reversals if before else None),
-        last_handled=last_handled or handled_by_reconcile(request),
+        last_handled=handled if handled != LastHandled() else None,
         manual=before.manual if before else None,
     )

@@ -1,5 +1,6 @@
 """What a person asks for by annotations: what is followed, once, and what goes before what."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.status import Fulfillment, LastHandled, Manual, Phase, Reason, Status
 from fulfillment_operator.backends.outcome import Done, Rejected, TryAgain
+from fulfillment_operator.policy.input_conditions import with_input_conditions
 from fulfillment_operator.policy.manual_actions import (
     Complete,
     ManualAction,
@@ -27,7 +29,14 @@ from fulfillment_operator.policy.next_step import (
     Wait,
     next_step,
 )
-from fulfillment_operator.policy.transition import Retries, dispatched, manually_ended, paused
+from fulfillment_operator.policy.transition import (
+    Retries,
+    dispatched,
+    manually_ended,
+    paused,
+    restored,
+    stripe_error,
+)
 from support.builders import CREATED, make_request, make_session
 
 NOW = CREATED + timedelta(hours=1)
@@ -196,6 +205,34 @@ def test_another_try_is_written_down_whatever_came_of_it(outcome: Done | Rejecte
     """So it is not tried a third time."""
     ended = dispatched(retried(), make_session(), outcome, "http", RETRIES, NOW)
     assert (ended.phase, ended.last_handled) == (phase, LastHandled(retry="1"))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(lambda request: paused(request, Pause("a call"), NOW), id="paused"),
+        pytest.param(
+            lambda request: stripe_error(request, Reason.STRIPE_UNAVAILABLE, "away", NOW), id="stripe is away"
+        ),
+        pytest.param(lambda request: restored(request, NOW), id="restored"),
+        pytest.param(lambda request: with_input_conditions(request, NOW), id="an odd annotation"),
+    ],
+)
+@pytest.mark.parametrize("before", [None, LastHandled(retry="0"), LastHandled(fail="sold out")], ids=str)
+def test_another_try_is_not_written_down_before_it_is_begun(
+    before: LastHandled | None, written: Callable[[FulfillmentRequest], Status]
+) -> None:
+    """What only shows why nothing is done leaves what was handled as it stood."""
+    asked = make_request(
+        status=status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, before),
+        annotations=Annotations(retry="1", complete=" "),
+    )
+    shown = written(asked)
+    assert shown.last_handled == before
+    again = dispatched(replace(asked, status=shown), make_session(), Rejected("no"), "http", RETRIES, NOW)
+    assert again.fulfillment is not None
+    assert again.last_handled is not None
+    assert (again.fulfillment.attempts, again.last_handled.retry) == (1, "1")
 
 
 @pytest.mark.parametrize(
