@@ -20,8 +20,10 @@ _REDIRECT_HELD = timedelta(seconds=10)
 """How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
 
 _LONGEST_DRAIN = timedelta(minutes=5)
-_LONGEST_TOLERANCE = timedelta(minutes=9)  # less than by what the operator knows a restored order
 """The slowest load balancers take minutes to take note; a pod that should have ended binds its node no longer."""
+
+_LONGEST_TOLERANCE = timedelta(minutes=9)
+"""Less than by what the operator knows a restored order."""
 
 Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
 StoredMetadataKey = Annotated[str, Meta(max_length=LONGEST_METADATA_KEY)]
