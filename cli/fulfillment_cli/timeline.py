@@ -15,8 +15,12 @@ from fulfillment_runtime.kubernetes.events import PostedEvent
 
 # Ready and Stalled say the same as Fulfilled, for other readers.
 _MIRRORS = (ConditionType.READY, ConditionType.STALLED)
-_REQUESTED = re.compile(r"(?P<text>.*?)[: ]*\(?(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z(?: by (?P<user>[^)]*))?\)?$")
-"""As `actions.annotations` writes a value: the text, when it was requested, and by whom."""
+_REQUESTED = re.compile(
+    r"(?:(?P<text>.*)(?:: | (?P<bracket>\()))?"
+    r"(?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z(?: by (?P<user>.+))?(?(bracket)\))",
+    re.DOTALL,
+)
+"""As `actions.annotations` writes a value: the text, if any, and last when it was requested, and by whom."""
 
 
 class Entry(Struct, frozen=True):
@@ -79,7 +83,8 @@ def _requested_actions(request: FulfillmentRequest) -> Iterator[Entry]:
         found = _REQUESTED.fullmatch(value)
         if found is not None:
             at = datetime.fromisoformat(found["at"]).replace(tzinfo=UTC)
-            yield Entry(at, EVENT_REASONS[verb], event_note(Action(verb, found["text"]), Actor(at, found["user"])))
+            note = event_note(Action(verb, found["text"] or ""), Actor(at, found["user"]))
+            yield Entry(at, EVENT_REASONS[verb], note)
 
 
 def _tries(fulfillment: Fulfillment | None) -> Iterator[Entry]:

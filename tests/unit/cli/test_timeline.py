@@ -135,6 +135,23 @@ def test_what_a_person_asked_is_told_once() -> None:
             Annotations(acknowledged=f"Disputed,RefundFailed: told ({SIGNED})"),
             ("Acknowledged", "acknowledged by alice: Disputed,RefundFailed: told"),
         ),
+        (
+            Annotations(fail=f"sold out\nin all sizes ({SIGNED})"),
+            ("FailRequested", "failed by alice: sold out\nin all sizes"),
+        ),
+        (Annotations(retry=f"{SIGNED} (night)"), ("RetryRequested", "retried by alice (night)")),
+        (
+            Annotations(paused=f"odd (very) ({SIGNED} (night))"),
+            ("PauseRequested", "paused by alice (night): odd (very)"),
+        ),
+        (
+            Annotations(acknowledged=f"PaymentFailed: {SIGNED} (night)"),
+            ("Acknowledged", "acknowledged by alice (night): PaymentFailed"),
+        ),
+        (
+            Annotations(fail="as told (2026-11-01T08:00:00Z by bob): sold out (2026-11-02T09:30:00Z)"),
+            ("FailRequested", "failed: as told (2026-11-01T08:00:00Z by bob): sold out"),
+        ),
         (Annotations(retry="yesterday, by hand"), None),
     ],
     ids=str,
