@@ -91,14 +91,18 @@ REVERSED = (
     Reversed((K.DISPUTED, K.PARTIALLY_REFUNDED), "Disputed: evidence sent", None),
     Reversed((K.DISPUTED,), "RefundFailed: sent by bank transfer", DISPUTED),
     Reversed((K.DISPUTED,), "RefundFailed,Disputed: called the customer", None),
+    Reversed((K.DISPUTED,), "RefundFailed, Disputed: called the customer", None),
+    Reversed((K.DISPUTED,), "RefundFailed: called, Disputed, too", DISPUTED),
     Reversed((K.DISPUTED, K.DISPUTE_WON), None, None),
     Reversed((K.INQUIRY,), None, None),
     Reversed((K.DISPUTED,), None, DISPUTED, is_fulfilled=False),
     Reversed((K.DISPUTED,), "Disputed", None, is_fulfilled=False),
+    Reversed((K.DISPUTED,), "RefundFailed , Disputed : called the customer", None, is_fulfilled=False),
     Reversed((K.REFUNDED, K.REFUND_FAILED), None, REFUND_FAILED),
     Reversed((K.REFUNDED, K.REFUND_FAILED, K.INQUIRY), None, REFUND_FAILED),
     Reversed((K.REFUNDED, K.REFUND_FAILED), "RefundFailed:sent by bank transfer", None),
     Reversed((K.REFUNDED, K.REFUND_FAILED), "Disputed,RefundFailed: called the customer", None),
+    Reversed((K.REFUNDED, K.REFUND_FAILED), "Disputed, RefundFailed: called the customer", None),
     Reversed((K.PARTIALLY_REFUNDED,), None, None),
 )
 
