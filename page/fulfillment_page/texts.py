@@ -99,13 +99,13 @@ STATE_TEXTS: Mapping[BuyerState, StateText] = MappingProxyType(
         ),
         BuyerState.PAYMENT_FAILED: StateText(
             N_("Your payment did not go through"),
-            N_("Nothing was charged, and this order ends here. You are welcome to place it again."),
+            N_("This order ends here. You are welcome to place it again."),
             Tone.BAD,
             None,
         ),
         BuyerState.PAYMENT_CANCELED: StateText(
             N_("Your payment was canceled"),
-            N_("Nothing was charged; an amount that was reserved is free again. You are welcome to place a new order."),
+            N_("If an amount was reserved, it is free again. You are welcome to place a new order."),
             Tone.BAD,
             None,
         ),

@@ -7,7 +7,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from structlog.testing import capture_logs
 
+from fulfillment_page.buyer_state import BuyerState
 from fulfillment_page.languages import Languages
+from fulfillment_page.texts import STATE_TEXTS
 from fulfillment_runtime.fatal_errors import SettingsError
 from support.repository import ROOT
 
@@ -56,6 +58,18 @@ def test_every_text_is_translated_into_every_language() -> None:
             catalog = read_po(content)
         assert {str(each.id) for each in catalog if each.id} == used, file.name
         assert all(each.string for each in catalog), file.name
+
+
+@pytest.mark.parametrize(
+    ("tag", "charged"),
+    [("en", "charged"), ("de", "abgebucht"), ("es", "cobrado"), ("fr", "débité"), ("ja", "請求")],
+)
+def test_a_payment_that_ended_is_not_said_to_have_charged_nothing(tag: str, charged: str) -> None:
+    """A part of a bank transfer may have come; where a payment method was saved it is said."""
+    language = Languages(None).choose(tag, "")
+    said = {state for state, text in STATE_TEXTS.items() if charged in language.text(text.text)}
+    assert BuyerState.SAVED in said
+    assert said.isdisjoint({BuyerState.PAYMENT_FAILED, BuyerState.PAYMENT_CANCELED})
 
 
 def test_a_shop_replaces_texts_and_adds_languages(tmp_path: Path) -> None:
