@@ -81,10 +81,18 @@ def _requested_actions(request: FulfillmentRequest) -> Iterator[Entry]:
         (Verb.ACKNOWLEDGE, annotations.acknowledged),
     ):
         found = _REQUESTED.fullmatch(value)
-        if found is not None:
-            at = datetime.fromisoformat(found["at"]).replace(tzinfo=UTC)
+        at = _time_of(found["at"]) if found is not None else None
+        if found is not None and at is not None:
             note = event_note(Action(verb, found["text"] or ""), Actor(at, found["user"]))
             yield Entry(at, EVENT_REASONS[verb], note)
+
+
+def _time_of(text: str) -> datetime | None:
+    """Read a time; None when there is no such: anybody may write an annotation."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _tries(fulfillment: Fulfillment | None) -> Iterator[Entry]:

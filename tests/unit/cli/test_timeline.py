@@ -153,6 +153,7 @@ def test_what_a_person_asked_is_told_once() -> None:
             ("FailRequested", "failed: as told (2026-11-01T08:00:00Z by bob): sold out"),
         ),
         (Annotations(retry="yesterday, by hand"), None),
+        (Annotations(retry="2026-13-45T99:99:99Z by hand"), None),
     ],
     ids=str,
 )
