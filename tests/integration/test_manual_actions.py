@@ -11,6 +11,7 @@ from kubernetes.aio import client
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionType, Phase
 from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
+from fulfillment_local.fake_stripe.traffic import Fail
 from support.order_endpoint import order_endpoint
 from support.running_operator import WITHIN, Shop, at_work
 
@@ -49,6 +50,23 @@ async def test_a_failed_order_is_tried_again_once_for_each_wish(shop: Shop, endp
     assert request.status.last_handled is not None
     assert request.status.last_handled.retry == "once more"
     assert endpoint.keys == [name, name]
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["Stripe answers", "Stripe is away"])
+async def test_an_order_that_is_completed_unasked_is_known_by_its_payment(shop: Shop, is_away: bool) -> None:
+    """A later refund names nothing else, and would find no order; it is completed whatever Stripe says."""
+    name = await shop.sell(Order())
+    assert (await shop.requests.get(name)).payment_intent is None
+    await shop.annotate(name, complete="parcel 7")
+    shop.stripe.faults.set([Fail(status=500)] if is_away else [])
+    async with at_work(shop):
+        request = await shop.becomes(name, Phase.FULFILLED, "ManuallyCompleted")
+    (asked,) = [each for each in shop.stripe.traffic.requests if each.path.startswith("/v1/checkout/sessions/")][:1]
+    assert asked
+    assert (request.payment_intent is None) is is_away
+    if request.payment_intent is not None:
+        (found,) = await shop.requests.list_by_payment_intent(request.payment_intent)
+        assert found.metadata.name == name
 
 
 async def test_a_wish_that_was_followed_is_not_followed_again_by_the_next_operator(

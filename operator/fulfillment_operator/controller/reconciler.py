@@ -190,9 +190,19 @@ class Reconciler:
     async def _end_manually(self, request: FulfillmentRequest, end: Complete | MarkFailed, failures: int) -> Result:
         """End it as a person says, once every backend leaves off."""
         problem = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
-        if problem is None:
-            return await self._write(request, transition.manually_ended(request, end, self._clock()))
-        return self._retry_later("reconcile.not_stopped", problem.error, request, failures, problem.after)
+        if problem is not None:
+            return self._retry_later("reconcile.not_stopped", problem.error, request, failures, problem.after)
+        is_anonymous = isinstance(end, Complete) and request.payment_intent is None
+        session = await self._session_if_told(request) if is_anonymous else None
+        return await self._write(request, transition.manually_ended(request, end, self._clock(), session))
+
+    async def _session_if_told(self, request: FulfillmentRequest) -> CheckoutSession | None:
+        """Ask Stripe, so that a later refund finds the order by its PaymentIntent; a person waits for no answer."""
+        try:
+            return await self._stripe.retrieve_for(request)
+        except (StripeError, SessionUnreadableError) as error:
+            _log.warning("reconcile.payment_intent_unknown", message=str(error))
+            return None
 
     async def _go_by_session(self, request: FulfillmentRequest, failures: int, stands: Stands) -> Result:
         try:

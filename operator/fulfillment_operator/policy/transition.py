@@ -264,8 +264,10 @@ def restored(request: FulfillmentRequest, now: datetime) -> Status:
     )
 
 
-def manually_ended(request: FulfillmentRequest, end: Complete | MarkFailed, now: datetime) -> Status:
-    """A person says how the order ended."""
+def manually_ended(
+    request: FulfillmentRequest, end: Complete | MarkFailed, now: datetime, session: CheckoutSession | None = None
+) -> Status:
+    """A person says how the order ended; `session` where Stripe was asked which PaymentIntent it has."""
     before = request.status.fulfillment if request.status else None
     match end:
         case Complete(reference):
@@ -289,7 +291,7 @@ def manually_ended(request: FulfillmentRequest, end: Complete | MarkFailed, now:
         phase=phase,
         reason=reason,
         message=message,
-        session=None,
+        session=session,
         paid=None if request.status else (ConditionStatus.UNKNOWN, reason, "Stripe was not asked"),
         fulfillment=fulfillment,
         last_handled=handled_by_ending(request, end),
