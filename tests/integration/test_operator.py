@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from kubernetes.aio import client
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
@@ -13,7 +12,7 @@ from fulfillment_local.fake_stripe.server import stripe_server
 from fulfillment_local.fake_stripe.traffic import Fail
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_runtime.settings import Secret
-from support.running_operator import ADDRESS, LEASE_THAT_IS_KEPT, Shop, at_work
+from support.running_operator import LEASE_THAT_IS_KEPT, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -207,10 +206,7 @@ async def test_what_cannot_be_read_is_a_level_until_it_is_mended_or_deleted(shop
         assert await standby.metric(level) is None
         await shop.requests.delete(deleted)
         await operator.reaches(1, level)
-        body = {"spec": {"payment": {"observedAt": None}}}
-        await client.CustomObjectsApi(shop.api).patch_namespaced_custom_object(
-            **ADDRESS, namespace=shop.namespace, name=mended, body=body, _content_type="application/merge-patch+json"
-        )
+        await shop.observed_at(mended, None)
         await shop.becomes(mended, Phase.FAILED, "SessionNotFound")
         await operator.reaches(0, level)
 

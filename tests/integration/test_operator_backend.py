@@ -21,7 +21,7 @@ from fulfillment_local.fake_stripe.model import Order
 from fulfillment_local.programs import find_programs
 from support.commands import fulfillment
 from support.order_endpoint import order_endpoint
-from support.running_operator import Shop, at_work
+from support.running_operator import BEFORE_THE_YEAR_1, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -105,6 +105,44 @@ async def test_retry_after_is_honoured_over_a_restart(shop: Shop, endpoint: Endp
     assert trying.status.fulfillment.next_attempt_at is not None
     assert trying.status.fulfillment.next_attempt_at - trying.status.fulfillment.started_at >= timedelta(seconds=3)
     assert request.status.fulfillment.completed_at >= trying.status.fulfillment.next_attempt_at
+
+
+async def test_an_order_that_decodes_no_more_is_handed_over_once(shop: Shop, endpoint: Endpoint) -> None:
+    """What came of it is written, although the answer does not decode, and stands when the order decodes again."""
+    level = "fulfillment_undecodable_requests"
+    endpoint.release.clear()
+    async with at_work(shop, **endpoint.backend()) as operator:
+        name = await shop.sell(Order())
+        await endpoint.arrived.wait()
+        await shop.observed_at(name, BEFORE_THE_YEAR_1)
+        await operator.reaches(1, level)
+        endpoint.release.set()
+        await operator.reaches(1, "fulfillment_transitions_total", phase="fulfilled", reason="Fulfilled")
+        await operator.reaches(0, level)  # the watch leaves out what is fulfilled
+        await shop.observed_at(name, None)
+        await shop.becomes(name, Phase.FULFILLED)
+        assert await operator.metric("fulfillment_unfinished_requests_deleted_total") == 0
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="unexpected") == 0
+    assert endpoint.keys == [name]
+
+
+async def test_an_order_that_decodes_no_more_is_let_be_until_it_does(shop: Shop, endpoint: Endpoint) -> None:
+    """While the backend is away: it is tried again when the order decodes, and not before."""
+    endpoint.answers = [503, 200]
+    endpoint.release.clear()
+    async with at_work(shop, **endpoint.backend(), backend_retry_max=timedelta(seconds=1)) as operator:
+        name = await shop.sell(Order())
+        await endpoint.arrived.wait()
+        await shop.observed_at(name, BEFORE_THE_YEAR_1)
+        endpoint.release.set()
+        await operator.reaches(1, "fulfillment_transitions_total", phase="fulfilling", reason="BackendUnavailable")
+        await operator.reaches(1, "fulfillment_undecodable_requests")
+        other = await shop.sell(Order())
+        await shop.becomes(other, Phase.FULFILLED)
+        assert endpoint.keys == [name, other]
+        await shop.observed_at(name, None)
+        await shop.becomes(name, Phase.FULFILLED)
+    assert endpoint.keys == [name, other, name]
 
 
 async def test_a_refusal_is_for_good(shop: Shop, endpoint: Endpoint) -> None:

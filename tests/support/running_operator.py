@@ -51,6 +51,8 @@ RULES = (
 """What the chart's Role allows the operator: no more is needed."""
 
 ADDRESS: dict[str, Any] = {"group": GROUP, "version": VERSION, "plural": PLURAL}
+BEFORE_THE_YEAR_1 = "0000-01-01T00:00:00Z"
+"""Passes the schema, and does not decode."""
 WITHIN = 60.0  # seconds; what takes longer never comes
 LEASE_THAT_IS_KEPT = LeaderElectionConfig(lease_duration=timedelta(minutes=2), renew_deadline=timedelta(minutes=1))
 """However long the API server takes to be back."""
@@ -114,13 +116,23 @@ class Shop:
             "metadata": {"name": name},
             "spec": {
                 "session": {"id": session_id, "livemode": False},
-                "payment": {"status": "paid", "observedAt": "0000-01-01T00:00:00Z"},
+                "payment": {"status": "paid", "observedAt": BEFORE_THE_YEAR_1},
             },
         }
         await client.CustomObjectsApi(self.api).create_namespaced_custom_object(
             **ADDRESS, namespace=self.namespace, body=body
         )
         return name
+
+    async def observed_at(self, name: str, at: str | None) -> None:
+        """Write when its payment was observed: a time before the year 1 lets a request decode no more, None again."""
+        await client.CustomObjectsApi(self.api).patch_namespaced_custom_object(
+            **ADDRESS,
+            namespace=self.namespace,
+            name=name,
+            body={"spec": {"payment": {"observedAt": at}}},
+            _content_type="application/merge-patch+json",
+        )
 
     async def hint(self, name: str, payment: PaymentStatus) -> None:
         """Tell newer news of the payment, as the webhook service does."""

@@ -147,9 +147,17 @@ class Controller:
         if not self._queue.is_working(held.name):  # else the worker sees it when it is done
             self._schedule(entry, request)
 
-    def observe_undecodable(self, name: str, uid: str) -> None:
-        """Take in that a request does not decode: its name is all that is kept, so that a person is told."""
+    def observe_undecodable(self, name: str, uid: str, version: int) -> None:
+        """Take in that a request does not decode: its name is all that is kept, so that a person is told.
+
+        What was known of it would be worked on without end, since what is written of it does not come back.
+        """
+        entry = self._entries.get(name)
+        if entry is not None and entry.held.version > version:
+            return
         self._undecodable[name] = uid
+        self._entries.pop(name, None)
+        self._queue.cancel(name)
 
     def forget(self, name: str, uid: str) -> None:
         """Take in that a request is fulfilled or deleted. One that was made anew under its name is another one."""
@@ -220,6 +228,8 @@ class Controller:
 
     async def _stands(self, request: FulfillmentRequest) -> Standing:
         """Tell what became of a request that is worked on."""
+        if self._undecodable.get(request.metadata.name) == request.metadata.uid:
+            return Standing.SUPERSEDED
         entry = self._entries.get(request.metadata.name)
         if entry is None or entry.held.uid != request.metadata.uid or entry.held.is_deleted:
             return Standing.GONE

@@ -64,7 +64,7 @@ class Standing(Enum):
     GONE = "gone"
     """It is deleted, made anew, or about to be deleted."""
     SUPERSEDED = "superseded"
-    """A person has since asked to hold or to end it."""
+    """A person has since asked to hold or to end it, or it does not decode any more."""
 
 
 Stands: TypeAlias = Callable[[], Awaitable[Standing]]

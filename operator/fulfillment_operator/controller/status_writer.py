@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Status
@@ -22,6 +23,7 @@ from fulfillment_runtime.kubernetes.errors import (
     KubernetesError,
     NotFoundError,
     NotInstalledError,
+    UndecodableError,
 )
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 
@@ -53,10 +55,11 @@ class StatusWriter:
             status: what is to stand there.
 
         Returns:
-            The object as it then is; None when it is gone, or another operator, which took over, fulfilled it.
+            The object as it then is, or, if that does not decode, as it stood, with the new status; None when it is
+            gone, or another operator, which took over, fulfilled it.
         """
         try:
-            written = await self.until_taken(lambda: self._unless_fulfilled(request.metadata.name, status))
+            written = await self.until_taken(lambda: self._unless_fulfilled(request, status))
         except NotFoundError:
             tell_deleted_unfinished(request.metadata.name, request.spec.session.id, self.metrics)
             return None
@@ -78,11 +81,15 @@ class StatusWriter:
         self.metrics.errors.labels(ErrorKind.KUBERNETES).inc()
         _log.warning("reconcile.status_not_written", message=str(error), again_after=delay.total_seconds())
 
-    async def _unless_fulfilled(self, name: str, status: Status) -> FulfillmentRequest | None:
+    async def _unless_fulfilled(self, request: FulfillmentRequest, status: Status) -> FulfillmentRequest | None:
+        name = request.metadata.name
         try:
             written = await self.requests.patch_status(name, status)
             newest = observed(written)
             return written if newest is None else await self.requests.patch_status(name, newest)
+        except UndecodableError as error:  # it is written; the watch tells the controller that it does not decode
+            metadata = replace(request.metadata, resource_version=error.resource_version)
+            return replace(request, metadata=metadata, status=status)
         except InvalidError:
             found = await self.requests.get(name)
             if found.status is None or found.status.phase is not Phase.FULFILLED:

@@ -162,7 +162,7 @@ def _taken_in(
             request=metadata.name,
             message=f"{error}: nothing is done for it until it is mended, or a version runs that knows this",
         )
-        return partial(controller.observe_undecodable, metadata.name, metadata.uid)
+        return partial(controller.observe_undecodable, metadata.name, metadata.uid, int(metadata.resource_version))
 
 
 def _is_permitted(

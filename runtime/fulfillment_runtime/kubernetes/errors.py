@@ -53,7 +53,12 @@ class ConflictError(KubernetesError):
 
 
 class UndecodableError(KubernetesError):
-    """The object was made by hand: its schema allows it, and yet it does not decode into our type."""
+    """The object was made by hand, or by a newer version: its schema allows it, and yet it does not decode."""
+
+    def __init__(self, message: str, resource_version: str) -> None:
+        super().__init__(message)
+        self.resource_version = resource_version
+        """Of the object that does not decode."""
 
 
 class InvalidError(KubernetesError):

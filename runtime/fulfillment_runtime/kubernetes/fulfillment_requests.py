@@ -294,6 +294,7 @@ class FulfillmentRequestClient:
         Raises:
             NotFoundError: it was deleted.
             InvalidError: the CustomResourceDefinition does not allow its content.
+            UndecodableError: it is written, and what else the object has makes no sense.
         """
         return await self._patch_status(name, _of_the_operator(status))
 
@@ -316,12 +317,13 @@ class FulfillmentRequestClient:
         Raises:
             NotFoundError: it was deleted.
             InvalidError: the CustomResourceDefinition does not allow its content.
+            UndecodableError: it is written, and what else the object has makes no sense.
         """
         return await self._patch_status(name, status)
 
     async def _patch_status(self, name: str, status: Status | dict[str, Any]) -> FulfillmentRequest:
         path, body = f"{self._path_of(name)}/status", {"status": status}
-        return _REQUEST_DECODER.decode(await self._send(Method.PATCH, path, body, content_type=MediaType.MERGE_PATCH))
+        return _decoded(name, await self._send(Method.PATCH, path, body, content_type=MediaType.MERGE_PATCH))
 
     async def delete(self, name: str) -> None:
         """Delete a FulfillmentRequest.
@@ -424,5 +426,7 @@ def _names_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
 def _decoded(name: str, found: bytes | msgspec.Raw) -> FulfillmentRequest:
     try:
         return _REQUEST_DECODER.decode(found)
-    except msgspec.DecodeError as error:
-        raise UndecodableError(f"{name} cannot be read ({error}): if it was made by hand, delete it") from error
+    except msgspec.ValidationError as error:
+        version = msgspec.json.decode(found, type=PartialObjectMetadata).metadata.resource_version
+        message = f"{name} cannot be read ({error}): if it was made by hand, delete it"
+        raise UndecodableError(message, version) from error

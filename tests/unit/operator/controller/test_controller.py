@@ -236,7 +236,7 @@ async def test_what_does_not_decode_is_known_by_name(reconciles: Reconciles, the
     control, _ = controller(reconciles)
     request = make_request()
     name, uid = request.metadata.name, request.metadata.uid
-    control.observe_undecodable(name, uid)
+    control.observe_undecodable(name, uid, 10)
     match then:
         case "it decodes":
             control.observe(request)
@@ -245,8 +245,39 @@ async def test_what_does_not_decode_is_known_by_name(reconciles: Reconciles, the
         case "the one before it was deleted":
             control.forget(name, "another")
         case "it is known":
-            control.observe_undecodable(name, uid)
+            control.observe_undecodable(name, uid, 10)
     assert len(control.undecodable()) == left
+
+
+@pytest.mark.parametrize(("at", "held"), [(6, 1), (7, 0), (8, 0)])
+async def test_what_decodes_no_more_is_not_worked_on(reconciles: Reconciles, at: int, held: int) -> None:
+    """Else it would be, again and again, by what was known of it; what is older than that says nothing."""
+    control, registry = controller(reconciles)
+    request = version(make_request(), 7)
+    control.observe(request)
+    control.observe_undecodable(request.metadata.name, request.metadata.uid, at)
+    assert len(list(control.requests())) == held
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        other = make_request(session_id="cs_test_other")
+        control.observe(other)
+        await reconciles.wait_for(other.metadata.name, 1)
+    assert reconciles.seen[request.metadata.name] == held
+    assert registry.get_sample_value("fulfillment_unfinished_requests_deleted_total") == 0
+
+
+async def test_what_decodes_again_while_it_is_worked_on_is_reconciled_at_afterwards(reconciles: Reconciles) -> None:
+    """What the work on the old left says nothing of the new one."""
+    reconciles.go.clear()
+    control, _ = controller(reconciles)
+    request = version(make_request(), 10)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(request)
+        await asyncio.sleep(0)  # a worker takes it
+        control.observe_undecodable(request.metadata.name, request.metadata.uid, 11)
+        control.observe(version(request, 13))
+        reconciles.go.set()
+        await reconciles.wait_for(request.metadata.name, 2)
+    assert reconciles.versions == ["10", "13"]
 
 
 async def test_what_is_being_restored_is_not_deleted_when_it_is_fulfilled(reconciles: Reconciles) -> None:
@@ -268,6 +299,8 @@ async def test_what_is_being_restored_is_not_deleted_when_it_is_fulfilled(reconc
         ("about to be deleted", Standing.GONE),
         ("paused", Standing.SUPERSEDED),
         ("ended", Standing.SUPERSEDED),
+        ("decodes no more", Standing.SUPERSEDED),
+        ("made anew, and does not decode", Standing.GONE),
     ],
 )
 async def test_what_changes_while_it_is_worked_on(reconciles: Reconciles, change: str, standing: Standing) -> None:
@@ -292,6 +325,10 @@ async def test_what_changes_while_it_is_worked_on(reconciles: Reconciles, change
                 control.observe(version(make_request(annotations=Annotations(paused="fraud check")), 11))
             case "ended":
                 control.observe(version(make_request(annotations=Annotations(fail="sold out")), 11))
+            case "decodes no more":
+                control.observe_undecodable(metadata.name, metadata.uid, 11)
+            case "made anew, and does not decode":
+                control.observe_undecodable(metadata.name, "another", 12)
         reconciles.go.set()
         await reconciles.wait_for(metadata.name, 1)
     assert reconciles.stood[0] is standing
