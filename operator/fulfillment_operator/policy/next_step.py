@@ -123,6 +123,11 @@ class _Input:
         """Whether the request is as the last reconcile left it."""
         return self.state.resource_version == self.request.metadata.resource_version
 
+    @property
+    def is_clock_set_back(self) -> bool:
+        """Whether the clock was set back since the last reconcile: what was planned by then may lie days ahead."""
+        return self.now < self.state.reconciled_at
+
 
 def next_step(  # noqa: PLR0913 - what is known, and what is set
     request: FulfillmentRequest,
@@ -199,7 +204,9 @@ def _adopted(given: _Input) -> Step | None:
 
 def _backing_off(given: _Input) -> Step | None:
     retry_at = given.state.retry_at
-    return Wait(retry_at) if retry_at is not None and given.is_as_left and given.now < retry_at else None
+    if retry_at is None or not given.is_as_left or given.is_clock_set_back:
+        return None
+    return Wait(retry_at) if given.now < retry_at else None
 
 
 def _input_conditions(given: _Input) -> Step | None:
@@ -233,7 +240,8 @@ def _not_due(given: _Input) -> Step | None:
     match status.phase:
         case Phase.FULFILLING:
             planned = status.fulfillment.next_attempt_at if status.fulfillment else None
-            if planned is not None and not given.is_as_left:  # another operator's plan, whose clock may be ahead
+            # Not the plan of the last reconcile: its clock may have been ahead, as another operator's.
+            if planned is not None and (not given.is_as_left or given.state.failures):
                 planned = min(planned, given.state.reconciled_at + given.retry_max)
             due = planned or (given.state.check_at if given.is_as_left else None)
         case Phase.AWAITING_PAYMENT:
@@ -244,7 +252,7 @@ def _not_due(given: _Input) -> Step | None:
                 return Settled()
         case Phase.FAILED if not is_mail_due(status):
             return Settled()
-    return Wait(due) if due is not None and given.now < due else None
+    return Wait(due) if due is not None and given.now < due and not given.is_clock_set_back else None
 
 
 def _awaited_until(given: _Input, status: Status) -> datetime | None:

@@ -34,7 +34,9 @@ def at(now: datetime, request: FulfillmentRequest, state: RequeueState = FIRST_S
 
 def as_left(*, retry_at: datetime | None = None, check_at: datetime | None = None) -> RequeueState:
     """Return what is remembered of a request that nobody changed since its last reconcile."""
-    return RequeueState(NOW, make_request().metadata.resource_version, retry_at, check_at, failures=1)
+    return RequeueState(
+        NOW, make_request().metadata.resource_version, retry_at, check_at, failures=int(retry_at is not None)
+    )
 
 
 WAITING = make_status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING)
@@ -236,3 +238,42 @@ LATER = NOW + timedelta(seconds=30)
 def test_what_is_remembered_of_a_request(request_: FulfillmentRequest, state: RequeueState, expected: Step) -> None:
     """What failed is not tried again at once, a backend is not asked too soon; a change counts for more than both."""
     assert at(NOW, request_, state) == expected
+
+
+SET_BACK = NOW - timedelta(days=1)
+BACKEND_AWAY = make_request(
+    status=make_status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, next_attempt_at=NOW + timedelta(seconds=30))
+)
+MAIL_IS_DUE = make_request(status=make_status(Phase.FAILED, Reason.PAYMENT_FAILED, notified=Reason.MAIL_UNAVAILABLE))
+
+
+@pytest.mark.parametrize(
+    ("request_", "state"),
+    [
+        pytest.param(make_request(), as_left(retry_at=LATER), id="Stripe was away"),
+        pytest.param(MAIL_IS_DUE, as_left(retry_at=LATER), id="the mail server was away"),
+        pytest.param(BACKEND_AWAY, as_left(), id="the backend was away"),
+        pytest.param(BACKEND_AWAY, RequeueState(NOW), id="the backend of another operator was away"),
+        pytest.param(make_request(status=DISPATCHED), as_left(check_at=LATER), id="a backend is at work"),
+        pytest.param(make_request(PaymentStatus.UNPAID, status=WAITING), RequeueState(NOW), id="a payment is awaited"),
+    ],
+)
+def test_what_a_clock_that_was_ahead_planned_is_due_when_it_is_set_right(
+    request_: FulfillmentRequest, state: RequeueState
+) -> None:
+    """Else it would wait for as long as the clock was ahead."""
+    assert isinstance(at(NOW, request_, state), Wait)
+    assert at(SET_BACK, request_, state) == RetrieveSession()
+
+
+def test_a_try_that_stripe_kept_from_its_end_leaves_no_plan_of_a_clock_that_was_ahead() -> None:
+    """The backend is tried within the longest wait, although its next try in status lies a day ahead."""
+    state = RequeueState(SET_BACK, "7", retry_at=SET_BACK + timedelta(seconds=1), failures=1)
+    assert at(SET_BACK + timedelta(seconds=1), BACKEND_AWAY, state) == Wait(SET_BACK + RETRY_MAX)
+
+
+def test_a_clock_that_is_set_back_wakes_nothing_that_is_settled() -> None:
+    """What has failed, and what the walk through the list looks after, waits for no time."""
+    failed = make_request(status=make_status(Phase.FAILED, Reason.PAYMENT_FAILED))
+    awaiting = of_snapshot(make_request(PaymentStatus.UNPAID, status=WAITING))
+    assert [at(SET_BACK, each, as_left()) for each in (failed, awaiting)] == [Settled(), Settled()]
