@@ -251,6 +251,29 @@ async def test_the_key_of_another_account_fails_no_order_that_stripe_had(shop: S
         await shop.becomes(name, Phase.FULFILLED)
 
 
+async def test_a_key_of_the_other_mode_fails_no_order_that_stripe_had(shop: Shop) -> None:
+    """What was seen before waits for a key of its mode, and then goes on; what was never seen fails."""
+    name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
+    async with at_work(shop):
+        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
+    shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
+    await shop.hint(name, PaymentStatus.PAID)
+    async with at_work(shop, stripe_api_key=Secret("sk_live_1")) as operator:
+        request = await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
+        assert request.status is not None
+        assert request.status.message.startswith("a test order, but STRIPE_API_KEY (stripe.existingSecret) is a live")
+        assert (await operator.metric("fulfillment_reconcile_errors_total", error="stripe-misconfigured") or 0) >= 1
+        new = await shop.sell(Order())
+        await shop.becomes(new, Phase.FAILED, "LivemodeMismatch")
+    async with at_work(shop):
+        await shop.becomes(name, Phase.FULFILLED)
+    assert await shop.events(name) == [
+        ("Normal", "PaymentProcessing"),
+        ("Warning", "StripeMisconfigured"),
+        ("Normal", "Fulfilled"),
+    ]
+
+
 async def test_news_that_stripe_cannot_confirm_show_why(shop: Shop) -> None:
     """A delayed payment succeeds while Stripe is away: the order says so, and not that the payment is on its way."""
     async with at_work(shop):

@@ -43,6 +43,7 @@ from fulfillment_operator.policy.next_step import (
     ShowInputConditions,
     ShowPaused,
     ShowRestored,
+    WaitForKey,
     awaits_stripe,
     is_mail_due,
     next_recheck,
@@ -51,7 +52,7 @@ from fulfillment_operator.policy.reversals import ReversalChange, notified_until
 from fulfillment_operator.policy.transition import Retries
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.kubernetes.errors import KubernetesError
-from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
+from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -182,6 +183,8 @@ class Reconciler:
                     return await self._write(request, transition.restored(request, self._clock()))
                 case Fail():
                     return await self._write(request, transition.failed(request, action, self._clock()))
+                case WaitForKey(message):
+                    return await self._wait_for_stripe(request, StripeMisconfiguredError(message), failures)
                 case RetrieveSession():
                     return await self._go_by_session(request, failures, stands)
                 case _:

@@ -86,6 +86,13 @@ class RetrieveSession:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitForKey:
+    """Ask nobody: Stripe showed the order to another API key than this one, and a person must put that back."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing is due before this time."""
 
@@ -97,7 +104,9 @@ class Settled:
     """Nothing is left to do until the request changes."""
 
 
-Action: TypeAlias = AdoptStatus | ShowInputConditions | EndManually | ShowPaused | ShowRestored | Fail | RetrieveSession
+Action: TypeAlias = (
+    AdoptStatus | ShowInputConditions | EndManually | ShowPaused | ShowRestored | Fail | WaitForKey | RetrieveSession
+)
 """What the reconciler executes."""
 Step: TypeAlias = Action | Wait | Settled
 
@@ -289,16 +298,14 @@ def _rejected(given: _Input) -> Step | None:
             f"the request of this Session must be named {expected}, or the order could be fulfilled twice: "
             "delete this object",
         )
-    if session.livemode is not given.livemode:
-        order, key = ("live", "test") if session.livemode else ("test", "live")
-        return Fail(
-            Reason.LIVEMODE_MISMATCH,
-            with_chart_values(
-                f"a {order} order, but STRIPE_API_KEY is a {key} key: point the {order} webhook endpoint elsewhere, "
-                "or use the other key"
-            ),
-        )
-    return None
+    if session.livemode is given.livemode:
+        return None
+    order, key = ("live", "test") if session.livemode else ("test", "live")
+    what = f"a {order} order, but STRIPE_API_KEY is a {key} key"
+    if given.request.status is not None and given.request.status.order is not None:
+        return WaitForKey(with_chart_values(f"{what}: put back a {order} key of the account that sold it"))
+    elsewhere = f"point the {order} webhook endpoint elsewhere, or use the other key"
+    return Fail(Reason.LIVEMODE_MISMATCH, with_chart_values(f"{what}: {elsewhere}"))
 
 
 def _due(_given: _Input) -> Step:

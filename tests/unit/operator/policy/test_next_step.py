@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.spec import Expiry, PaymentStatus, Reversal, ReversalKind
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_api.status import Order, Phase, Reason, Status
 from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.manual_actions import Pause
 from fulfillment_operator.policy.next_step import (
@@ -18,6 +18,7 @@ from fulfillment_operator.policy.next_step import (
     ShowPaused,
     Step,
     Wait,
+    WaitForKey,
     next_step,
 )
 from support.builders import CREATED, make_request, make_status
@@ -56,6 +57,34 @@ def test_orders_of_the_other_mode_are_refused(order: bool, key: bool) -> None:
     step = next_step(make_request(livemode=order), NOW, FIRST_SEEN, livemode=key, recheck=RECHECK, retry_max=RETRY_MAX)
     assert isinstance(step, Fail)
     assert step.reason == Reason.LIVEMODE_MISMATCH
+
+
+KNOWN = Order(line_items=[])
+
+
+@pytest.mark.parametrize(
+    ("status", "known", "expected"),
+    [
+        pytest.param(None, None, Fail, id="new"),
+        pytest.param(make_status(Phase.AWAITING_PAYMENT, Reason.STRIPE_UNAVAILABLE), None, Fail, id="never shown"),
+        pytest.param(make_status(Phase.FULFILLING, Reason.STRIPE_MISCONFIGURED), KNOWN, WaitForKey, id="waits for it"),
+        pytest.param(make_status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE), KNOWN, WaitForKey, id="in progress"),
+        pytest.param(WAITING, None, Fail, id="of an event alone"),
+        pytest.param(WAITING, KNOWN, WaitForKey, id="awaits its payment, which has come"),
+        pytest.param(make_status(Phase.FAILED, Reason.REFUNDED), KNOWN, Settled, id="failed"),
+    ],
+)
+def test_an_order_that_stripe_showed_waits_for_a_key_of_its_mode(
+    status: Status | None, known: Order | None, expected: type[Step]
+) -> None:
+    """A key of the other mode in the Secret is a mistake that ends no order but new ones."""
+    step = at(NOW, make_request(livemode=True, status=status and replace(status, order=known)))
+    assert isinstance(step, expected)
+    if isinstance(step, WaitForKey):
+        assert step.message == (
+            "a live order, but STRIPE_API_KEY (stripe.existingSecret) is a test key: put back a live key of the "
+            "account that sold it"
+        )
 
 
 def test_a_plan_of_a_clock_that_was_ahead_is_not_waited_for() -> None:
