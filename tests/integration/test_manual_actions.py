@@ -61,8 +61,7 @@ async def test_an_order_that_is_completed_unasked_is_known_by_its_payment(shop: 
     shop.stripe.faults.set([Fail(status=500)] if is_away else [])
     async with at_work(shop):
         request = await shop.becomes(name, Phase.FULFILLED, "ManuallyCompleted")
-    (asked,) = [each for each in shop.stripe.traffic.requests if each.path.startswith("/v1/checkout/sessions/")][:1]
-    assert asked
+    assert any(each.path.startswith("/v1/checkout/sessions/") for each in shop.stripe.traffic.requests)
     assert (request.payment_intent is None) is is_away
     if request.payment_intent is not None:
         (found,) = await shop.requests.list_by_payment_intent(request.payment_intent)
