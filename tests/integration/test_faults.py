@@ -6,7 +6,7 @@ from faults.case import Scale, play
 from faults.cases import CASES
 from fulfillment_local.control_plane import ControlPlane
 
-_SCALE = Scale(orders=24, seconds=3.0)
+_SCALE = Scale(orders=16, seconds=2.0)
 
 
 @pytest.mark.usefixtures("crd")
@@ -16,6 +16,6 @@ async def test_a_short_case_loses_and_doubles_nothing(name: str, control_plane: 
     (case,) = (each for each in CASES if each.name == name)
     row = await play(case, control_plane, _SCALE)
     assert row.verdict is not None
-    assert (row.orders, row.verdict.lost, row.verdict.doubled, row.verdict.wrong) == (24, (), (), {})
+    assert (row.orders, row.verdict.lost, row.verdict.doubled, row.verdict.wrong) == (_SCALE.orders, (), (), {})
     assert row.restarts > 0  # the fault was played
     assert row.settled is not None  # how quickly says something on an idle machine only
