@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from fulfillment_runtime.kubernetes.kubeconfig import namespace_at_hand
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
 S = TypeVar("S", bound=WorkloadSettings)
 
-_NAMESPACE, _KUBECONFIG = "FULFILLMENT_NAMESPACE", "KUBECONFIG"
+_NAMESPACE = "FULFILLMENT_NAMESPACE"
 
 
 def settings_at_hand(kind: type[S], environ: Mapping[str, str]) -> S:
@@ -21,7 +23,7 @@ def settings_at_hand(kind: type[S], environ: Mapping[str, str]) -> S:
     Raises:
         SettingsError: some of them are wrong, or nothing says which namespace kubectl would use.
     """
-    if environ.get(_NAMESPACE):
-        return load_settings(kind, environ)
-    namespace = namespace_at_hand(environ.get(_KUBECONFIG) or None, None)
-    return load_settings(kind, {**environ, _NAMESPACE: namespace})
+    settings = load_settings(kind, environ)
+    if _NAMESPACE in environ or f"{_NAMESPACE}_FILE" in environ:
+        return settings
+    return replace(settings, namespace=namespace_at_hand(settings.kubeconfig, None))

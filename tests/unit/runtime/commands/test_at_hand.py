@@ -20,7 +20,6 @@ contexts:
     ("changes", "expected"),
     [
         ({}, "harbour-goods"),
-        ({"FULFILLMENT_NAMESPACE": ""}, "harbour-goods"),
         ({"FULFILLMENT_NAMESPACE": "elsewhere"}, "elsewhere"),
     ],
 )
@@ -30,6 +29,18 @@ def test_it_is_kubectls_own_unless_a_variable_names_one(tmp_path: Path, changes:
     file.write_text(KUBECONFIG, encoding="utf-8")
     settings = settings_at_hand(WorkloadSettings, {"KUBECONFIG": str(file), **changes})
     assert (settings.namespace, settings.kubeconfig) == (expected, str(file))
+
+
+def test_files_name_both_as_well(tmp_path: Path) -> None:
+    """As each setting may stand in a file."""
+    kubeconfig, namespace, named = (tmp_path / name for name in ("kubeconfig", "namespace", "path"))
+    kubeconfig.write_text(KUBECONFIG, encoding="utf-8")
+    namespace.write_text("elsewhere\n", encoding="utf-8")
+    named.write_text(str(kubeconfig), encoding="utf-8")
+    environ = {"KUBECONFIG_FILE": str(named)}
+    assert settings_at_hand(WorkloadSettings, environ).namespace == "harbour-goods"
+    in_a_file = environ | {"FULFILLMENT_NAMESPACE_FILE": str(namespace)}
+    assert settings_at_hand(WorkloadSettings, in_a_file).namespace == "elsewhere"
 
 
 def test_without_a_kubeconfig_it_says_so(tmp_path: Path) -> None:
