@@ -65,6 +65,11 @@ class _Selection:
         """Whether it says which of all."""
         return self.reason is not None or self.field_selector is not None
 
+    @property
+    def names_a_reason(self) -> bool:
+        """Whether it says for which reason."""
+        return self.reason is not None or "status.reason" in (self.field_selector or "")
+
 
 @dataclass(frozen=True, slots=True)
 class _Interaction:
@@ -147,7 +152,7 @@ def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
 
     An order that waits is reconciled now, one that a backup brought back without its status is to be done. --all takes
     those that failed, and with --reason or --field-selector others, too; none whose failure is acknowledged, and those
-    that a person failed only where --reason or --field-selector says so.
+    that a person failed only where --reason, or a selector of status.reason, says so.
 
     The backend gets the same idempotency key, and its deadline begins anew. The annotation of `fail`, and an
     acknowledgement of the failure before, are removed.
@@ -325,7 +330,7 @@ def _is_dealt_with(verb: Verb, request: FulfillmentRequest, selection: _Selectio
             return request.is_acknowledged
         case Verb.RETRY:
             is_failed_manually = request.status is not None and request.status.reason == Reason.MANUALLY_FAILED
-            return request.is_acknowledged or (is_failed_manually and not selection.is_narrowed)
+            return request.is_acknowledged or (is_failed_manually and not selection.names_a_reason)
         case _:
             return False
 

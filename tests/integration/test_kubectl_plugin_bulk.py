@@ -138,6 +138,8 @@ async def test_a_retry_of_all_leaves_out_what_a_person_has_dealt_with(shop: Shop
         ((), [failed]),
         (("--reason", "FulfillmentFailed"), [failed]),
         (("--reason", "ManuallyFailed"), [ended]),
+        (("--field-selector", "status.reason=ManuallyFailed"), [ended]),
+        (("--field-selector", "status.phase=failed"), [failed]),
     ):
         said = await alice("retry", "--all", "--dry-run", *arguments)
         assert [line.split()[0] for line in said.output.splitlines()] == expected
