@@ -133,8 +133,8 @@ def handled_by_reconcile(request: FulfillmentRequest) -> LastHandled:
 
 
 def handled_by_ending(request: FulfillmentRequest, done: Complete | MarkFailed) -> LastHandled:
-    """Return what is handled once the end that a person asked for is written."""
-    last_handled = handled_before(request)
+    """Return what is handled once the end that a person asked for is written: also a retry that waited until then."""
+    last_handled = handled_by_reconcile(request)
     match done:
         case Complete(patched=True) | MarkFailed(patched=True):
             return replace(last_handled, manual=_text(done))

@@ -303,7 +303,10 @@ def _rejected(given: _Input) -> Step | None:
     order, key = ("live", "test") if session.livemode else ("test", "live")
     what = f"a {order} order, but STRIPE_API_KEY is a {key} key"
     if given.request.status is not None and given.request.status.order is not None:
-        return WaitForKey(with_chart_values(f"{what}: put back a {order} key of the account that sold it"))
+        mend = (
+            f"put back a {order} key of the account that sold it, or, if the shop has changed its mode, fail the order"
+        )
+        return WaitForKey(with_chart_values(f"{what}: {mend}"))
     elsewhere = f"point the {order} webhook endpoint elsewhere, or use the other key"
     return Fail(Reason.LIVEMODE_MISMATCH, with_chart_values(f"{what}: {elsewhere}"))
 

@@ -41,7 +41,7 @@ from fulfillment_operator.policy.manual_actions import (
     handled_by_restore,
     is_retry_requested,
 )
-from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition
+from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition, payment_state
 from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
 
 MANUALLY = "manually"
@@ -283,7 +283,12 @@ def manually_ended(
             fulfillment = before
         case _:
             assert_never(end)
-    # Stripe is not asked here, so a refund or a dispute may not be shown yet: the sweep looks at what is unobserved.
+    paid: ConditionUpdate | None = None
+    if session is not None:
+        paid = payment_condition(session, payment_state(request, session, now))
+    elif request.status is None:
+        paid = (ConditionStatus.UNKNOWN, reason, "Stripe was not asked")
+    # A refund or a dispute may not be shown yet: the sweep looks at what is unobserved.
     is_to_be_seen = phase is Phase.FULFILLED and request.spec.reversal is not None
     return _status(
         _with_spec_unobserved(request) if is_to_be_seen else request,
@@ -292,7 +297,7 @@ def manually_ended(
         reason=reason,
         message=message,
         session=session,
-        paid=None if request.status else (ConditionStatus.UNKNOWN, reason, "Stripe was not asked"),
+        paid=paid,
         fulfillment=fulfillment,
         last_handled=handled_by_ending(request, end),
     )

@@ -77,6 +77,12 @@ GIVEN_UP_SO = replace(
 )
 
 
+def step(request: FulfillmentRequest) -> Step:
+    return next_step(
+        request, NOW, RequeueState(NOW), livemode=False, recheck=timedelta(hours=6), retry_max=timedelta(minutes=15)
+    )
+
+
 @dataclass(frozen=True)
 class Case:
     """A request as it stands, what a person asks for, and when it is looked at."""
@@ -156,10 +162,7 @@ def test_each_wish_is_followed_once(case: Case) -> None:
     """And what ends an order goes before what holds it."""
     request = make_request(status=case.before, annotations=case.asked, generation=case.generation)
     assert manual_action(request) == case.expected
-    step = next_step(
-        request, NOW, RequeueState(NOW), livemode=False, recheck=timedelta(hours=6), retry_max=timedelta(minutes=15)
-    )
-    assert type(step) is case.step
+    assert type(step(request)) is case.step
 
 
 def test_a_word_of_any_length_is_followed_once() -> None:
@@ -252,3 +255,19 @@ def test_the_newest_wish_for_another_try_is_told_apart_as_obeying_does(
 ) -> None:
     """What surrounds the word, or takes it away, makes no new wish of it: a backend would take it for another try."""
     assert latest_retry(make_request(status=before, annotations=Annotations(retry=asked))) == expected
+
+
+@pytest.mark.parametrize("before", [None, WAITING, HELD, FAILED], ids=["new", "waiting", "held", "failed"])
+@pytest.mark.parametrize("end", [Complete("parcel 7"), MarkFailed("sold out")], ids=["complete", "fail"])
+def test_an_end_takes_a_retry_with_it_that_was_not_handled(before: Status | None, end: Complete | MarkFailed) -> None:
+    """Else what a person ended would be dispatched by what they had asked for before."""
+    asked = Annotations(
+        retry="1",
+        complete=end.reference if isinstance(end, Complete) else "",
+        fail=end.why if isinstance(end, MarkFailed) else "",
+    )
+    ended = manually_ended(make_request(status=before, annotations=asked), end, NOW)
+    assert ended.last_handled is not None
+    assert ended.last_handled.retry == "1"
+    after = make_request(status=ended, annotations=asked)
+    assert isinstance(step(after), Settled)

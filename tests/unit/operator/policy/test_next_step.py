@@ -83,7 +83,7 @@ def test_an_order_that_stripe_showed_waits_for_a_key_of_its_mode(
     if isinstance(step, WaitForKey):
         assert step.message == (
             "a live order, but STRIPE_API_KEY (stripe.existingSecret) is a test key: put back a live key of the "
-            "account that sold it"
+            "account that sold it, or, if the shop has changed its mode, fail the order"
         )
 
 
