@@ -33,7 +33,7 @@ class Run:
 
 def runs(cases: Iterable[Case]) -> Iterable[Run]:
     """Sort cases into runs of about the same work: each case of a run takes as long as the longest."""
-    for within, at_once, every in ((120, 35, 1), (260, 25, 1), (DAY, 18, 1), (math.inf, 2, 5)):
+    for within, at_once, every in ((120, 50, 1), (260, 40, 1), (DAY, 30, 1), (math.inf, 5, 5)):
         alike = [case for case in cases if case.minutes <= within]
         cases = [case for case in cases if case.minutes > within]
         for first in range(0, len(alike), at_once):
