@@ -236,10 +236,14 @@ class Reconciler:
         self, event: str, message: str, request: FulfillmentRequest, failures: int, asked: timedelta | None = None
     ) -> Result:
         """Leave the request as it is, since the API server kept its reconcile from its end."""
+        return Result(request, retry_after=self._schedule_retry(event, message, failures, asked))
+
+    def _schedule_retry(self, event: str, message: str, failures: int, asked: timedelta | None) -> timedelta:
+        """Count and log what the API server kept from its end, and return when it is tried again."""
         delay = self._backoff(failures, asked)
         self._metrics.errors.labels(ErrorKind.KUBERNETES).inc()
         _log.warning(event, message=message, again_after=delay.total_seconds())
-        return Result(request, retry_after=delay)
+        return delay
 
     async def _fail_unreadable(self, request: FulfillmentRequest, error: SessionUnreadableError) -> Result:
         """End it for a person: this one order cannot be judged, and asking again would not help."""
@@ -352,11 +356,10 @@ class Reconciler:
         before = status.fulfillment if status else None
         if status is None or before is None:  # nobody has it, as far as was noted
             busy = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
-            if busy is not None:
-                self._metrics.errors.labels(ErrorKind.KUBERNETES).inc()
-                _log.warning("reconcile.not_stopped", message=busy.error)
-            retry_after = self._backoff(failures, busy.after) if busy else None
             ended = transition.failed(request, fail, self._clock(), untold=busy is not None)
+            retry_after = (
+                self._schedule_retry("reconcile.not_stopped", busy.error, failures, busy.after) if busy else None
+            )
             return _Taken(ended, retry_after=retry_after)
         change = reverse.change
         order = paid_order(request, session, before)
