@@ -138,10 +138,9 @@ class OrderFeed:
             self._deleted[name] = None
             if len(self._deleted) > _DELETED:
                 self._deleted.popitem(last=False)
-        if name not in self._subscriptions or change.type is WatchEventType.BOOKMARK:
-            return
-        if change.type is WatchEventType.DELETED:
             self._tell(name, None)
+            return
+        if name not in self._subscriptions or change.type is WatchEventType.BOOKMARK:
             return
         try:
             self._tell(name, msgspec.json.decode(change.raw, type=FulfillmentRequest))
