@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_operator.backends.routes import OrderFacts, RouteChoice, Routing, facts_of
 from fulfillment_operator.settings import RoutingSettings
-from fulfillment_runtime.commands.at_hand import settings_at_hand
+from fulfillment_runtime.commands.at_hand import at_hand
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.settings import load_settings
@@ -44,7 +44,7 @@ def command(name: str | None, file: Path | None) -> None:
         raise SettingsError(str(error)) from error
     match name, file:
         case str(), None:
-            request = asyncio.run(_read(settings_at_hand(RoutingSettings, os.environ), name))
+            request = asyncio.run(_read(at_hand(settings, os.environ), name))
             unknown = missing_facts(request, routing)
             facts = facts_of_request(request) if unknown is None else asyncio.run(_ask_stripe(request, unknown))
         case None, Path():

@@ -10,10 +10,10 @@ import click
 import durationpy
 
 from fulfillment_api.status import Phase
-from fulfillment_runtime.commands.at_hand import settings_at_hand
+from fulfillment_runtime.commands.at_hand import at_hand
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import UnavailableError
-from fulfillment_runtime.settings import WorkloadSettings
+from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
 _DURATION = re.compile(r"[0-9.]+[a-zµ]")
 
@@ -59,7 +59,7 @@ def command(*, since: datetime | None, phases: tuple[str, ...]) -> None:
     They are those of the namespace that FULFILLMENT_NAMESPACE names, or else of kubectl's own; it may list
     fulfillmentrequests. How many there were, it says on standard error.
     """
-    settings = settings_at_hand(WorkloadSettings, os.environ)
+    settings = at_hand(load_settings(WorkloadSettings, os.environ), os.environ)
     output = sys.stdout.buffer
     wanted = tuple(Phase(phase) for phase in dict.fromkeys(phases)) or (None,)
     from fulfillment_runtime.commands.json_lines import write_json_lines  # noqa: PLC0415 - loads the client library

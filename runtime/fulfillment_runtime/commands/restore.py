@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 import click
 
-from fulfillment_runtime.commands.at_hand import settings_at_hand
+from fulfillment_runtime.commands.at_hand import at_hand
 from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, read_backup
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
-from fulfillment_runtime.settings import WorkloadSettings
+from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
 _TIMEOUT = 30.0  # seconds, of one request to the API server
 
@@ -28,7 +28,7 @@ def command(*, files: tuple[BinaryIO, ...], dry_run: bool) -> None:
     create and patch fulfillmentrequests, and patch fulfillmentrequests/status. The exit code is 1 when one was
     rejected.
     """
-    settings = settings_at_hand(WorkloadSettings, os.environ)
+    settings = at_hand(load_settings(WorkloadSettings, os.environ), os.environ)
     backup = [each for file in files or (sys.stdin.buffer,) for each in _read(file)]
     namespaces = sorted({each.metadata.namespace for each in backup})
     if len(namespaces) > 1:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import durationpy
 
-from fulfillment_runtime.commands.at_hand import settings_at_hand
+from fulfillment_runtime.commands.at_hand import at_hand
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.process import Workload, run_process
@@ -40,7 +40,8 @@ class _LookBack(click.ParamType[timedelta]):
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
 def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
     """Bring in the events that Stripe could not deliver, oldest first."""
-    settings, events = settings_at_hand(RecoverSettings, os.environ), load_settings(EventSettings, os.environ)
+    settings = at_hand(load_settings(RecoverSettings, os.environ), os.environ)
+    events = load_settings(EventSettings, os.environ)
     mistake = mode_mistake(settings, events)
     if mistake is not None:
         raise SettingsError(mistake)
