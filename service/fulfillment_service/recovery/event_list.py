@@ -67,7 +67,7 @@ class StripeEvents:
         self._account = account
         self._undelivered = undelivered
         self._backoff = backoff
-        self._is_connected = account is None
+        self._is_checked = account is None
         of, or_else = (f" of {account}", _NOT_CONNECTED) if account else ("", "")
         self._right = _RIGHT.format(of=of, or_else=or_else)
 
@@ -112,9 +112,9 @@ class StripeEvents:
         except msgspec.DecodeError as error:
             raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
         events = tuple(self._event(raw) for raw in found.data)
-        if events and not self._is_connected:
+        if events and not self._is_checked:
             await self._check_connected(events[0])
-            self._is_connected = True
+            self._is_checked = True
         return Page(events, found.has_more)
 
     async def _check_connected(self, event: Envelope) -> None:
