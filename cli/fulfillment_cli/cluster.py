@@ -20,7 +20,7 @@ from fulfillment_runtime.kubernetes.errors import (
     UndecodableError,
 )
 from fulfillment_runtime.kubernetes.event_sink import EventSink
-from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.fulfillment_requests import UNFULFILLED, FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.kubeconfig import is_of_a_pod, kubeconfig_files, namespace_at_hand
 from fulfillment_runtime.kubernetes.rest import RestClient
 
@@ -69,7 +69,7 @@ class Cluster:
         Raises:
             KubernetesError: as `FulfillmentRequestClient`'s methods do.
         """
-        selectors = [*([f"status.phase!={Phase.FULFILLED}"] if unfinished else []), *filter(None, [field_selector])]
+        selectors = [*([UNFULFILLED] if unfinished else []), *filter(None, [field_selector])]
         selected = ",".join(selectors) or None
         async for page in self.requests.list_pages(phase=phase, field_selector=selected, timeout=TIMEOUT):
             for each in page:

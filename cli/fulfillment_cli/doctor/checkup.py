@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from fulfillment_api.status import Phase
 from fulfillment_cli.cluster import TIMEOUT, Cluster
 from fulfillment_cli.doctor.alerts import judge_alerts
 from fulfillment_cli.doctor.in_pod import Exec
@@ -13,6 +12,7 @@ from fulfillment_cli.doctor.orders import judge_orders
 from fulfillment_cli.doctor.reader import InstallationReader
 from fulfillment_runtime.findings import Check, Finding, Verdict
 from fulfillment_runtime.kubernetes.errors import KubernetesError
+from fulfillment_runtime.kubernetes.fulfillment_requests import UNFULFILLED
 
 
 async def checkup(
@@ -42,7 +42,7 @@ async def checkup(
 
 async def _orders(cluster: Cluster, now: datetime) -> Finding:
     try:
-        pages = cluster.requests.list_pages(field_selector=f"status.phase!={Phase.FULFILLED}", timeout=TIMEOUT)
+        pages = cluster.requests.list_pages(field_selector=UNFULFILLED, timeout=TIMEOUT)
         listed = [each.request async for page in pages for each in page]
     except KubernetesError as error:
         return Finding(Verdict.UNKNOWN, Check.ORDERS, str(error))

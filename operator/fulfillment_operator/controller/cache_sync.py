@@ -16,7 +16,6 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase
 from fulfillment_operator.controller.held_request import HeldRequest
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_runtime.backoff import Backoff, jittered, retry
@@ -26,12 +25,9 @@ from fulfillment_runtime.kubernetes.errors import (
     KubernetesError,
     NotInstalledError,
 )
-from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.fulfillment_requests import UNFULFILLED, FulfillmentRequestClient
 
 _log = structlog.get_logger(__name__)
-
-UNFULFILLED = f"status.phase!={Phase.FULFILLED}"
-"""The field selector of the watch, and of what it is compared with: its cost does not grow with finished orders."""
 
 _PASSING = (ApiUnavailableError, ForbiddenError, NotInstalledError)
 _PAGE_TIMEOUT = 30.0  # seconds

@@ -22,13 +22,14 @@ from kubernetes.aio import client
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_operator.controller.cache_sync import UNFULFILLED, CacheSync
+from fulfillment_operator.controller.cache_sync import CacheSync
 from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.watch_connection import connections, taken_by
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.kubernetes.errors import ForbiddenError, KubernetesError, NotInstalledError
+from fulfillment_runtime.kubernetes.fulfillment_requests import UNFULFILLED
 from fulfillment_runtime.kubernetes.list_watch import PartialObjectMetadata, WatchEventType
 
 _log = structlog.get_logger(__name__)

@@ -37,6 +37,8 @@ from fulfillment_runtime.kubernetes.rest import NO_QUERY, MediaType, Method, Res
 
 PAGE_SIZE = 500
 """Requests in a page: some megabytes."""
+UNFULFILLED = f"status.phase!={Phase.FULFILLED}"
+"""The field selector of what is not fulfilled: its cost does not grow with finished orders."""
 
 SpecPatch: TypeAlias = Payment | Callback | RejectedCallback | Reversal | Expiry
 """A field of the spec that is written after the request was created, each by a type of its own."""
