@@ -236,13 +236,19 @@ async def test_a_wrong_api_key_is_shown_at_once(shop: Shop) -> None:
         await shop.becomes(name, Phase.FULFILLED)
 
 
-async def test_the_key_of_another_account_fails_no_order_that_stripe_had(shop: Shop) -> None:
-    """Such a key knows none of the Sessions: what was seen before waits for the right one, and then goes on."""
+async def shown_and_paid_since(shop: Shop) -> str:
+    """Sell what Stripe shows as unpaid, and let it be paid, with an event, while no operator works."""
     name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
     async with at_work(shop):
         waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
     shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
     await shop.hint(name, PaymentStatus.PAID)
+    return name
+
+
+async def test_the_key_of_another_account_fails_no_order_that_stripe_had(shop: Shop) -> None:
+    """Such a key knows none of the Sessions: what was seen before waits for the right one, and then goes on."""
+    name = await shown_and_paid_since(shop)
     async with stripe_server(new_world(seed=8)) as another, at_work(shop, stripe_api_base=another.url):
         request = await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
         assert request.status is not None
@@ -253,11 +259,7 @@ async def test_the_key_of_another_account_fails_no_order_that_stripe_had(shop: S
 
 async def test_a_key_of_the_other_mode_fails_no_order_that_stripe_had(shop: Shop) -> None:
     """What was seen before waits for a key of its mode, and then goes on; what was never seen fails."""
-    name = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
-    async with at_work(shop):
-        waiting = await shop.becomes(name, Phase.AWAITING_PAYMENT)
-    shop.stripe.world.settle(waiting.spec.session.id, Settlement.SUCCEEDED)
-    await shop.hint(name, PaymentStatus.PAID)
+    name = await shown_and_paid_since(shop)
     async with at_work(shop, stripe_api_key=Secret("sk_live_1")) as operator:
         request = await shop.becomes(name, Phase.FULFILLING, "StripeMisconfigured")
         assert request.status is not None
