@@ -101,7 +101,7 @@ image-twice: ## build the image twice by buildah, and compare the digests
 .PHONY: interop-programs
 interop-programs: # GitOps tools' own judges, and receivers in Go and JavaScript: built (about 3 minutes, once)
 	npm ci --prefix tests/interop/node --ignore-scripts --no-audit --no-fund
-	go -C tests/interop/go build -trimpath -o "$(CURDIR)/.cache/interop/" ./...
+	go -C tests/interop/go build -trimpath -o bin/ ./...
 
 .PHONY: test-interop
 test-interop: $(SETUP) programs interop-programs ## try orders with GitOps tools' own judges, and with receivers in Go and JavaScript

@@ -4,11 +4,10 @@ from pathlib import Path
 import pytest
 
 from fulfillment_local.control_plane import ControlPlane
-from support.repository import ROOT
 from support.running_operator import Shop, open_shop
 
 NODE = Path(__file__).parent / "node"
-GO = ROOT / ".cache" / "interop"
+GO = Path(__file__).parent / "go" / "bin"
 
 
 @pytest.fixture(scope="session")
