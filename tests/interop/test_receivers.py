@@ -7,7 +7,7 @@ import os
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -69,7 +69,11 @@ async def receiver(request: pytest.FixtureRequest) -> AsyncIterator[Receiver]:
 async def test_an_order_and_its_refund_are_received(shop: Shop, receiver: Receiver) -> None:
     """Both verify and parse; the event's attributes and the order document come through whole."""
     url = (await receiver.says())["url"]
-    settings = {"FULFILLMENT_HTTP_URL": url, "FULFILLMENT_HTTP_SECRET": SECRET}
+    settings: dict[str, Any] = {
+        "FULFILLMENT_HTTP_URL": url,
+        "FULFILLMENT_HTTP_SECRET": SECRET,
+        "reversal_interval": timedelta(seconds=0.1),
+    }
     async with at_work(shop, LEASE_THAT_IS_KEPT, backend="http", **settings):
         session, _ = shop.stripe.world.play(Order(amount=5900))
         name = await shop.make(session.id)
