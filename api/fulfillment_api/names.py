@@ -26,6 +26,7 @@ FAIL = f"{GROUP}/fail"
 RESTORING = f"{GROUP}/restoring"
 """The annotation of an object that `fulfillment restore` has created, until it has its status: nobody acts on it."""
 
+LOG_BACKEND = "log"
 MANUAL_BACKEND = "manual"
 """The backend whose orders another controller may end by a patch of `status.manual`."""
 

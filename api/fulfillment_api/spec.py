@@ -182,6 +182,11 @@ class Reversal(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=
     event: Annotated[StripeId, Meta(description="The event that said so, evt_….")] | None = None
     observed_at: Annotated[Timestamp, Meta(description="When that event was received.")] | None = None
 
+    @property
+    def id(self) -> str:
+        """What tells it from another hint: its event, or else its kind."""
+        return self.event or self.kind
+
 
 class Expiry(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """That the Session expired, as `checkout.session.expired` says: a hint, which the operator checks with Stripe."""

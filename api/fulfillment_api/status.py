@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from fulfillment_api.bounds import LONGEST_MESSAGE, LONGEST_REFERENCE
-from fulfillment_api.spec import Amount, Currency, StripeId, Timestamp
+from fulfillment_api.spec import Amount, Currency, ReversalKind, StripeId, Timestamp
 
 _CONDITION_REASON = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
 
@@ -222,6 +222,13 @@ class Reversals(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
             description="How often each kind of refund or dispute was news, by its name: refunded, disputed, ….",
         ),
     ] = {}
+    untold: Annotated[
+        list[ReversalKind],
+        Meta(max_length=16, description="Those that the backend does not know yet: it is notified again."),
+    ] = []
+    handled: (
+        Annotated[StripeId, Meta(description="The event of the newest hint that was checked with Stripe.")] | None
+    ) = None
 
 
 class Fulfillment(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -153,9 +153,6 @@ class Leader:
                 clock=lambda: datetime.now(UTC),
                 metrics=self.metrics.operator,
             )
-            self.metrics.registry.register(
-                RequestsCollector(controller.levels, controller.queue_depth, controller.undecodable)
-            )
             async with (
                 controller.working(settings.workers, lambda: timedelta() if elector.has_lost else _GRACE),
                 watching(
@@ -178,6 +175,10 @@ class Leader:
             ):
                 self.metrics.operator.leader.set(1)
                 _log.info("operator.leading", livemode=settings.livemode)
+                await sync.listed()  # before that it would count too few, and each alert of a level would end
+                self.metrics.registry.register(
+                    RequestsCollector(controller.levels, controller.queue_depth, controller.undecodable)
+                )
                 await asyncio.Event().wait()
 
     def _count_wait(self, endpoint: str, seconds: float) -> None:
@@ -190,6 +191,8 @@ class Leader:
             dispatcher=self.dispatcher,
             interval=self.settings.reversal_interval,
             deadline=self.settings.backend_deadline,
+            backoff=retry_policy(self.settings).backend,
+            livemode=self.settings.livemode,
             clock=utc_now,
             metrics=self.metrics.operator,
             writer=writer,

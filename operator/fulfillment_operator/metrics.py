@@ -15,6 +15,7 @@ from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import Phase, Reason
 from fulfillment_operator.checkout.stripe_api import STRIPE_ENDPOINTS
 from fulfillment_runtime.kubernetes.events import EventType
+from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
 
 REASONS: dict[Phase, tuple[Reason, ...]] = {
     Phase.AWAITING_PAYMENT: (
@@ -77,9 +78,16 @@ class ErrorKind(StrEnum):
     STRIPE_MISCONFIGURED = "stripe-misconfigured"
     SESSION_UNREADABLE = "session-unreadable"
     KUBERNETES = "kubernetes"
+    BACKEND_NOT_STOPPED = "backend-not-stopped"
     UNDECODABLE = "undecodable"
     INVALID_ANNOTATION = "invalid-annotation"
     UNEXPECTED = "unexpected"
+
+
+def stripe_error_kind(error: StripeError) -> ErrorKind:
+    """Return as what an error of Stripe's is counted."""
+    is_passing = isinstance(error, StripeUnavailableError)
+    return ErrorKind.STRIPE_UNAVAILABLE if is_passing else ErrorKind.STRIPE_MISCONFIGURED
 
 
 @unique

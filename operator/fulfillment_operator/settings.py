@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from fulfillment_api import names
 from fulfillment_operator.backends.installed import installed_backends, mistakes_in_backends
 from fulfillment_operator.backends.routes import BackendName, Routing, parse_routing
 from fulfillment_runtime.fatal_errors import SettingsError
@@ -53,7 +54,7 @@ def checked_routing(routes: str | None, backend: str) -> Routing:
 class RoutingSettings(WorkloadSettings, frozen=True, kw_only=True):
     """What decides which backend an order goes to, alone."""
 
-    backend: DefaultBackend = field(default="log", name="FULFILLMENT_BACKEND")
+    backend: DefaultBackend = field(default=names.LOG_BACKEND, name="FULFILLMENT_BACKEND")
     routes: Routes | None = field(default=None, name="FULFILLMENT_ROUTES")
 
     @property
@@ -91,7 +92,7 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=1, le=1000, description="how many orders are worked on at once")] = field(
         default=32, name="FULFILLMENT_WORKERS"
     )
-    backend: DefaultBackend = field(default="log", name="FULFILLMENT_BACKEND")
+    backend: DefaultBackend = field(default=names.LOG_BACKEND, name="FULFILLMENT_BACKEND")
     routes: Routes | None = field(default=None, name="FULFILLMENT_ROUTES")
     backend_deadline: Annotated[
         timedelta,

@@ -14,7 +14,7 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_operator.backends.outcome import Done
-from fulfillment_operator.policy.transition import Retries, dispatched
+from fulfillment_operator.policy.transition import Attempt, Retries, dispatched
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from support.builders import CREATED, make_session
@@ -182,7 +182,7 @@ async def test_what_the_operator_writes_reads_back_the_same(cluster: Cluster) ->
     await cluster.create(SPEC)
     request = await cluster.requests.get(NAME)
     retries = Retries(delay=CREATED - CREATED, deadline=CREATED - CREATED)
-    status = dispatched(request, make_session(), Done("order-7"), "http", retries, CREATED)
+    status = dispatched(request, Attempt(make_session(), Done("order-7"), "http"), retries, CREATED)
     written = await cluster.requests.patch_status(NAME, status)
     assert written.status == status
     assert msgspec.to_builtins(written.spec) == SPEC
@@ -211,7 +211,7 @@ async def test_kubectl_shows_what_an_order_costs(cluster: Cluster, control_plane
     assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: ""}
     retries = Retries(delay=timedelta(0), deadline=timedelta(0))
     await cluster.requests.patch_status(
-        thin, dispatched(request, make_session(), Done("order-7"), "http", retries, CREATED)
+        thin, dispatched(request, Attempt(make_session(), Done("order-7"), "http"), retries, CREATED)
     )
     assert await asyncio.to_thread(column, control_plane, namespace, "AMOUNT") == {NAME: "10.99", thin: "10.99"}
 

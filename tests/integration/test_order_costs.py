@@ -37,7 +37,7 @@ WAITING = 150
 EVENTS_AT_MOST = BACKLOG // 10
 STORED_AT_MOST = 2200
 """Bytes of an order in etcd, a week after its end."""
-REVERSED_AT_MOST = 2600
+REVERSED_AT_MOST = 2650
 """Likewise, of one that was refunded or disputed since."""
 TRIMMED = "fulfillment_requests_trimmed_total"
 DROPPED = "fulfillment_kubernetes_events_dropped_total"

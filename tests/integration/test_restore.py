@@ -346,8 +346,11 @@ async def test_what_cannot_be_restored_is_said(shop: Shop) -> None:
 async def test_a_tool_that_writes_the_status_afterwards_needs_the_operator_away(shop: Shop, endpoint: Endpoint) -> None:
     """As Velero does with `--status-include-resources`: create, then status. The next operator goes on as before."""
     kinds = [each for each in KINDS if each not in {"unavailable", "awaiting payment"}]
-    async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=endpoint.url):
+    settings: dict[str, Any] = {"FULFILLMENT_HTTP_URL": endpoint.url, "reversal_interval": timedelta(seconds=0.1)}
+    async with at_work(shop, backend="http", **settings):
         names = [each for kind in kinds for each in await asyncio.gather(*(sold(shop, endpoint, kind) for _ in "ab"))]
+        for name in names[2 * kinds.index("refunded") :][:2]:
+            await shop.says(name, ConditionType.REFUNDED, "all of the payment was given back")
     backup = await lost(shop)
     assert {each["status"]["observedGeneration"] for each in backup} == {1, 2}
     asked, mailed, handed_over = asks(shop), len(shop.mailbox.mails), endpoint.keys.copy()
@@ -362,7 +365,7 @@ async def test_a_tool_that_writes_the_status_afterwards_needs_the_operator_away(
             _content_type="application/merge-patch+json",
         )
 
-    async with at_work(shop, backend="http", FULFILLMENT_HTTP_URL=endpoint.url):
+    async with at_work(shop, backend="http", **settings):
         new = await shop.sell(Order())
         await shop.becomes(new, Phase.FULFILLED)
     after = await statuses(shop)

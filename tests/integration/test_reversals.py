@@ -20,6 +20,7 @@ from fulfillment_local.fake_stripe.model import AfterPayment, Mode, Order, Outco
 from fulfillment_local.fake_stripe.server import stripe_server
 from fulfillment_local.fake_stripe.traffic import Alter
 from fulfillment_local.fake_stripe.world import new_world
+from fulfillment_runtime.settings import Secret
 from support.order_endpoint import order_endpoint
 from support.repository import ROOT
 from support.reversal_events import SOON, has, hint, reconciled, reverse, until
@@ -290,7 +291,7 @@ async def test_a_second_refund_after_one_that_failed_is_told_again_and_once(shop
 async def test_a_stopped_order_stays_so_while_its_backend_cannot_be_told_that_the_refund_failed(
     shop: Shop, endpoint: Endpoint
 ) -> None:
-    """It is not handed over meanwhile, and says so once the backend knows."""
+    """It says so at once, is not handed over, and the backend is told when it can be."""
     endpoint.answers = {"paid": [202], "refund-failed": [503, 503, 200]}
     async with at_work(shop, **by_http(endpoint)):
         name = await shop.sell(Order())
@@ -298,6 +299,7 @@ async def test_a_stopped_order_stays_so_while_its_backend_cannot_be_told_that_th
         await reverse(shop, name, ReversalKind.REFUNDED)
         await shop.becomes(name, Phase.FAILED, "Refunded")
         await reverse(shop, name, ReversalKind.REFUND_FAILED)
+        await reconciled(shop, name)
         await shop.becomes(name, Phase.FAILED, "RefundFailed")
     assert [kind for kind, _ in endpoint.came] == ["paid", "refunded", *["refund-failed"] * 3]
     assert {reason for _, reason in await shop.events(name)} == {"Dispatched", "Refunded", "RefundFailed"}
@@ -416,7 +418,7 @@ async def test_a_backend_is_told_once_however_long_the_status_cannot_be_written(
 
 
 async def test_an_answer_that_cannot_be_read_is_shown_and_asked_for_no_more(shop: Shop, endpoint: Endpoint) -> None:
-    """What the event said is neither shown as true nor forgotten; the next event has Stripe asked again."""
+    """After three tries; what the event said is neither shown as true nor forgotten, and the next one is looked at."""
     async with at_work(shop, **by_http(endpoint)) as operator:
         name = await shop.sell(Order())
         request = await shop.becomes(name, Phase.FULFILLED)
@@ -429,11 +431,91 @@ async def test_an_answer_that_cannot_be_read_is_shown_and_asked_for_no_more(shop
         found = request.status.condition(ConditionType.REFUNDED)
         assert found is not None
         assert (found.status, found.reason) == (ConditionStatus.UNKNOWN, Reason.SESSION_UNREADABLE)
-        assert await operator.metric("fulfillment_reconcile_errors_total", error="session-unreadable") == 1
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="session-unreadable") == 3
         shop.stripe.faults.set([])
         await hint(shop, name, ReversalKind.REFUNDED, event="evt_2")
         assert has(await reconciled(shop, name), ConditionType.REFUNDED)
     assert endpoint.came[1:] == [("refunded", f"{name}.refunded")]
+
+
+@pytest.mark.parametrize("answer", [200, 202, 400], ids=["fulfilled", "dispatched", "failed"])
+async def test_what_stripe_does_not_show_yet_is_asked_for_again(shop: Shop, endpoint: Endpoint, answer: int) -> None:
+    """An answer may lag the event about a dispute: that is not taken for its end, whatever phase the order is in."""
+    endpoint.answers = {"paid": [answer]}
+    async with at_work(shop, **by_http(endpoint)):
+        name = await shop.sell(Order())
+        request = await until(shop, name, lambda each: bool(each.status), "dispatched")
+        asked = len(shop.stripe.traffic.requests)
+        await hint(shop, name, ReversalKind.DISPUTED)
+        async with asyncio.timeout(WITHIN):
+            while len(shop.stripe.traffic.requests) == asked:  # noqa: ASYNC110 - a stand-in is asked
+                await asyncio.sleep(0.05)
+        shop.stripe.world.play_after_payment(request.spec.session.id, AfterPayment.DISPUTED)
+        request = await reconciled(shop, name, ConditionType.DISPUTED)
+    assert ("disputed", f"{name}.disputed") in endpoint.came
+
+
+async def test_a_dispute_is_shown_while_its_backend_cannot_be_told(shop: Shop, endpoint: Endpoint) -> None:
+    """At once, with its Event; the backend is told when it can be, and then nothing says that it does not know."""
+    endpoint.answers = {"disputed": [503] * 2}
+    async with at_work(shop, **by_http(endpoint)) as operator:
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLED)
+        await reverse(shop, name, ReversalKind.DISPUTED)
+        request = await until(shop, name, lambda each: has(each, ConditionType.DISPUTED), "disputed")
+        assert shown(request) == ["Disputed=True Disputed"]
+        assert request.status is not None
+        found = request.status.condition(ConditionType.DISPUTED)
+        assert found is not None
+        assert found.message == (
+            "the buyer disputes the payment; the backend does not know yet: the endpoint answered 503"
+        )
+        request = await reconciled(shop, name)
+        assert request.status is not None
+        found = request.status.condition(ConditionType.DISPUTED)
+        assert found is not None
+        assert found.message == "the buyer disputes the payment"
+        assert await operator.metric("fulfillment_reversals_total", kind="disputed") == 1
+    assert endpoint.came[1:] == [("disputed", f"{name}.disputed")] * 3
+
+
+async def test_a_refund_of_another_mode_is_shown_as_unknown_until_its_key_is_back(shop: Shop) -> None:
+    """A shop that went live has refunds of test orders: no alert about the key, and nothing lost."""
+    async with at_work(shop, **SOON):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLED)
+    await reverse(shop, name, ReversalKind.REFUNDED)
+    asked = len(shop.stripe.traffic.requests)
+    async with at_work(shop, **SOON, stripe_api_key=Secret("sk_live_another")) as operator:
+        request = await until(
+            shop, name, lambda each: bool(each.status and each.status.condition(ConditionType.REFUNDED)), "looked at"
+        )
+        assert shown(request) == ["Refunded=Unknown LivemodeMismatch"]
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="stripe-misconfigured") == 0
+    assert len(shop.stripe.traffic.requests) == asked
+    async with at_work(shop, **SOON):
+        await reconciled(shop, name, ConditionType.REFUNDED)
+
+
+async def test_a_partial_refund_that_cannot_be_told_hides_no_end(shop: Shop, endpoint: Endpoint) -> None:
+    """The backend that accepted the order calls back while it does not take the notice: the order is fulfilled."""
+    endpoint.answers = {"paid": [202], "partially-refunded": [503] * 3}
+    async with at_work(shop, **by_http(endpoint)):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        await reverse(shop, name, ReversalKind.PARTIALLY_REFUNDED)
+        request = await until(
+            shop, name, lambda each: bool(each.status and each.status.condition(ConditionType.REFUNDED)), "refunded"
+        )
+        assert shown(request) == ["Refunded=False PartiallyRefunded"]
+        assert request.status is not None
+        assert request.status.reason == "Dispatched"
+        now = datetime.now(UTC).replace(microsecond=0)
+        await shop.patch_spec(name, Callback(result=CallbackResult.DONE, reference="parcel-1", observed_at=now))
+        await shop.becomes(name, Phase.FULFILLED)
+        await reconciled(shop, name)
+    notices = [key for kind, key in endpoint.came if kind == "partially-refunded"]
+    assert (len(notices), len(set(notices))) == (4, 1)
 
 
 async def test_of_an_order_completed_by_hand_no_backend_is_told(shop: Shop, endpoint: Endpoint) -> None:
@@ -443,7 +525,7 @@ async def test_of_an_order_completed_by_hand_no_backend_is_told(shop: Shop, endp
         await shop.becomes(name, Phase.AWAITING_PAYMENT)
         await shop.annotate(name, complete="cash")
         request = await shop.becomes(name, Phase.FULFILLED, "ManuallyCompleted")
-        await hint(shop, name, ReversalKind.REFUNDED)
+        await hint(shop, name, ReversalKind.REFUNDED, ago=timedelta(hours=2))
         await reconciled(shop, name)
         assert not has(await shop.requests.get(name), ConditionType.REFUNDED)  # Stripe knows of none
         assert request.status is not None

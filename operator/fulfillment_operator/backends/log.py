@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from fulfillment_api import names
 from fulfillment_operator.backends.interface import (
     Backend,
     BackendContext,
@@ -20,7 +21,7 @@ _log = structlog.get_logger(__name__)
 class LogBackend:
     """Writes each order as one log line, without the customer's personal data."""
 
-    name = "log"
+    name = names.LOG_BACKEND
 
     async def fulfill(self, order: PaidOrder) -> Outcome:
         """Print the order."""

@@ -81,6 +81,7 @@ class CacheSync:
         self._random = random
         self._metrics = metrics
         self._connected = asyncio.Event()
+        self._listed = asyncio.Event()
         self._since = 0
         self._interruptions = 0
         self._has_synced = False
@@ -99,6 +100,11 @@ class CacheSync:
         """
         self._since = since
         self._connected.set()
+        self._listed.set()
+
+    async def listed(self) -> None:
+        """Wait until the watch has told of all that there was when it began."""
+        await self._listed.wait()
 
     async def exists(self, request: FulfillmentRequest) -> bool:
         """Tell whether a request that is held is in the cluster, and not fulfilled; ask only while that is unsure.

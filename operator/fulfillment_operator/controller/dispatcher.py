@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from fulfillment_api.names import LOG_BACKEND, MANUAL_BACKEND
 from fulfillment_api.status import Fulfillment, Reason
 from fulfillment_operator.backends.interface import (
     Backend,
@@ -26,6 +27,9 @@ from fulfillment_operator.policy.transition import MANUALLY
 from fulfillment_runtime.chart_values import with_chart_values
 
 _log = structlog.get_logger(__name__)
+
+_SILENT = {MANUALLY, MANUAL_BACKEND, LOG_BACKEND}
+"""Those that have nobody to notify."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Dispatcher:
         """
         backend, has_it = tries.backend, tries.accepted_at is not None or tries.completed_at is not None
         listener: object = self.backends.get(backend)
-        if listener is None and has_it and backend != MANUALLY and notices:
+        if listener is None and has_it and backend not in _SILENT and notices:
             return TryAgain(
                 with_chart_values(
                     f"the backend {backend} had the order, and is gone: bring it back into FULFILLMENT_BACKEND or "

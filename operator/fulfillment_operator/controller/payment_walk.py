@@ -8,7 +8,7 @@ What the list does not show of an order, the order's own reconcile asks for.
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -19,10 +19,10 @@ from fulfillment_api.status import Phase
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.checkout.session_list import Due, Page, SessionList, Span, created_of
 from fulfillment_operator.controller.held_request import HeldRequest
-from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
+from fulfillment_operator.metrics import OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.decide import has_news
 from fulfillment_runtime.backoff import Backoff
-from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
+from fulfillment_runtime.stripe.client import StripeError
 
 _log = structlog.get_logger(__name__)
 
@@ -70,13 +70,18 @@ class PaymentWalk:
     clock: Callable[[], datetime]
     """Tells the time, with its zone and its fractions of a second."""
     metrics: OperatorMetrics
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits for so many seconds between two walks."""
 
     async def run(self) -> None:
         """Walk, for ever: at fixed times, so that the operators of a day, each started anew, walk as one would."""
         period = self.interval * _SHARE
-        at = self.clock() + (period - (self.clock() - _EPOCH) % period)
+        at = _next_time(self.clock(), period)
         while True:
-            await asyncio.sleep((at - self.clock()).total_seconds())
+            now = self.clock()
+            if at - now > 1.5 * period:  # the clock was set back
+                at = _next_time(now, period)
+            await self.sleep((at - now).total_seconds())
             await self.walk()
             at = max(at + period, self.clock())
 
@@ -128,10 +133,12 @@ class PaymentWalk:
         self.orders.recheck(due.request)
 
     async def _back_off(self, error: StripeError, failures: int) -> None:
-        kind = ErrorKind.STRIPE_MISCONFIGURED
-        if isinstance(error, StripeUnavailableError):
-            kind = ErrorKind.STRIPE_UNAVAILABLE
-        self.metrics.errors.labels(kind).inc()
+        self.metrics.errors.labels(stripe_error_kind(error)).inc()
         delay = self.backoff.delay(failures)
         _log.warning("payment_walk.stripe_error", message=str(error), again_after=delay.total_seconds())
         await asyncio.sleep(delay.total_seconds())
+
+
+def _next_time(after: datetime, period: timedelta) -> datetime:
+    """Tell the next of the fixed times after one."""
+    return after + (period - (after - _EPOCH) % period)

@@ -10,8 +10,8 @@ from typing import TypeAlias, assert_never
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Fulfillment, Phase, Reason, Status
-from fulfillment_operator.backends.outcome import Done, Outcome, Rejected, TryAgain
+from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_operator.backends.outcome import Done, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.checkout.stripe_api import StripeApi
@@ -20,7 +20,7 @@ from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.paid_order import idempotency_key, paid_order
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.mail.interface import CustomerMail, MailOutcome
-from fulfillment_operator.metrics import ErrorKind, MailKind, OperatorMetrics
+from fulfillment_operator.metrics import ErrorKind, MailKind, OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy import transition
 from fulfillment_operator.policy.customer_mail import give_up_in_time
 from fulfillment_operator.policy.decide import (
@@ -32,8 +32,9 @@ from fulfillment_operator.policy.decide import (
     Fulfill,
     Reverse,
     decide,
+    stays_failed,
 )
-from fulfillment_operator.policy.manual_actions import Complete, MarkFailed
+from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, is_retry_requested
 from fulfillment_operator.policy.next_step import (
     Action,
     AdoptStatus,
@@ -48,8 +49,17 @@ from fulfillment_operator.policy.next_step import (
     is_mail_due,
     next_recheck,
 )
-from fulfillment_operator.policy.reversals import ReversalChange, notified_until, reversal_change
-from fulfillment_operator.policy.transition import Retries
+from fulfillment_operator.policy.reversals import (
+    ReversalChange,
+    is_notice_due,
+    retry_lag,
+    reversal_change,
+    settled_problem,
+    swept_problem,
+    unknown_change,
+    with_reversals,
+)
+from fulfillment_operator.policy.transition import Attempt, Retries
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
@@ -73,6 +83,8 @@ Stands: TypeAlias = Callable[[], Awaitable[Standing]]
 
 # A blip of Stripe's leaves no trace on an order; what lasts longer is shown.
 _FAILURES_BEFORE_SHOWN = 3
+_REVERSIBLE = {Phase.FULFILLING, Phase.FAILED}
+"""Phases in which Stripe is asked again whose answer lags an event about a refund; of the others another one asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +206,7 @@ class Reconciler:
         """End it as a person says, once every backend leaves off."""
         problem = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
         if problem is not None:
-            return self._retry_later("reconcile.not_stopped", problem.error, request, failures, problem.after)
+            return Result(request, retry_after=self._schedule_stop(problem, failures))
         is_anonymous = isinstance(end, Complete) and request.payment_intent is None
         session = await self._session_if_told(request) if is_anonymous else None
         return await self._write(request, transition.manually_ended(request, end, self._clock(), session))
@@ -214,7 +226,7 @@ class Reconciler:
         except StripeError as error:
             return await self._wait_for_stripe(request, error, failures)
         except SessionUnreadableError as error:
-            return await self._fail_unreadable(request, error)
+            return await self._fail_unreadable(request, error, failures)
         try:
             match await stands():
                 case Standing.GONE:
@@ -223,40 +235,74 @@ class Reconciler:
                 case Standing.SUPERSEDED:
                     return Result(request)
         except KubernetesError as error:
-            return self._retry_later("reconcile.not_known_to_stand", str(error), request, failures)
+            delay = self._backoff(failures)
+            self._metrics.errors.labels(ErrorKind.KUBERNETES).inc()
+            _log.warning("reconcile.not_known_to_stand", message=str(error), again_after=delay.total_seconds())
+            return Result(request, retry_after=delay)
         async with AsyncExitStack() as noted:
-            taken = await self._take(decide(request, session, self._clock()), request, failures, noted)
-            retry_after = taken.retry_after
+            now = self._clock()
+            taken = await self._take(decide(request, session, now), request, failures, noted)
             if is_mail_due(taken.status):
-                retry_after = self._retry_policy.mail.delay(failures + 1)
+                taken = replace(taken, retry_after=self._retry_policy.mail.delay(failures + 1))
+            if is_notice_due(taken.status):
+                again = self._retry_policy.backend.delay(failures + 1)
+                soonest = min(taken.retry_after or again, taken.check_after or again)
+                taken = replace(taken, retry_after=soonest, check_after=None)
+            if session is not None and taken.status.phase in _REVERSIBLE:
+                taken = self._asked_again_if_stripe_lags(taken, request, session, now)
             result = await self._write(request, taken.status)
-        return replace(result, retry_after=retry_after, check_after=taken.check_after)
+        return replace(result, retry_after=taken.retry_after, check_after=taken.check_after)
 
-    def _retry_later(
-        self, event: str, message: str, request: FulfillmentRequest, failures: int, asked: timedelta | None = None
-    ) -> Result:
-        """Leave the request as it is, since the API server kept its reconcile from its end."""
-        return Result(request, retry_after=self._schedule_retry(event, message, failures, asked))
+    @staticmethod
+    def _asked_again_if_stripe_lags(
+        taken: _Taken, request: FulfillmentRequest, session: CheckoutSession, now: datetime
+    ) -> _Taken:
+        """Leave what an event said of a refund or a dispute unobserved, while Stripe's answer does not show it yet."""
+        if not reversal_change(request, session, now).lags:
+            return taken
+        planned = taken.status.fulfillment.next_attempt_at if taken.status.fulfillment else None
+        later = [retry_lag(request, now), taken.retry_after or timedelta(0), (planned or now) - now]
+        status = transition.with_spec_unobserved(taken.status) if taken.status is not request.status else taken.status
+        return replace(taken, status=status, retry_after=max(later))
 
-    def _schedule_retry(self, event: str, message: str, failures: int, asked: timedelta | None) -> timedelta:
-        """Count and log what the API server kept from its end, and return when it is tried again."""
-        delay = self._backoff(failures, asked)
-        self._metrics.errors.labels(ErrorKind.KUBERNETES).inc()
-        _log.warning(event, message=message, again_after=delay.total_seconds())
+    def _schedule_stop(self, busy: TryAgain, failures: int) -> timedelta:
+        """Count and log that a backend cannot leave off, and return when it is asked again."""
+        delay = self._backoff(failures, busy.after)
+        self._metrics.errors.labels(ErrorKind.BACKEND_NOT_STOPPED).inc()
+        _log.warning("reconcile.not_stopped", message=busy.error, again_after=delay.total_seconds())
         return delay
 
-    async def _fail_unreadable(self, request: FulfillmentRequest, error: SessionUnreadableError) -> Result:
-        """End it for a person: this one order cannot be judged, and asking again would not help."""
+    async def _fail_unreadable(
+        self, request: FulfillmentRequest, error: SessionUnreadableError, failures: int
+    ) -> Result:
+        """End it for a person: this one order cannot be judged, and asking again did not help.
+
+        Not while a backend has it, which may be done at any time; nor what failed for another reason, that stays.
+        """
         self._metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
+        if failures + 1 < _FAILURES_BEFORE_SHOWN or self._is_with_backend(request):
+            delay = self._backoff(failures)
+            _log.warning("reconcile.session_unreadable", message=str(error), again_after=delay.total_seconds())
+            return Result(request, retry_after=delay)
+        now = self._clock()
+        if request.status is not None and stays_failed(request):
+            change = unknown_change(request, Reason.SESSION_UNREADABLE, str(error))
+            return await self._write(request, with_reversals(request, request.status, change, now))
         message = f"{error}: see what was sold in the Stripe Dashboard, then complete or fail the order yourself"
-        fail = Fail(Reason.SESSION_UNREADABLE, message)
-        return await self._write(request, transition.failed(request, fail, self._clock()))
+        return await self._write(request, transition.failed(request, Fail(Reason.SESSION_UNREADABLE, message), now))
+
+    def _is_with_backend(self, request: FulfillmentRequest) -> bool:
+        """Tell whether a backend works on the order, and its time is not up."""
+        tries = request.status.fulfillment if request.status and request.status.phase is Phase.FULFILLING else None
+        if tries is None or tries.accepted_at is None or is_retry_requested(request):
+            return False
+        return self._clock() < tries.started_at + self._retry_policy.backend_deadline
 
     async def _wait_for_stripe(self, request: FulfillmentRequest, error: StripeError, failures: int) -> Result:
-        reason, kind, after = Reason.STRIPE_MISCONFIGURED, ErrorKind.STRIPE_MISCONFIGURED, None
+        reason, after = Reason.STRIPE_MISCONFIGURED, None
         if isinstance(error, StripeUnavailableError):
-            reason, kind, after = Reason.STRIPE_UNAVAILABLE, ErrorKind.STRIPE_UNAVAILABLE, error.after
-        self._metrics.errors.labels(kind).inc()
+            reason, after = Reason.STRIPE_UNAVAILABLE, error.after
+        self._metrics.errors.labels(stripe_error_kind(error)).inc()
         delay = self._backoff(failures, after)
         _log.warning(
             "reconcile.stripe_error", message=str(error), failures=failures + 1, again_after=delay.total_seconds()
@@ -286,7 +332,7 @@ class Reconciler:
             case Reverse():
                 return await self._reverse(request, decision, failures)
             case Fulfill(session):
-                return await self._fulfill(request, session, noted)
+                return await self._fulfill(request, session, failures, noted)
             case _:
                 assert_never(decision)
 
@@ -307,24 +353,28 @@ class Reconciler:
         _log.info("reconcile.customer_mail", mail=mail, reason=outcome.reason, message=outcome.message)
         return outcome
 
-    async def _fulfill(self, request: FulfillmentRequest, session: CheckoutSession, noted: AsyncExitStack) -> _Taken:
+    async def _fulfill(
+        self, request: FulfillmentRequest, session: CheckoutSession, failures: int, noted: AsyncExitStack
+    ) -> _Taken:
         before = transition.tries_before(request)
-        change = reversal_change(request, session)
-        unaware = await self._notify(request, session, change)
-        if isinstance(unaware, TryAgain) and before is not None:
-            waiting = TryAgain(f"the backend does not know of a refund or a dispute: {unaware.error}", unaware.after)
-            return self._dispatched(request, session, waiting, before.backend)
+        change = reversal_change(request, session, self._clock())
+        unaware = await self._notify(request, session, change)  # and go on: what is given back in part stops nothing
         order = paid_order(request, session, before)
         backend = self._dispatcher.choose(order, before)
         if isinstance(backend, Fail):
-            return _Taken(transition.failed(request, backend, self._clock()))
-        busy = await self._former_backend_busy(request, backend.name, before)
-        outcome = busy or await self._dispatcher.fulfill(backend, order)
-        receipt = await self._mail_receipt(request, session, noted) if isinstance(outcome, Done) else None
-        # What the backend could not be told is not shown as told, so it is told next time; once done, there is none.
-        untold = isinstance(unaware, TryAgain) and not isinstance(outcome, Done)
-        reversal = None if untold else change.with_problem(unaware.error if unaware else None)
-        return self._dispatched(request, session, outcome, backend.name, receipt=receipt, reversal=reversal)
+            return _Taken(transition.failed(request, backend, self._clock(), change.answered(unaware)))
+        former = request.status.fulfillment if request.status else None
+        if request.status and former and before is None and former.backend != backend.name:  # a retry goes elsewhere
+            busy = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
+            if busy is not None:  # the retry is not handled, so nobody else gets the order before that has left off
+                return _Taken(request.status, retry_after=self._schedule_stop(busy, failures))
+        outcome = await self._dispatcher.fulfill(backend, order)
+        receipt: MailOutcome | None = None
+        if isinstance(outcome, Done):
+            receipt = await self._mail_receipt(request, session, noted)
+            unaware = swept_problem(request, unaware)
+        attempt = Attempt(session, outcome, backend.name, receipt, change.answered(unaware))
+        return self._dispatched(request, attempt, failures)
 
     async def _notify(
         self, request: FulfillmentRequest, session: CheckoutSession, change: ReversalChange
@@ -338,72 +388,61 @@ class Reconciler:
             return None
         order = paid_order(request, session, former)
         unaware = await self._dispatcher.notify(former, order, change.notices)
-        is_over = self._clock() > notified_until(request, self._retry_policy.backend_deadline)
-        return Rejected(unaware.error) if isinstance(unaware, TryAgain) and is_over else unaware
-
-    async def _former_backend_busy(
-        self, request: FulfillmentRequest, backend: str, before: Fulfillment | None
-    ) -> TryAgain | None:
-        """Let another backend leave off, which had the order before a person asked for a retry that goes elsewhere."""
-        former = request.status.fulfillment if request.status else None
-        if before is not None or former is None or former.backend == backend:
-            return None
-        return await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
+        return settled_problem(request, unaware, self._retry_policy.backend_deadline, self._clock())
 
     async def _reverse(self, request: FulfillmentRequest, reverse: Reverse, failures: int) -> _Taken:
         """Notify the backend that has it; it may have been done before that, and then the order is fulfilled."""
         status, session, fail = request.status, reverse.session, reverse.fail
         before = status.fulfillment if status else None
         if status is None or before is None:  # nobody has it, as far as was noted
+            ended = transition.failed(request, fail, self._clock())
             busy = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
-            ended = transition.failed(request, fail, self._clock(), untold=busy is not None)
-            retry_after = (
-                self._schedule_retry("reconcile.not_stopped", busy.error, failures, busy.after) if busy else None
-            )
-            return _Taken(ended, retry_after=retry_after)
-        change = reverse.change
+            if busy is None:
+                return _Taken(ended)
+            return _Taken(transition.with_spec_unobserved(ended), retry_after=self._schedule_stop(busy, failures))
+        unaware = await self._notify(request, session, reverse.change)
+        change = reverse.change.answered(unaware)
         order = paid_order(request, session, before)
-        unaware = await self._notify(request, session, change)
-        has_ended = status.phase is Phase.FAILED
-        if isinstance(unaware, TryAgain) and (has_ended or self._is_past_deadline(before)):  # a notice has its own
-            _log.warning("reconcile.backend_unaware", message=unaware.error)
-            ended = status if has_ended else transition.failed(request, fail, self._clock(), untold=True)
-            return _Taken(ended, retry_after=self._backoff(failures, unaware.after))
         backend = self._dispatcher.backends.get(before.backend) if order.in_progress else None
-        outcome: Outcome | None = unaware
-        if backend is not None and not isinstance(unaware, TryAgain):
-            outcome = await self._dispatcher.fulfill(backend, order)
-        match outcome:
-            case TryAgain(error, after) if not self._is_past_deadline(before):
-                waiting = TryAgain(f"{fail.message}, and the backend does not know: {error}", after)
-                return self._dispatched(request, session, waiting, before.backend)
-            case Done():
-                change = change.with_problem(unaware.error if unaware else None)
-                return self._dispatched(request, session, outcome, before.backend, reversal=change)
-        if unaware is not None and unaware.error not in fail.message:  # as it does of one that failed before
-            fail = replace(fail, message=f"{fail.message}; the backend does not know: {unaware.error}")
-        return _Taken(transition.failed(request, fail, self._clock()))
+        outcome = await self._dispatcher.fulfill(backend, order) if backend is not None else None
+        if isinstance(outcome, Done):
+            change = reverse.change.answered(swept_problem(request, unaware))
+            attempt = Attempt(session, outcome, before.backend, reversal=change)
+            return self._dispatched(request, attempt, failures)
+        if isinstance(unaware, TryAgain):
+            waiting, after = f"the backend does not know: {unaware.error}", unaware.after
+        elif isinstance(outcome, TryAgain):
+            waiting, after = f"whether the backend was done before that is not known: {outcome.error}", outcome.after
+        else:
+            if unaware is not None and unaware.error not in fail.message:  # as it does of one that failed before
+                fail = replace(fail, message=f"{fail.message}; the backend does not know: {unaware.error}")
+            return _Taken(transition.failed(request, fail, self._clock(), change))
+        _log.warning("reconcile.reversal_waits", message=waiting)
+        now, deadline = self._clock(), before.started_at + self._retry_policy.backend_deadline
+        if status.phase is Phase.FULFILLING and now < deadline:
+            again = TryAgain(f"{fail.message}, and {waiting}", after)
+            waits = Attempt(session, again, before.backend, reversal=change)
+            return self._dispatched(request, waits, failures)
+        ended = transition.failed(request, fail, now, change)
+        if isinstance(outcome, TryAgain) and now < deadline:  # else the notice alone is tried again
+            ended = transition.with_spec_unobserved(ended)
+            return _Taken(ended, retry_after=self._backoff(failures, after))
+        return _Taken(ended)
 
-    def _is_past_deadline(self, tries: Fulfillment) -> bool:
-        """Tell whether the time to hand an order over is up."""
-        return self._clock() >= tries.started_at + self._retry_policy.backend_deadline
-
-    def _dispatched(  # noqa: PLR0913 - all that a try consists of
-        self,
-        request: FulfillmentRequest,
-        session: CheckoutSession,
-        outcome: Outcome,
-        backend: str,
-        *,
-        receipt: MailOutcome | None = None,
-        reversal: ReversalChange | None = None,
-    ) -> _Taken:
-        before, now = transition.tries_before(request), self._clock()
-        delay = self._retry_policy.backend.delay((before.attempts if before else 0) + 1)
-        retries = Retries(delay=delay, deadline=self._retry_policy.backend_deadline)
-        status = transition.dispatched(request, session, outcome, backend, retries, now, receipt, reversal)
-        recheck_at = next_recheck(request, now, self._retry_policy.recheck)
-        return _Taken(status, transition.check_after(status, outcome, retries, recheck_at, now))
+    def _dispatched(self, request: FulfillmentRequest, attempt: Attempt, failures: int) -> _Taken:
+        before, now, policy = transition.tries_before(request), self._clock(), self._retry_policy
+        is_taken = before is not None and before.accepted_at is not None
+        # To ask how it goes is no attempt, so the status does not count how often that failed.
+        tries = failures if is_taken else before.attempts if before else 0
+        retries = Retries(delay=policy.backend.delay(tries + 1), deadline=policy.backend_deadline)
+        status = transition.dispatched(request, attempt, retries, now)
+        planned = status.fulfillment.next_attempt_at if status.fulfillment else None
+        recheck_at = next_recheck(request, now, policy.recheck)
+        return _Taken(
+            status,
+            check_after=transition.check_after(status, attempt.outcome, retries, recheck_at, now),
+            retry_after=planned - now if planned is not None and is_taken else None,
+        )
 
     async def _write(self, request: FulfillmentRequest, status: Status) -> Result:
         """Write the status if it says something new."""

@@ -101,7 +101,7 @@ def decide(request: FulfillmentRequest, session: CheckoutSession | None, now: da
         return Fail(Reason.SESSION_EXPIRED, "the Session expired before the buyer completed it", session)
     match payment_state(request, session, now):
         case PaymentState.PAID | PaymentState.NOTHING_DUE:
-            return _reversed(request, session) or Fulfill(session)
+            return _reversed(request, session, now) or Fulfill(session)
         case PaymentState.FAILED:
             return FailPayment(session, notify=not _was_notified(request.status))
         case PaymentState.CANCELED as state:
@@ -129,13 +129,13 @@ def has_news(request: FulfillmentRequest, session: CheckoutSession, now: datetim
             return True
 
 
-def _reversed(request: FulfillmentRequest, session: CheckoutSession) -> Fail | Reverse | None:
+def _reversed(request: FulfillmentRequest, session: CheckoutSession, now: datetime) -> Fail | Reverse | None:
     """Stop what was reversed before it was fulfilled. Should a person ask for a retry, this is decided again."""
     stop = _reason_to_stop(session)
     fail = stop or _reason_to_hold(request, session)
     if fail is None:
         return None
-    change = reversal_change(request, session)
+    change = reversal_change(request, session, now)
     if request.status is None or request.status.fulfillment is None:
         # It may have been dispatched all the same, by an operator that was killed before it noted that.
         return Reverse(fail, session, change) if stop else fail
@@ -166,6 +166,14 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
         return None
     reasons = (REASONS[kind] for kind in shown_reversals(status)) if status.reason in _NOT_JUDGED else (status.reason,)
     return next((held for reason in reasons if (held := _held(request, status, session, reason)) is not None), None)
+
+
+def stays_failed(request: FulfillmentRequest) -> bool:
+    """Tell whether an order failed for its backend or its route, and nobody asks for a retry: it stays so."""
+    status = request.status
+    if status is None or status.phase is not Phase.FAILED or is_retry_requested(request):
+        return False
+    return status.reason in {Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE}
 
 
 def _held(request: FulfillmentRequest, status: Status, session: CheckoutSession, reason: str) -> Fail | None:

@@ -19,6 +19,11 @@ class Pause:
 
     why: str
 
+    @property
+    def message(self) -> str:
+        """Say it in a sentence."""
+        return f"a person holds the order: {self.why}"
+
 
 @dataclass(frozen=True, slots=True)
 class Complete:
@@ -75,7 +80,7 @@ def is_new_pause(request: FulfillmentRequest, pause: Pause) -> bool:
         return True
     if status.phase is Phase.FAILED:
         return False
-    shown = status.reason == Reason.PAUSED and status.message.endswith(pause.why)
+    shown = (status.reason, status.message) == (Reason.PAUSED, pause.message)
     return not shown or request.has_unobserved_spec
 
 
@@ -142,6 +147,12 @@ def handled_by_ending(request: FulfillmentRequest, done: Complete | MarkFailed) 
             return replace(last_handled, complete=reference)
         case MarkFailed(why):
             return replace(last_handled, fail=why)
+
+
+def repeats_failure(request: FulfillmentRequest, end: MarkFailed) -> bool:
+    """Tell whether an order fails again as a person, or another controller, said before."""
+    last_handled = handled_before(request)
+    return _is_failed_again(request) and end.why in {last_handled.fail, last_handled.manual}
 
 
 def _is_failed_again(request: FulfillmentRequest) -> bool:

@@ -26,6 +26,7 @@ from fulfillment_operator.policy.manual_actions import (
     manual_action,
 )
 from fulfillment_operator.policy.restored import adopted_status, is_restored
+from fulfillment_operator.policy.reversals import is_notice_due
 from fulfillment_runtime.chart_values import with_chart_values
 
 
@@ -112,6 +113,7 @@ Step: TypeAlias = Action | Wait | Settled
 
 STRIPE_ERRORS = frozenset({Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED})
 """The reasons of an order for which Stripe could not be asked: only that is awaited."""
+_HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
 _SOON = timedelta(seconds=2)
 """Before Stripe is asked again whose answer lags its own events."""
 
@@ -173,8 +175,8 @@ def is_urgent(request: FulfillmentRequest) -> bool:
 def awaits_stripe(request: FulfillmentRequest) -> bool:
     """Tell whether Stripe's answer is all that an order waits for: then it shows that Stripe cannot be asked."""
     status = request.status
-    if status is None or status.reason in STRIPE_ERRORS:
-        return True
+    if status is None or status.reason in STRIPE_ERRORS or status.reason in _HELD:
+        return True  # a hold that is over, or it would not be asked about
     return status.phase is Phase.AWAITING_PAYMENT and request.has_unobserved_spec
 
 
@@ -259,7 +261,7 @@ def _not_due(given: _Input) -> Step | None:
             due = _awaited_until(given, status)
             if due is None:
                 return Settled()
-        case Phase.FAILED if not is_mail_due(status):
+        case Phase.FAILED if not (is_mail_due(status) or is_notice_due(status)):
             return Settled()
     return Wait(due) if due is not None and given.now < due and not given.is_clock_set_back else None
 

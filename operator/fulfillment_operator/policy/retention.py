@@ -12,7 +12,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.self_test import is_self_test
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.policy.manual_actions import has_unhandled_input
-from fulfillment_operator.policy.reversals import is_reversal_due
+from fulfillment_operator.policy.reversals import is_notice_due, is_reversal_due
 
 FINISHED = (Phase.FULFILLED, Phase.FAILED)
 
@@ -51,7 +51,7 @@ def is_expired(request: FulfillmentRequest, now: datetime, retention: timedelta)
         case Status(phase=Phase.FULFILLED):
             return not is_reversal_due(request)
         case Status(phase=Phase.FAILED) as status:
-            return not has_unhandled_input(request) and (request.is_acknowledged or not _needs_a_person(status))
+            return not _is_unhandled(request, status) and (request.is_acknowledged or not _needs_a_person(status))
         case _:
             return False
 
@@ -91,7 +91,9 @@ def trimmed(request: FulfillmentRequest, now: datetime) -> Status | None:
 
 def _is_unhandled(request: FulfillmentRequest, status: Status) -> bool:
     """Tell whether the operator has something left to do; of a fulfilled order that is a refund or a dispute alone."""
-    return is_reversal_due(request) if status.phase is Phase.FULFILLED else has_unhandled_input(request)
+    if status.phase is Phase.FULFILLED:
+        return is_reversal_due(request)
+    return has_unhandled_input(request) or is_notice_due(status)
 
 
 def _is_repeated(condition: Condition, status: Status) -> bool:

@@ -4,7 +4,7 @@ The reconciler and the sweep over fulfilled orders go by the same `reversal_chan
 the status shows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Amount, ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.order import ReversalNotice
+from fulfillment_operator.backends.outcome import Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.policy.conditions import ConditionUpdate, merged
 
@@ -74,6 +75,10 @@ _MESSAGES = {
 }
 
 
+_UNAWARE = "the backend does not know"
+_UNTOLD = f"{_UNAWARE} yet"
+
+
 @dataclass(frozen=True, slots=True)
 class ReversalChange:
     """What Stripe says of refunds and disputes, as far as the status does not show it."""
@@ -81,64 +86,95 @@ class ReversalChange:
     kinds: tuple[ReversalKind, ...] = ()
     """What is new."""
     notices: tuple[ReversalNotice, ...] = ()
-    """What the backend that has, or had, the order is to be told."""
+    """What the backend that has, or had, the order is to be told: what is new, and what it could not be told before."""
     updates: Mapping[ConditionType, ConditionUpdate] = field(default_factory=dict)
     """The conditions that show it."""
     reversals: Reversals | None = None
-    """`status.reversals` as it then is."""
+    """`status.reversals` as it then is, once the backend knows."""
+    lags: bool = False
+    """Whether Stripe's answer does not show yet what its event said."""
 
-    def with_problem(self, problem: str | None) -> "ReversalChange":
-        """Let the conditions say why the backend does not know; None: it does, or need not."""
+    def answered(self, problem: TryAgain | Rejected | None) -> "ReversalChange":
+        """Take in why the backend does not know; None: it does, or need not.
+
+        What it may take later stays to be told, and is shown all the same.
+        """
         if problem is None:
             return self
+        is_passing = isinstance(problem, TryAgain)
         told = {CONDITIONS[each.kind] for each in self.notices}
+        unaware = f"{_UNTOLD if is_passing else _UNAWARE}: {problem.error}"
         updates = {
-            kind: (status, reason, f"{message}; the backend does not know: {problem}" if kind in told else message)
+            kind: (status, reason, f"{message}; {unaware}" if kind in told else message)
             for kind, (status, reason, message) in self.updates.items()
         }
-        return replace_fields(self, updates=updates)
+        untold = [each.kind for each in self.notices] if is_passing else []
+        return replace_fields(self, updates=updates, reversals=replace(self.reversals or Reversals(), untold=untold))
 
 
-def reversal_change(request: FulfillmentRequest, session: CheckoutSession) -> ReversalChange:
+def reversal_change(request: FulfillmentRequest, session: CheckoutSession, now: datetime) -> ReversalChange:
     """Tell what is new of refunds and disputes.
 
     Args:
         request: the object as it stands in the cluster.
         session: what Stripe says now.
+        now: the time, with its zone.
     """
-    status = request.status
-    before = status.reversals if status and status.reversals else Reversals()
+    before = _reversals_before(request)
     kinds = tuple(_new_kinds(request, session, before))
-    amount = session.amount_refunded
-    if not kinds:
-        return ReversalChange(reversals=status.reversals if status else None)
     news = {**before.news, **{kind.value: before.news.get(kind, 0) + 1 for kind in kinds}}
+    amount = session.amount_refunded if kinds else before.amount_refunded
+    untold = tuple(kind for kind in before.untold if kind not in kinds)
+    shown = shown_reversals(request.status)
+    to_show = (*(kind for kind in untold if kind in shown), *kinds)
+    lags = _lags(request, (*shown, *kinds), now)
+    handled = before.handled if lags or request.spec.reversal is None else request.spec.reversal.id
+    reversals = Reversals(amount_refunded=amount, news=news, handled=handled)
     return ReversalChange(
         kinds=kinds,
         notices=tuple(
-            ReversalNotice(kind, _notice_key(request, kind, amount, news[kind])) for kind in kinds if kind in _TOLD
+            ReversalNotice(kind, _notice_key(request, kind, amount, news.get(kind, 1)))
+            for kind in (*untold, *kinds)
+            if kind in _TOLD
         ),
-        updates={CONDITIONS[kind]: _update(kind, session) for kind in kinds},
-        reversals=Reversals(amount_refunded=amount, news=news),
+        updates={CONDITIONS[kind]: _update(kind, session) for kind in to_show},
+        reversals=reversals if reversals != Reversals() else None,
+        lags=lags,
     )
 
 
-def unreadable_change(request: FulfillmentRequest, problem: str) -> ReversalChange:
-    """Tell what an event hinted at while Stripe's answer cannot be read: nobody knows, unless it was known before.
+def unknown_change(
+    request: FulfillmentRequest, reason: Reason, problem: str, *, handled: bool = True
+) -> ReversalChange:
+    """Tell what an event hinted at while Stripe cannot say more: nobody knows, unless it was known before.
 
     Args:
         request: the object as it stands in the cluster.
-        problem: what cannot be read, for a person.
+        reason: why, in a word.
+        problem: why, for a person.
+        handled: whether asking again would not help.
     """
-    hint, status = request.spec.reversal, request.status
+    hint, before = request.spec.reversal, _reversals_before(request)
     if hint is None:
         return ReversalChange()
+    reversals = replace(before, handled=hint.id) if handled else before
     kind = CONDITIONS[hint.kind]
-    known = status.condition(kind) if status else None
+    known = request.status.condition(kind) if request.status else None
     if known is not None and known.status is ConditionStatus.TRUE:
-        return ReversalChange()
+        return ReversalChange(reversals=reversals)
     message = f"an event said so ({hint.kind}), and {problem}: see the Stripe Dashboard, and tell whoever has the order"
-    return ReversalChange(updates={kind: (ConditionStatus.UNKNOWN, Reason.SESSION_UNREADABLE, message)})
+    return ReversalChange(updates={kind: (ConditionStatus.UNKNOWN, reason, message)}, reversals=reversals)
+
+
+def retry_lag(request: FulfillmentRequest, now: datetime) -> timedelta:
+    """Tell when Stripe is asked again whose answer lags its event: soon, then after twice the time, and so on.
+
+    Args:
+        request: the object as it stands in the cluster.
+        now: the time, with its zone.
+    """
+    hint = request.spec.reversal
+    return max(_LAG_FIRST, now - hint.observed_at if hint and hint.observed_at else _LAG_FIRST)
 
 
 def shown_reversals(status: Status | None) -> tuple[ReversalKind, ...]:
@@ -155,15 +191,21 @@ def new_reversals(before: Status | None, after: Status) -> tuple[ReversalKind, .
 
 
 def is_reversal_due(request: FulfillmentRequest) -> bool:
-    """Tell whether an event hinted at the reversal of a fulfilled order, and that was not handled."""
-    status = request.status
-    return (
-        status is not None
-        and status.phase is Phase.FULFILLED
-        and request.has_unobserved_spec
-        and request.metadata.deletion_timestamp is None
-        and request.spec.reversal is not None
-    )
+    """Tell whether an event hinted at the reversal of a fulfilled order, and that was not handled.
+
+    The hint itself tells, and not the generation: a backup may bring back a status of higher generations than its
+    object has by then.
+    """
+    status, hint = request.status, request.spec.reversal
+    if status is None or status.phase is not Phase.FULFILLED or hint is None:
+        return False
+    before = _reversals_before(request)
+    return request.metadata.deletion_timestamp is None and (before.handled != hint.id or bool(before.untold))
+
+
+def is_notice_due(status: Status) -> bool:
+    """Tell whether the backend does not know yet of a refund or a dispute, and is to be notified again."""
+    return status.reversals is not None and bool(status.reversals.untold)
 
 
 def notified_until(request: FulfillmentRequest, deadline: timedelta) -> datetime:
@@ -176,6 +218,46 @@ def notified_until(request: FulfillmentRequest, deadline: timedelta) -> datetime
     hint, tries = request.spec.reversal, request.status.fulfillment if request.status else None
     begun = (hint.observed_at if hint else None) or (tries.started_at if tries else None)
     return (begun or request.metadata.creation_timestamp) + deadline
+
+
+def settled_problem(
+    request: FulfillmentRequest, problem: TryAgain | Rejected | None, deadline: timedelta, now: datetime
+) -> TryAgain | Rejected | None:
+    """Return why a backend does not know; once its deadline is over a notice is not tried any more.
+
+    Args:
+        request: the object as it stands in the cluster.
+        problem: what came of the notices.
+        deadline: how long a backend's passing faults are retried.
+        now: the time, with its zone.
+    """
+    if isinstance(problem, TryAgain) and now > notified_until(request, deadline):
+        return Rejected(problem.error)
+    return problem
+
+
+def swept_problem(request: FulfillmentRequest, problem: TryAgain | Rejected | None) -> TryAgain | Rejected | None:
+    """Return why a backend does not know of what came before it was done: the sweep, which goes on, goes by events.
+
+    Args:
+        request: the object as it stands in the cluster.
+        problem: what came of the notices.
+    """
+    is_found = request.spec.reversal is not None
+    return Rejected(problem.error) if isinstance(problem, TryAgain) and not is_found else problem
+
+
+def notices_left_off(status: Status | None) -> dict[ConditionType, ConditionUpdate]:
+    """Say of what the backend does not know yet that nobody notifies it any more.
+
+    Args:
+        status: as it stood.
+    """
+    return {
+        CONDITIONS[kind]: (each.status, REASONS[kind], each.message.replace(_UNTOLD, _UNAWARE))
+        for kind in shown_reversals(status)
+        if status and (each := status.condition(CONDITIONS[kind])) and _UNTOLD in each.message
+    }
 
 
 def with_reversals(request: FulfillmentRequest, status: Status, change: ReversalChange, now: datetime) -> Status:
@@ -197,6 +279,23 @@ def with_reversals(request: FulfillmentRequest, status: Status, change: Reversal
 
 
 _TYPES = frozenset(CONDITIONS.values())
+_LAG_FIRST = timedelta(seconds=2)
+"""Before Stripe is asked again whose answer lags its event."""
+_LAG_LAST = timedelta(hours=1)
+"""After its event: what Stripe does not show by then, it will not show."""
+
+
+def _reversals_before(request: FulfillmentRequest) -> Reversals:
+    return (request.status.reversals if request.status else None) or Reversals()
+
+
+def _lags(request: FulfillmentRequest, shown: Sequence[ReversalKind], now: datetime) -> bool:
+    """Tell whether Stripe shows something else than its newest event said, a moment after it."""
+    hint = request.spec.reversal
+    if hint is None or hint.observed_at is None or hint.id == _reversals_before(request).handled:
+        return False
+    newest = {CONDITIONS[kind]: kind for kind in shown}
+    return newest.get(CONDITIONS[hint.kind]) is not hint.kind and now - hint.observed_at < _LAG_LAST
 
 
 def _new_kinds(request: FulfillmentRequest, session: CheckoutSession, before: Reversals) -> Iterator[ReversalKind]:

@@ -40,9 +40,10 @@ from fulfillment_operator.policy.manual_actions import (
     handled_by_reconcile,
     handled_by_restore,
     is_retry_requested,
+    repeats_failure,
 )
 from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition, payment_state
-from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
+from fulfillment_operator.policy.reversals import ReversalChange, notices_left_off, reversal_change
 
 MANUALLY = "manually"
 """Stands for the backend of an order that no backend had, and that a person completed."""
@@ -57,6 +58,7 @@ _FAILED_WHEN_PAID = {
     Reason.DISPUTE_WON,
     Reason.DISPUTE_PREVENTED,
 }
+_WITH_BACKEND = {Phase.FULFILLING, Phase.FULFILLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,19 @@ class Retries:
     """From now to the next try, jitter included."""
     deadline: timedelta
     """From the first try to the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A try of the backend, and what came of it."""
+
+    session: CheckoutSession
+    outcome: Outcome
+    backend: str
+    receipt: MailOutcome | None = None
+    """What came of the mail about it."""
+    reversal: ReversalChange | None = None
+    """What is new of refunds and disputes."""
 
 
 def awaiting_payment(
@@ -116,80 +131,73 @@ def ended_empty(request: FulfillmentRequest, session: CheckoutSession, now: date
     )
 
 
-def failed(request: FulfillmentRequest, fail: Fail, now: datetime, *, untold: bool = False) -> Status:
-    """The order cannot be fulfilled at all; `untold` while a backend is still to be told why, or stopped."""
+def failed(request: FulfillmentRequest, fail: Fail, now: datetime, reversal: ReversalChange | None = None) -> Status:
+    """The order cannot be fulfilled at all; `reversal` is what is new of refunds and disputes, once it was told."""
+    if reversal is None and fail.session is not None:
+        reversal = reversal_change(request, fail.session, now)
     return _status(
-        _with_spec_unobserved(request) if untold else request,
+        request,
         now,
         phase=Phase.FAILED,
         reason=fail.reason,
         message=fail.message,
         session=fail.session,
         paid=_paid_when_failed(fail),
-        reversal=reversal_change(request, fail.session) if fail.session and not untold else None,
+        reversal=reversal,
     )
 
 
-def dispatched(  # noqa: PLR0913, PLR0917 - all that a try consists of
-    request: FulfillmentRequest,
-    session: CheckoutSession,
-    outcome: Outcome,
-    backend: str,
-    retries: Retries,
-    now: datetime,
-    receipt: MailOutcome | None = None,
-    reversal: ReversalChange | None = None,
-) -> Status:
-    """The order was dispatched to the backend, which answered `outcome`; `receipt` is what came of its mail.
-
-    `reversal` is what is new of refunds and disputes; None: nothing, or the backend could not be told yet.
-    """
+def dispatched(request: FulfillmentRequest, attempt: Attempt, retries: Retries, now: datetime) -> Status:
+    """The order was dispatched to its backend, or that was asked how it goes."""
     before = tries_before(request)
-    started = before.started_at if before else now
     this = Fulfillment(
-        backend=backend,
+        backend=attempt.backend,
         attempts=_attempts(before),
-        started_at=started,
+        started_at=before.started_at if before else now,
         accepted_at=before.accepted_at if before else None,  # a late word, after the deadline, is still of this try
         reference=before.reference if before else None,
     )
-    phase, reason = Phase.FAILED, Reason.FULFILLMENT_FAILED
-    match truncated(outcome):
-        case Done(reference):
-            phase, reason = Phase.FULFILLED, Reason.FULFILLED
-            message = f"the backend {backend} fulfilled the order" + (f" as {reference}" if reference else "")
-            this = replace(this, completed_at=now, reference=reference or this.reference)
-        case InProgress(message, reference) if now < started + retries.deadline:
-            phase, reason = Phase.FULFILLING, Reason.DISPATCHED
-            this = replace(this, reference=reference or this.reference, accepted_at=this.accepted_at or now)
-        case InProgress(message):
-            message = f"{message}; it did not come to an end until the deadline, so a person is needed"
-            this = replace(this, last_error=message[:LONGEST_MESSAGE])
-        case TryAgain(error, after) if now < started + retries.deadline:
-            phase, reason = Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE
-            message = f"{error}; it is tried again"
-            pause = min(max(retries.delay, after or retries.delay), started + retries.deadline - now)
-            this = replace(this, last_error=error, next_attempt_at=now + pause)
-        case TryAgain(error):
-            message = f"{error}; {this.attempts} attempts failed until the deadline, so a person is needed"
-            this = replace(this, last_error=error)
-        case Rejected(error):
-            message = f"{error}: a person is needed"
-            this = replace(this, last_error=error)
-        case never:
-            assert_never(never)
+    phase, reason, message, this = _progress(this, attempt.outcome, retries, now)
     return _status(
         request,
         now,
         phase=phase,
         reason=reason,
         message=message,
-        session=session,
-        paid=_paid_by(session),
-        mail=receipt,
-        reversal=reversal,
+        session=attempt.session,
+        paid=_paid_by(attempt.session),
+        mail=attempt.receipt,
+        reversal=attempt.reversal,
         fulfillment=this,
     )
+
+
+def _progress(
+    this: Fulfillment, outcome: Outcome, retries: Retries, now: datetime
+) -> tuple[Phase, Reason, str, Fulfillment]:
+    """Tell where the order stands after a backend's answer, why, in a sentence, and what the backend did so far."""
+    deadline = this.started_at + retries.deadline
+    match truncated(outcome):
+        case Done(reference):
+            message = f"the backend {this.backend} fulfilled the order" + (f" as {reference}" if reference else "")
+            done = replace(this, completed_at=now, reference=reference or this.reference)
+            return Phase.FULFILLED, Reason.FULFILLED, message, done
+        case InProgress(message, reference) if now < deadline:
+            taken = replace(this, reference=reference or this.reference, accepted_at=this.accepted_at or now)
+            return Phase.FULFILLING, Reason.DISPATCHED, message, taken
+        case TryAgain(error, after) if now < deadline:
+            pause = min(max(retries.delay, after or retries.delay), deadline - now)
+            again = replace(this, last_error=error, next_attempt_at=now + pause)
+            return Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, f"{error}; it is tried again", again
+        case InProgress(message):
+            error = message = f"{message}; it did not come to an end until the deadline, so a person is needed"
+        case TryAgain(error):
+            message = f"{error}; {this.attempts} attempts failed until the deadline, so a person is needed"
+        case Rejected(error):
+            message = f"{error}: a person is needed"
+        case never:
+            assert_never(never)
+    return Phase.FAILED, Reason.FULFILLMENT_FAILED, message, replace(this, last_error=error[:LONGEST_MESSAGE])
 
 
 def check_after(
@@ -218,8 +226,8 @@ def _paid_by(session: CheckoutSession) -> ConditionUpdate:
 def _paid_when_failed(fail: Fail) -> ConditionUpdate:
     if fail.session is not None and fail.reason in _FAILED_WHEN_PAID:
         return _paid_by(fail.session)
-    unknown = ConditionStatus.FALSE if fail.reason is Reason.PAYMENT_CANCELED else ConditionStatus.UNKNOWN
-    return unknown, fail.reason, fail.message
+    is_known = fail.reason in {Reason.PAYMENT_CANCELED, Reason.SESSION_EXPIRED}
+    return ConditionStatus.FALSE if is_known else ConditionStatus.UNKNOWN, fail.reason, fail.message
 
 
 def _attempts(before: Fulfillment | None) -> int:
@@ -242,7 +250,7 @@ def paused(request: FulfillmentRequest, pause: Pause, now: datetime) -> Status:
         now,
         phase=request.status.phase if request.status else hinted,
         reason=Reason.PAUSED,
-        message=f"a person holds the order: {pause.why}",
+        message=pause.message,
         session=None,
         paid=None if request.status else (ConditionStatus.UNKNOWN, Reason.PAUSED, "Stripe was not asked yet"),
         last_handled=handled_before(request),  # a retry is not: it begins once the order is resumed
@@ -280,6 +288,8 @@ def manually_ended(
         case MarkFailed(why):
             phase, reason = Phase.FAILED, Reason.MANUALLY_FAILED
             message = f"{end.who} says that the order is not to be fulfilled: {why}"
+            if request.status is not None and repeats_failure(request, end):
+                message = request.status.message
             fulfillment = before
         case _:
             assert_never(end)
@@ -288,10 +298,8 @@ def manually_ended(
         paid = payment_condition(session, payment_state(request, session, now))
     elif request.status is None:
         paid = (ConditionStatus.UNKNOWN, reason, "Stripe was not asked")
-    # A refund or a dispute may not be shown yet: the sweep looks at what is unobserved.
-    is_to_be_seen = phase is Phase.FULFILLED and request.spec.reversal is not None
     return _status(
-        _with_spec_unobserved(request) if is_to_be_seen else request,
+        request,
         now,
         phase=phase,
         reason=reason,
@@ -320,9 +328,11 @@ def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now:
     )
 
 
-def _with_spec_unobserved(request: FulfillmentRequest) -> FulfillmentRequest:
-    """Let the status be of the spec before, so that what this one says is looked at again."""
-    return replace(request, metadata=replace(request.metadata, generation=request.metadata.generation - 1))
+def with_spec_unobserved(status: Status) -> Status:
+    """Let a status be of the spec before, so that what this one says is looked at again."""
+    generation = status.observed_generation - 1
+    conditions = [replace(each, observed_generation=generation) for each in status.conditions]
+    return replace(status, observed_generation=generation, conditions=conditions)
 
 
 def _asked_for(request: FulfillmentRequest, session: CheckoutSession | None) -> str | None:
@@ -380,6 +390,10 @@ def _status(  # noqa: PLR0913 - a status has these parts
         updates[ConditionType.CUSTOMER_NOTIFIED] = (_is_notified(mail, phase), mail.reason, mail.message)
     elif before is not None and reason is not Reason.PAYMENT_FAILED:
         updates |= _mail_left_off(before)
+    reversals = (reversal.reversals if reversal else None) or (before.reversals if before else None)
+    if reversals is not None and phase not in _WITH_BACKEND and reason not in _FAILED_WHEN_PAID:
+        reversals = replace(reversals, untold=[])
+        updates = {**notices_left_off(before), **updates}
     order = before.order if before else None
     if session is not None:
         order = Order(line_items=list(session.line_items), amount=session.amount, presentment=session.presentment)
@@ -395,7 +409,7 @@ def _status(  # noqa: PLR0913 - a status has these parts
         order=order,
         payment_intent=_asked_for(request, session),
         fulfillment=tries,
-        reversals=(reversal.reversals if reversal else None) or (before.reversals if before else None),
+        reversals=reversals,
         last_handled=handled if handled != LastHandled() else None,
         manual=before.manual if before else None,
     )

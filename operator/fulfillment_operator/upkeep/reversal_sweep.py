@@ -3,40 +3,60 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import ReversalKind
-from fulfillment_api.status import Phase, Status
+from fulfillment_api.spec import Reversal, ReversalKind
+from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_operator.backends.outcome import Rejected, TryAgain
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.paid_order import paid_order
 from fulfillment_operator.controller.status_writer import StatusWriter
-from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
+from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.reversals import (
     REASONS,
     ReversalChange,
     is_reversal_due,
-    notified_until,
+    retry_lag,
     reversal_change,
+    settled_problem,
     shown_reversals,
-    unreadable_change,
+    unknown_change,
     with_reversals,
 )
+from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.kubernetes.errors import KubernetesError, NotFoundError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
-from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
+from fulfillment_runtime.stripe.client import StripeError
 
 _log = structlog.get_logger(__name__)
 
 _PAGE_TIMEOUT = 30.0  # seconds
 _CONCURRENCY = 8  # orders: there is no hurry
 _HINTED = "spec.reversal.kind!="  # any
+_FAILURES_BEFORE_SHOWN = 3  # an answer that cannot be read may be a moment's fault
+_OTHER_MODE = "the order is not of the mode of STRIPE_API_KEY, live or test"
+_NOT_FOUND = "Stripe knows no such Session under this API key"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """When an order is looked at again that was kept from its end."""
+
+    hint: Reversal | None
+    """What it was about: of a newer one it says nothing."""
+    failures: int
+    begun_at: datetime
+    until: datetime
+
+    def lasts(self, request: FulfillmentRequest, now: datetime) -> bool:
+        """Tell whether it is not over; a clock that is set back ends it."""
+        return self.hint == request.spec.reversal and self.begun_at <= now < self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +70,16 @@ class ReversalSweep:
     """Between two sweeps."""
     deadline: timedelta
     """How long a backend's passing faults are retried, from the event on."""
+    backoff: Backoff
+    """Between two looks at one order that its backend, or an answer that cannot be read, kept from its end."""
+    livemode: bool
+    """Whether the API key is a live one."""
     clock: Callable[[], datetime]
     """Tells the time, with its zone, in whole seconds."""
     metrics: OperatorMetrics
     writer: StatusWriter
+    waits: dict[str, _Wait] = field(default_factory=dict)
+    """By the order's uid."""
 
     async def run(self) -> None:
         """Reconcile them, for ever. What fails is logged, counted, and done in the next sweep."""
@@ -71,13 +97,13 @@ class ReversalSweep:
         Raises:
             KubernetesError: the API server is away, or does not allow it.
         """
-        due: list[FulfillmentRequest] = []
+        due: dict[str, FulfillmentRequest] = {}
         counts = Counter[tuple[ReversalKind, bool]]()
         async for page in self.requests.list_pages(
             phase=Phase.FULFILLED, field_selector=_HINTED, timeout=_PAGE_TIMEOUT
         ):
             found = [each.request for each in page if each.request is not None]
-            due += filter(is_reversal_due, found)
+            due |= {each.metadata.uid: each for each in found if is_reversal_due(each)}
             counts.update(
                 (kind, REASONS[kind] in request.acknowledged_reasons)
                 for request in found
@@ -87,10 +113,15 @@ class ReversalSweep:
             for acknowledged in (False, True):
                 gauge = self.metrics.reversed_requests.labels(kind, str(acknowledged).lower())
                 gauge.set(counts[kind, acknowledged])
+        for uid in self.waits.keys() - due.keys():
+            del self.waits[uid]
+        now = self.clock()
         semaphore = asyncio.Semaphore(_CONCURRENCY)
         async with asyncio.TaskGroup() as group:
-            for request in due:
-                group.create_task(self._reconcile_within(semaphore, request))
+            for uid, request in due.items():
+                wait = self.waits.get(uid)
+                if wait is None or not wait.lasts(request, now):
+                    group.create_task(self._reconcile_within(semaphore, request))
 
     async def _reconcile_within(self, semaphore: asyncio.Semaphore, request: FulfillmentRequest) -> None:
         async with semaphore:
@@ -99,9 +130,7 @@ class ReversalSweep:
                 try:
                     await self._reconcile(request)
                 except StripeError as error:
-                    passing = isinstance(error, StripeUnavailableError)
-                    kind = ErrorKind.STRIPE_UNAVAILABLE if passing else ErrorKind.STRIPE_MISCONFIGURED
-                    self.metrics.errors.labels(kind).inc()
+                    self.metrics.errors.labels(stripe_error_kind(error)).inc()
                     _log.warning("reversals.stripe_error", message=str(error))
                 except NotFoundError:
                     _log.info("reversals.request_gone")
@@ -116,27 +145,47 @@ class ReversalSweep:
         status = request.status
         if status is None:
             return
+        if request.spec.session.livemode is not self.livemode:  # this key knows no such order; another one may come
+            await self._write(
+                request, status, unknown_change(request, Reason.LIVEMODE_MISMATCH, _OTHER_MODE, handled=False)
+            )
+            return
         try:
             session = await self.stripe.retrieve_for(request)
-        except SessionUnreadableError as error:  # asking again would not help
+        except SessionUnreadableError as error:
             self.metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
             _log.warning("reversals.session_unreadable", message=str(error))
-            await self._write(request, status, unreadable_change(request, str(error)))
+            if self._retry(request) >= _FAILURES_BEFORE_SHOWN:
+                await self._write(request, status, unknown_change(request, Reason.SESSION_UNREADABLE, str(error)))
             return
-        change = ReversalChange()
+        if session is None:
+            await self._write(request, status, unknown_change(request, Reason.SESSION_NOT_FOUND, _NOT_FOUND))
+            return
+        change = reversal_change(request, session, self.clock())
         problem: TryAgain | Rejected | None = None
-        if session is not None:
-            change = reversal_change(request, session)
-            if status.fulfillment is not None:
-                order = paid_order(request, session, status.fulfillment)
-                problem = await self.dispatcher.notify(status.fulfillment, order, change.notices)
-        now = self.clock()
-        if isinstance(problem, TryAgain) and now <= notified_until(request, self.deadline):
+        if status.fulfillment is not None:
+            order = paid_order(request, session, status.fulfillment)
+            problem = await self.dispatcher.notify(status.fulfillment, order, change.notices)
+            problem = settled_problem(request, problem, self.deadline, self.clock())
+        if isinstance(problem, TryAgain):
             _log.warning("reversals.backend_error", message=problem.error)
-            return
-        await self._write(request, status, change.with_problem(problem.error if problem else None))
+            self._retry(request, problem.after)
+        elif change.lags:
+            self._retry(request, retry_lag(request, self.clock()))
+        await self._write(request, status, change.answered(problem))
+
+    def _retry(self, request: FulfillmentRequest, after: timedelta | None = None) -> int:
+        """Let one wait before it is looked at again; return how often it was kept from its end."""
+        uid, hint, now = request.metadata.uid, request.spec.reversal, self.clock()
+        before = self.waits.get(uid)
+        failures = before.failures + 1 if before is not None and before.hint == hint else 1
+        delay = max(self.backoff.delay(failures), after or timedelta(0))
+        self.waits[uid] = _Wait(hint, failures, now, now + delay)
+        return failures
 
     async def _write(self, request: FulfillmentRequest, status: Status, change: ReversalChange) -> None:
         after = with_reversals(request, status, change, self.clock())
+        if after == status:
+            return
         written = await self.writer.until_taken(lambda: self.requests.patch_status(request.metadata.name, after))
         self.writer.recorder.record(status, written, after)

@@ -391,6 +391,10 @@ class FulfillmentRequestClient:
         return answer.body
 
 
+_ABSENT: tuple[object, ...] = (None, [], {})
+"""What a field is that its struct leaves out."""
+
+
 class _NewMetadata(msgspec.Struct, frozen=True):
     name: str
     labels: dict[str, str]
@@ -413,16 +417,19 @@ def _of_the_operator(status: Status) -> dict[str, Any]:
 
 def _with_nulls(value: msgspec.Struct) -> dict[str, Any]:
     """Write a struct for a merge patch: that keeps what it does not name, so what is absent is named as null."""
-    written = {}
-    for name, encoded_name in _names_of(type(value)):
+    written: dict[str, Any] = {}
+    for name, encoded_name, is_optional in _fields_of(type(value)):
         found = getattr(value, name)
-        written[encoded_name] = _with_nulls(found) if isinstance(found, msgspec.Struct) else found
+        if isinstance(found, msgspec.Struct):
+            written[encoded_name] = _with_nulls(found)
+        else:
+            written[encoded_name] = None if is_optional and found in _ABSENT else found
     return written
 
 
 @cache
-def _names_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
-    return tuple((each.name, each.encode_name) for each in msgspec.structs.fields(kind))
+def _fields_of(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, bool], ...]:
+    return tuple((each.name, each.encode_name, not each.required) for each in msgspec.structs.fields(kind))
 
 
 def _decoded(name: str, found: bytes | msgspec.Raw) -> FulfillmentRequest:

@@ -107,7 +107,7 @@ def status_of(hint: PaymentStatus, session: CheckoutSession) -> Status:
             return transition.failed(request, fail, NOW)
         case Fulfill(found):
             assert json.dumps(order_document(paid_order(request, found, None)))
-            return transition.dispatched(request, found, Done(), "log", RETRIES, NOW)
+            return transition.dispatched(request, transition.Attempt(found, Done(), "log"), RETRIES, NOW)
         case never:
             assert_never(never)
 

@@ -1,5 +1,6 @@
 """The walk through Stripe's list: it finds each payment whose event was lost, with few requests however many wait."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -95,6 +96,33 @@ async def walk(orders: Orders, stripe: Stripe) -> None:
         clock=lambda: NOON,
         metrics=OperatorMetrics(CollectorRegistry()),
     ).walk()
+
+
+async def test_a_clock_that_is_set_back_holds_up_no_walk() -> None:
+    """It was thirty days ahead when the walks were planned; each comes within the interval all the same."""
+    now, waits = [NOON + timedelta(days=30)], list[timedelta]()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(timedelta(seconds=seconds))
+        if len(waits) == 5:
+            raise asyncio.CancelledError
+        now[0] += waits[-1]
+        if len(waits) == 2:
+            now[0] -= timedelta(days=30)
+
+    walks = PaymentWalk(
+        orders=Orders({}),
+        stripe=Stripe({}),
+        interval=timedelta(hours=6),
+        backoff=AT_ONCE,
+        clock=lambda: now[0],
+        metrics=OperatorMetrics(CollectorRegistry()),
+        sleep=sleep,
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await walks.run()
+    assert len(waits) == 5
+    assert all(timedelta(0) < each <= timedelta(hours=6) for each in waits)
 
 
 @pytest.mark.parametrize(

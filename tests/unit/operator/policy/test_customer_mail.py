@@ -16,6 +16,7 @@ from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.manual_actions import Complete, MarkFailed
 from fulfillment_operator.policy.payment_state import PaymentState
 from fulfillment_operator.policy.transition import (
+    Attempt,
     Retries,
     awaiting_payment,
     dispatched,
@@ -91,8 +92,10 @@ LATER = CREATED + timedelta(days=1)
         pytest.param(
             lambda request: awaiting_payment(request, UNPAID, PaymentState.PROCESSING, LATER), id="on its way"
         ),
-        pytest.param(lambda request: dispatched(request, PAID, AWAY, "http", RETRIES, LATER), id="paid"),
-        pytest.param(lambda request: dispatched(request, PAID, Done(), "http", RETRIES, LATER), id="fulfilled"),
+        pytest.param(lambda request: dispatched(request, Attempt(PAID, AWAY, "http"), RETRIES, LATER), id="paid"),
+        pytest.param(
+            lambda request: dispatched(request, Attempt(PAID, Done(), "http"), RETRIES, LATER), id="fulfilled"
+        ),
         pytest.param(lambda request: transition.failed(request, Fail(Reason.REFUNDED, "", PAID), LATER), id="refunded"),
         pytest.param(lambda request: manually_ended(request, MarkFailed("sold out"), LATER), id="failed by a person"),
         pytest.param(lambda request: manually_ended(request, Complete("parcel 7"), LATER), id="completed by a person"),

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from fulfillment_api.names import PAUSED
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.status import Fulfillment, LastHandled, Manual, Phase, Reason, Status
 from fulfillment_operator.backends.outcome import Done, Rejected, TryAgain
@@ -27,9 +28,11 @@ from fulfillment_operator.policy.next_step import (
     ShowPaused,
     Step,
     Wait,
+    awaits_stripe,
     next_step,
 )
 from fulfillment_operator.policy.transition import (
+    Attempt,
     Retries,
     dispatched,
     manually_ended,
@@ -172,6 +175,35 @@ def test_a_word_of_any_length_is_followed_once() -> None:
     assert manual_action(make_request(status=ended, annotations=Annotations(fail=word))) is None
 
 
+def test_what_failed_by_one_word_tells_it_until_a_person_says_another() -> None:
+    """An order that another controller failed after a person had, too: news repeats what was said last, and by whom."""
+    request = make_request(status=replace(GIVEN_UP_SO, last_handled=LastHandled(fail="no stock", manual="sold out")))
+    assert request.status is not None
+    said_last = replace(
+        request.status, message="another controller says that the order is not to be fulfilled: sold out"
+    )
+    news = make_request(status=said_last, generation=2)
+    asked = step(news)
+    assert isinstance(asked, EndManually)
+    again = manually_ended(news, asked.action, NOW)
+    assert (again.message, again.observed_generation) == (said_last.message, 2)
+
+
+def test_another_reason_to_hold_an_order_is_shown() -> None:
+    """Also one that the former ends with."""
+    held = make_request(status=paused(make_request(), Pause("the address is odd"), NOW))
+    same = replace(held, metadata=replace(held.metadata, annotations={PAUSED: "the address is odd"}))
+    other = replace(held, metadata=replace(held.metadata, annotations={PAUSED: "odd"}))
+    assert (step(same), step(other)) == (Settled(), ShowPaused(Pause("odd")))
+
+
+@pytest.mark.parametrize("reason", [Reason.PAUSED, Reason.RESTORED])
+def test_a_hold_that_is_over_shows_that_stripe_cannot_be_asked(reason: Reason) -> None:
+    """Else it would say that a person holds the order for as long as that lasts."""
+    assert awaits_stripe(make_request(status=status(Phase.FULFILLING, reason)))
+    assert not awaits_stripe(make_request(status=status(Phase.FULFILLING, Reason.DISPATCHED)))
+
+
 def test_completed_by_hand() -> None:
     """Fulfilled with a reason of its own; what the backend did before stays."""
     done = manually_ended(make_request(status=FAILED), Complete("parcel 7"), NOW)
@@ -197,7 +229,9 @@ def retried() -> FulfillmentRequest:
 def test_another_try_begins_anew() -> None:
     """Its tries are counted from the first, and its deadline begins now."""
     later = NOW + timedelta(days=30)
-    again = dispatched(retried(), make_session(), TryAgain("the endpoint answered 503"), "http", RETRIES, later)
+    again = dispatched(
+        retried(), Attempt(make_session(), TryAgain("the endpoint answered 503"), "http"), RETRIES, later
+    )
     assert (again.phase, again.reason) == (Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)
     assert again.fulfillment is not None
     assert (again.fulfillment.attempts, again.fulfillment.started_at) == (1, later)
@@ -206,7 +240,7 @@ def test_another_try_begins_anew() -> None:
 @pytest.mark.parametrize(("outcome", "phase"), [(Done(), Phase.FULFILLED), (Rejected("no"), Phase.FAILED)])
 def test_another_try_is_written_down_whatever_came_of_it(outcome: Done | Rejected, phase: Phase) -> None:
     """So it is not tried a third time."""
-    ended = dispatched(retried(), make_session(), outcome, "http", RETRIES, NOW)
+    ended = dispatched(retried(), Attempt(make_session(), outcome, "http"), RETRIES, NOW)
     assert (ended.phase, ended.last_handled) == (phase, LastHandled(retry="1"))
 
 
@@ -232,7 +266,7 @@ def test_another_try_is_not_written_down_before_it_is_begun(
     )
     shown = written(asked)
     assert shown.last_handled == before
-    again = dispatched(replace(asked, status=shown), make_session(), Rejected("no"), "http", RETRIES, NOW)
+    again = dispatched(replace(asked, status=shown), Attempt(make_session(), Rejected("no"), "http"), RETRIES, NOW)
     assert again.fulfillment is not None
     assert again.last_handled is not None
     assert (again.fulfillment.attempts, again.last_handled.retry) == (1, "1")

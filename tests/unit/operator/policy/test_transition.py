@@ -17,6 +17,7 @@ from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.manual_actions import Pause
 from fulfillment_operator.policy.payment_state import PaymentState
 from fulfillment_operator.policy.transition import (
+    Attempt,
     Retries,
     awaiting_payment,
     dispatched,
@@ -59,7 +60,7 @@ def test_awaiting_payment() -> None:
 
 def test_fulfilled() -> None:
     """A done order: Ready, with the backend's reference, in one step from nothing."""
-    status = dispatched(make_request(), make_session(), Done("order-7"), "http", RETRIES, NOW)
+    status = dispatched(make_request(), Attempt(make_session(), Done("order-7"), "http"), RETRIES, NOW)
     assert (status.phase, status.reason) == (Phase.FULFILLED, Reason.FULFILLED)
     assert conditions(status) == {
         "Paid": ("True", "Paid"),
@@ -75,7 +76,7 @@ def test_fulfilled() -> None:
 def test_a_free_order_says_so() -> None:
     """Paid is true for NoPaymentRequired."""
     session = make_session(SessionPayment.NO_PAYMENT_REQUIRED)
-    status = dispatched(make_request(), session, Done(), "log", RETRIES, NOW)
+    status = dispatched(make_request(), Attempt(session, Done(), "log"), RETRIES, NOW)
     assert conditions(status)["Paid"] == ("True", "NoPaymentRequired")
 
 
@@ -91,7 +92,7 @@ def test_a_free_order_says_so() -> None:
 )
 def test_a_passing_fault_is_tried_again(outcome: TryAgain, expected_delay: timedelta) -> None:
     """Fulfilling, with the next try after the backoff or Retry-After, whichever is later, but by the deadline."""
-    status = dispatched(make_request(), make_session(), outcome, "http", RETRIES, NOW)
+    status = dispatched(make_request(), Attempt(make_session(), outcome, "http"), RETRIES, NOW)
     assert (status.phase, status.reason) == (Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)
     assert status.fulfillment is not None
     assert status.fulfillment.next_attempt_at == NOW + expected_delay
@@ -107,8 +108,10 @@ def test_a_passing_fault_is_tried_again(outcome: TryAgain, expected_delay: timed
 )
 def test_what_the_backend_will_not_do_needs_a_person(outcome: Outcome, later: timedelta) -> None:
     """Failed, FulfillmentFailed, Stalled; the tries are counted on."""
-    first = dispatched(make_request(), make_session(), TryAgain("the endpoint answered 503"), "http", RETRIES, NOW)
-    second = dispatched(make_request(status=first), make_session(), outcome, "http", RETRIES, NOW + later)
+    first = dispatched(
+        make_request(), Attempt(make_session(), TryAgain("the endpoint answered 503"), "http"), RETRIES, NOW
+    )
+    second = dispatched(make_request(status=first), Attempt(make_session(), outcome, "http"), RETRIES, NOW + later)
     assert (second.phase, second.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
     assert conditions(second)["Stalled"] == ("True", "FulfillmentFailed")
     assert conditions(second)["Paid"] == ("True", "Paid")
@@ -153,7 +156,7 @@ def test_a_refusal() -> None:
 
 def test_a_refused_order_is_tried_no_more() -> None:
     """As when it is refunded while a passing fault lasts: no next try is shown."""
-    waiting = dispatched(make_request(), make_session(), TryAgain("away"), "http", RETRIES, NOW)
+    waiting = dispatched(make_request(), Attempt(make_session(), TryAgain("away"), "http"), RETRIES, NOW)
     status = failed(make_request(status=waiting), Fail(Reason.REFUNDED, "it was refunded", make_session()), NOW)
     assert waiting.fulfillment is not None
     assert waiting.fulfillment.next_attempt_at == NOW + RETRIES.delay
@@ -205,10 +208,10 @@ def test_while_stripe_is_away_a_payment_that_it_said_nothing_of_is_unknown() -> 
 @given(outcome=OUTCOMES, later=st.sampled_from([timedelta(0), RETRIES.deadline]))
 def test_whatever_a_backend_says_can_be_written(outcome: Outcome, later: timedelta) -> None:
     """A status that the API server refuses would be tried for ever, and the backend with it."""
-    first = dispatched(make_request(), make_session(), outcome, "http", RETRIES, NOW)
+    first = dispatched(make_request(), Attempt(make_session(), outcome, "http"), RETRIES, NOW)
     for status in (
         first,
-        dispatched(make_request(status=first), make_session(), outcome, "http", RETRIES, NOW + later),
+        dispatched(make_request(status=first), Attempt(make_session(), outcome, "http"), RETRIES, NOW + later),
     ):
         assert msgspec.convert(msgspec.to_builtins(status), Status) == status
 
@@ -216,14 +219,14 @@ def test_whatever_a_backend_says_can_be_written(outcome: Outcome, later: timedel
 def test_a_backend_that_takes_its_time_is_no_fault() -> None:
     """The order is fulfilling and handed over once; asking again is no news, and the deadline ends it."""
     session, answer = make_session(), InProgress("the Job runs", "job-7")
-    first = dispatched(make_request(), session, answer, "job", RETRIES, NOW)
+    first = dispatched(make_request(), Attempt(session, answer, "job"), RETRIES, NOW)
     assert (first.phase, first.reason) == (Phase.FULFILLING, Reason.DISPATCHED)
     assert first.fulfillment == Fulfillment(
         backend="job", attempts=1, started_at=NOW, accepted_at=NOW, reference="job-7"
     )
     request = make_request(status=first)
-    assert dispatched(request, session, answer, "job", RETRIES, NOW + timedelta(minutes=5)) == first
-    late = dispatched(request, session, answer, "job", RETRIES, NOW + RETRIES.deadline)
+    assert dispatched(request, Attempt(session, answer, "job"), RETRIES, NOW + timedelta(minutes=5)) == first
+    late = dispatched(request, Attempt(session, answer, "job"), RETRIES, NOW + RETRIES.deadline)
     assert (late.phase, late.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
     assert late.message == "the Job runs; it did not come to an end until the deadline, so a person is needed"
 
@@ -231,9 +234,9 @@ def test_a_backend_that_takes_its_time_is_no_fault() -> None:
 def test_what_a_backend_took_stays_taken() -> None:
     """Over its refusal and the deadline, so that a late word counts; only hand-overs count as attempts."""
     session, later = make_session(), NOW + timedelta(minutes=5)
-    taken = dispatched(make_request(), session, InProgress("it waits", "job-7"), "http", RETRIES, NOW)
+    taken = dispatched(make_request(), Attempt(session, InProgress("it waits", "job-7"), "http"), RETRIES, NOW)
     for outcome in (Rejected("no"), TryAgain("away"), InProgress("it waits"), Done()):
-        status = dispatched(make_request(status=taken), session, outcome, "http", RETRIES, later)
+        status = dispatched(make_request(status=taken), Attempt(session, outcome, "http"), RETRIES, later)
         assert status.fulfillment is not None
         assert (status.fulfillment.attempts, status.fulfillment.accepted_at) == (1, NOW)
         assert status.fulfillment.reference == "job-7"
@@ -280,7 +283,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     session = make_session(SessionPayment.UNPAID)
     first = awaiting_payment(make_request(PaymentStatus.UNPAID), session, PaymentState.PROCESSING, NOW)
     later = NOW + timedelta(days=3)
-    paid = dispatched(make_request(status=first), make_session(), Done(), "log", RETRIES, later)
+    paid = dispatched(make_request(status=first), Attempt(make_session(), Done(), "log"), RETRIES, later)
     times = {each.type: each.last_transition_time for each in paid.conditions}
     assert times == {"Paid": later, "Fulfilled": later, "Ready": later, "Stalled": NOW}
 
@@ -288,7 +291,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
 def test_the_observed_generation_is_the_one_decided_on() -> None:
     """What kstatus compares with metadata.generation."""
     request = make_request(generation=4)
-    status = dispatched(request, make_session(), Done(), "log", RETRIES, NOW)
+    status = dispatched(request, Attempt(make_session(), Done(), "log"), RETRIES, NOW)
     assert status.observed_generation == 4
     assert {each.observed_generation for each in status.conditions} == {4}
     assert replace(status, message="") != status

@@ -1,0 +1,222 @@
+"""What a reconcile makes of refunds and disputes that the backend cannot be told, or that Stripe does not show yet."""
+
+from dataclasses import dataclass, field
+from dataclasses import replace as replace_fields
+from datetime import datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import Callback, CallbackResult, Reversal, ReversalKind
+from fulfillment_api.status import ConditionType, Phase, Reason, Status
+from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
+from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
+from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.checkout.session_answer import SessionUnreadableError
+from fulfillment_operator.controller.reconciler import Result
+from fulfillment_operator.mail.interface import MailOutcome
+from fulfillment_operator.policy.next_step import RetrieveSession, Settled, Step, Wait, next_step
+from fulfillment_operator.policy.reversals import shown_reversals
+from fulfillment_operator.policy.transition import Attempt, Retries, dispatched
+from support.any_request import NOW, POLICY, RECHECK, RETRY_MAX, Outside
+from support.builders import make_request, make_session
+
+SENT = MailOutcome(Reason.MAIL_SENT, "sent")
+AWAY = TryAgain("the endpoint answered 503")
+RETRIES = Retries(delay=timedelta(seconds=2), deadline=POLICY.backend_deadline)
+REFUNDED = make_session(refunded=True)
+WON = make_session(dispute=ReversalKind.DISPUTE_WON)
+
+
+@dataclass
+class Notified(Outside):
+    """The backend answers notices otherwise than what it is asked of the order."""
+
+    notice: Outcome = field(default_factory=Done)
+
+    async def handle_reversal(self, _order: PaidOrder, _notice: ReversalNotice) -> Outcome:
+        return self.notice
+
+
+def outside(session: CheckoutSession | Exception, outcome: Outcome) -> Outside:
+    return Outside(session, outcome, SENT, None, api_server=True)
+
+
+def tried(outcome: Outcome, at: datetime = NOW, backend: str = "shop") -> FulfillmentRequest:
+    """Return an order of which a backend said something."""
+    return make_request(status=dispatched(make_request(), Attempt(make_session(), outcome, backend), RETRIES, at))
+
+
+def hinted(request: FulfillmentRequest, kind: ReversalKind, ago: timedelta) -> FulfillmentRequest:
+    """Return the order after an event about a refund or a dispute."""
+    hint = Reversal(kind=kind, observed_at=NOW - ago)
+    metadata = replace(request.metadata, generation=request.metadata.generation + 1)
+    return replace(request, metadata=metadata, spec=replace(request.spec, reversal=hint))
+
+
+async def reconciled(request: FulfillmentRequest, by: Outside, failures: int = 0) -> tuple[Status, Result]:
+    result = await by.reconciler().reconcile(request, RetrieveSession(), failures, by.stands)
+    assert result.request is not None
+    assert result.request.status is not None
+    return result.request.status, result
+
+
+def step_after(result: Result, failures: int, later: timedelta) -> Step:
+    assert result.request is not None
+    state = result.requeue_state(failures, NOW)
+    return next_step(result.request, NOW + later, state, livemode=False, recheck=RECHECK, retry_max=RETRY_MAX)
+
+
+def untold(status: Status) -> list[ReversalKind]:
+    return list(status.reversals.untold) if status.reversals else []
+
+
+async def test_a_notice_is_tried_until_its_own_deadline() -> None:
+    """The order failed for the refund, not for its backend: nobody is asked to hand it over once more."""
+    request = hinted(
+        tried(InProgress("taken"), NOW - POLICY.backend_deadline), ReversalKind.REFUNDED, timedelta(minutes=10)
+    )
+
+    status, result = await reconciled(request, outside(REFUNDED, AWAY))
+
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.REFUNDED)
+    assert shown_reversals(status) == (ReversalKind.REFUNDED,)
+    found = status.condition(ConditionType.REFUNDED)
+    assert found is not None
+    assert found.message.endswith("; the backend does not know yet: the endpoint answered 503")
+    assert untold(status) == [ReversalKind.REFUNDED]
+    assert isinstance(step_after(result, 0, timedelta()), Wait)
+    assert step_after(result, 0, timedelta(hours=1)) == RetrieveSession()
+
+    assert result.request is not None
+    status, result = await reconciled(result.request, outside(REFUNDED, Done()), 1)
+
+    found = status.condition(ConditionType.REFUNDED)
+    assert found is not None
+    assert found.message == "all of the payment was given back"
+    assert untold(status) == []
+    assert step_after(result, 1, timedelta(hours=1)) == Settled()
+
+
+async def test_what_is_given_back_in_part_and_cannot_be_told_stops_no_order() -> None:
+    """It is asked how it goes all the same, and told again soon, however late the backend is asked otherwise."""
+    part = make_session(amount_refunded=make_session().amount)
+    request = hinted(tried(InProgress("taken")), ReversalKind.PARTIALLY_REFUNDED, timedelta(minutes=10))
+    by = Notified(part, InProgress("taken"), SENT, None, api_server=True, notice=AWAY)
+    status, result = await reconciled(request, by)
+    assert (status.phase, status.reason) == (Phase.FULFILLING, Reason.DISPATCHED)
+    assert untold(status) == [ReversalKind.PARTIALLY_REFUNDED]
+    assert isinstance(step_after(result, 0, timedelta()), Wait)
+    assert step_after(result, 0, timedelta(minutes=1)) == RetrieveSession()
+
+    done, _ = await reconciled(request, replace_fields(by, outcome=Done("parcel-1")))
+    assert (done.phase, untold(done)) == (Phase.FULFILLED, [ReversalKind.PARTIALLY_REFUNDED])
+
+
+async def test_a_retry_that_goes_elsewhere_waits_until_the_former_backend_has_left_off() -> None:
+    """The retry stays unhandled, so the one that cannot leave off is asked again, and no other gets the order."""
+    request = tried(InProgress("taken"), backend="gone")
+    metadata = replace(request.metadata, annotations={"checkout-fulfillment.dev/retry": "1"})
+    request = replace(request, metadata=metadata)
+    by = Outside(make_session(), Done("twice"), SENT, TryAgain("the Job changed"), api_server=True)
+
+    status, result = await reconciled(request, by)
+
+    assert status == request.status
+    assert step_after(result, 0, timedelta(hours=1)) == RetrieveSession()
+    status, _ = await reconciled(request, replace_fields(by, stopped=None))
+    assert (status.phase, status.last_handled and status.last_handled.retry) == (Phase.FULFILLED, "1")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phase"), [(InProgress("taken"), Phase.FULFILLING), (Rejected("no"), Phase.FAILED)]
+)
+async def test_an_answer_that_lags_its_event_leaves_it_unobserved(outcome: Outcome, phase: Phase) -> None:
+    """Stripe is asked again, after the age of the event each time, until an hour after it."""
+    request = hinted(tried(outcome), ReversalKind.DISPUTED, timedelta(minutes=10))
+    by = outside(make_session(), outcome)
+
+    status, result = await reconciled(request, by)
+
+    assert status.phase is phase
+    assert result.request is not None
+    assert result.request.has_unobserved_spec
+    assert step_after(result, 0, timedelta(minutes=9)) == Wait(NOW + timedelta(minutes=10))
+    assert step_after(result, 0, timedelta(minutes=10)) == RetrieveSession()
+    status, result = await reconciled(hinted(tried(outcome), ReversalKind.DISPUTED, timedelta(hours=1)), by)
+    assert result.request is not None
+    assert not result.request.has_unobserved_spec
+
+
+async def test_an_order_that_is_held_stays_so_while_its_backend_does_not_say_how_it_goes() -> None:
+    """Else a passing fault would let it go on without the retry that only a person asks for."""
+    disputed = hinted(tried(InProgress("taken")), ReversalKind.DISPUTED, timedelta(hours=2))
+    status, result = await reconciled(
+        disputed, outside(make_session(dispute=ReversalKind.DISPUTED), InProgress("taken"))
+    )
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.DISPUTED)
+    assert result.request is not None
+    won = hinted(result.request, ReversalKind.DISPUTE_WON, timedelta(hours=1))
+    by = Notified(WON, AWAY, SENT, None, api_server=True, notice=Done())
+    status, result = await reconciled(won, by)
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.DISPUTE_WON)
+    assert step_after(result, 0, timedelta(hours=1)) == RetrieveSession()
+
+
+async def test_an_accepted_order_whose_backend_is_gone_is_asked_about_ever_less_often() -> None:
+    """To ask how it goes is no attempt, so what fails in a row is counted apart."""
+    request, waits = tried(InProgress("taken")), []
+    for failures in range(4):
+        status, result = await reconciled(request, outside(make_session(), AWAY), failures)
+        assert status.fulfillment is not None
+        assert status.fulfillment.attempts == 1
+        waits.append(result.retry_after)
+    assert waits == [timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4)]
+
+
+async def test_an_answer_that_cannot_be_read_is_asked_for_thrice_before_a_person_is() -> None:
+    """A moment's fault, such as a proxy's own page, ends no order."""
+    odd, request = SessionUnreadableError("payment_status is odd"), make_request()
+    for failures in range(2):
+        result = (
+            await outside(odd, Done())
+            .reconciler()
+            .reconcile(request, RetrieveSession(), failures, outside(odd, Done()).stands)
+        )
+        assert (result.request, result.retry_after is None) == (request, False)
+    status, result = await reconciled(request, outside(odd, Done()), 2)
+    assert (status.phase, status.reason, result.retry_after) == (Phase.FAILED, Reason.SESSION_UNREADABLE, None)
+
+
+async def test_an_answer_that_cannot_be_read_does_not_end_what_a_backend_works_on() -> None:
+    """It may be done at any time, and a retry would hand it over again; once its time is up a person is needed."""
+    odd = outside(SessionUnreadableError("payment_status is odd"), Done())
+    request = tried(InProgress("taken"))
+    status, result = await reconciled(request, odd, 9)
+    assert (status, result.retry_after is None) == (request.status, False)
+    status, _ = await reconciled(tried(InProgress("taken"), NOW - POLICY.backend_deadline), odd, 9)
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.SESSION_UNREADABLE)
+
+
+async def test_what_the_backend_rejected_stays_rejected_whatever_cannot_be_read() -> None:
+    """Nor does a later answer that can be read hand it over: only a person's retry does."""
+    odd = outside(SessionUnreadableError("payment_status is odd"), Done())
+    request = hinted(tried(Rejected("no")), ReversalKind.FRAUD_WARNING, timedelta(hours=2))
+    status, result = await reconciled(request, odd, 2)
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+    assert result.request is not None
+    again = hinted(result.request, ReversalKind.INQUIRY, timedelta(hours=2))
+    status, _ = await reconciled(again, outside(make_session(dispute=ReversalKind.INQUIRY), Done("twice")))
+    assert (status.phase, status.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+
+
+async def test_a_callback_ends_what_waits_for_a_notice() -> None:
+    """The backend does not take that the order was refunded, and says that it was done before: that is believed."""
+    request = hinted(tried(InProgress("taken")), ReversalKind.REFUNDED, timedelta(minutes=1))
+    callback = Callback(result=CallbackResult.DONE, observed_at=NOW)
+    request = replace(request, spec=replace(request.spec, callback=callback))
+    by = Notified(REFUNDED, Done("parcel-1"), SENT, None, api_server=True, notice=AWAY)
+    status, _ = await reconciled(request, by)
+    assert (status.phase, untold(status)) == (Phase.FULFILLED, [ReversalKind.REFUNDED])
+    assert shown_reversals(status) == (ReversalKind.REFUNDED,)
