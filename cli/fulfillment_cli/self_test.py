@@ -68,7 +68,7 @@ async def run_self_test(
     async with connect(operator.kubeconfig, connections=1) as api, aiohttp.ClientSession() as http:
         await check_access(api, operator.namespace, _RULES, timeout=_TIMEOUT)
         await SelfTest(
-            sender=sender_of(service, http, webhook_url=webhook_url, livemode=operator.livemode),
+            sender=sender_of(service, http, webhook_url=webhook_url, livemode=operator.key_is_live),
             namespace=operator.namespace,
             requests=FulfillmentRequestClient(LibraryRestClient(api), operator.namespace, timeout=_TIMEOUT),
             timeout=timeout,

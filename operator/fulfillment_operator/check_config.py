@@ -41,8 +41,8 @@ async def operator_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
 def _routes(settings: OperatorSettings) -> Iterator[Finding]:
     """Tell of routes for the other mode: the same routes may serve a test shop and a live one."""
     for number, route in enumerate(settings.routing.routes, start=1):
-        if route.when.livemode not in {None, settings.livemode}:
-            mode = "live" if settings.livemode else "test"
+        if route.when.livemode not in {None, settings.key_is_live}:
+            mode = "live" if settings.key_is_live else "test"
             wanted = str(route.when.livemode).lower()
             yield Finding(
                 Verdict.OK,

@@ -66,24 +66,24 @@ async def _backends(settings: OperatorSettings, environ: Mapping[str, str]) -> l
 
 
 async def _stripe(settings: OperatorSettings) -> AsyncIterator[Finding]:
-    mode = "live" if settings.livemode else "test"
+    mode = "live" if settings.key_is_live else "test"
     try:
         async with open_stripe_api(settings) as api:
             await api.retrieve(_UNKNOWN_SESSION.format(mode), None)
             await api.check_disputes()
     except StripeError as error:
-        yield Finding(Verdict.FAILURE, Check.API_KEY, str(error), settings.livemode)
+        yield Finding(Verdict.FAILURE, Check.API_KEY, str(error), settings.key_is_live)
         return
     yield Finding(
         Verdict.OK,
         Check.API_KEY,
         f"Stripe knows the API key, in {mode} mode, and lets it read Checkout Sessions and Disputes",
-        settings.livemode,
+        settings.key_is_live,
     )
     try:
         async with stripe_client(settings) as client:
             found = find_problems(
-                await list_endpoints(client), livemode=settings.livemode, api_version=stripe.api_version
+                await list_endpoints(client), livemode=settings.key_is_live, api_version=stripe.api_version
             )
     except (EndpointsUnreadableError, StripeError) as error:
         yield Finding(Verdict.UNKNOWN, Check.ENDPOINT, f"the registered webhook endpoints are not checked: {error}")

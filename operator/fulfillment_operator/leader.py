@@ -62,7 +62,7 @@ _RECOVERY_INTERVAL = timedelta(minutes=1)
 
 
 class LeaderMetrics:
-    """Every metric that an operator writes itself; on a standby they stay at 0."""
+    """Those of orders, and those of what the leader keeps up beside them; on a standby they stay at 0."""
 
     def __init__(self, registry: CollectorRegistry, *backends: str) -> None:
         """Make them.
@@ -115,44 +115,13 @@ class Leader:
             elector.held(lost),
             open_stripe_api(settings, self._count_wait) as stripe,
         ):
-            policy = retry_policy(settings)
             recorder = EventRecorder(broadcaster.enqueue, self.metrics.operator, utc_now)
             writer = StatusWriter(
                 self.requests, recorder, _BETWEEN_TRIES, self.metrics.operator, waits=self.health.must_wait
             )
-            reconciler = Reconciler(
-                stripe=stripe,
-                dispatcher=self.dispatcher,
-                mail=self.mail,
-                writer=writer,
-                retry_policy=policy,
-                clock=utc_now,
-                metrics=self.metrics.operator,
-            )
             sync = CacheSync(self.requests, backoff=_BETWEEN_TRIES, random=random.random, metrics=self.metrics.operator)
-            controller = Controller(
-                reconciler,
-                exists=sync.exists,
-                next_step=partial(
-                    next_step,
-                    livemode=settings.livemode,
-                    recheck=policy.recheck,
-                    retry_max=policy.backend.longest,
-                ),
-                backoff=policy.errors,
-                health=self.health,
-                clock=lambda: datetime.now(UTC),
-                metrics=self.metrics.operator,
-            )
+            controller = self._controller(stripe, writer, sync)
             stripe.serve(controller)
-            walk = PaymentWalk(
-                orders=controller,
-                stripe=stripe,
-                interval=policy.recheck,
-                backoff=policy.errors,
-                clock=lambda: datetime.now(UTC),
-                metrics=self.metrics.operator,
-            )
             async with (
                 controller.working(settings.workers, lambda: timedelta() if elector.has_lost else _GRACE),
                 watching(
@@ -167,19 +136,57 @@ class Leader:
                     ended=ended,
                 ),
                 in_background(sync.run(controller), ended),
-                in_background(walk.run(), ended),
+                in_background(self._payment_walk(stripe, controller).run(), ended),
                 self._sweeping_finished(ended),
                 in_background(self._reversal_sweep(stripe, writer).run(), ended),
                 self._checking_endpoints(ended),
                 self._reading_recoveries(ended),
             ):
                 self.metrics.operator.leader.set(1)
-                _log.info("operator.leading", livemode=settings.livemode)
+                _log.info("operator.leading", livemode=settings.key_is_live)
                 await sync.listed()  # before that it would count too few, and each alert of a level would end
                 self.metrics.registry.register(
                     RequestsCollector(controller.levels, controller.queue_depth, controller.undecodable)
                 )
                 await asyncio.Event().wait()
+
+    def _controller(self, stripe: StripeApi, writer: StatusWriter, sync: CacheSync) -> Controller:
+        policy = retry_policy(self.settings)
+        reconciler = Reconciler(
+            stripe=stripe,
+            dispatcher=self.dispatcher,
+            mail=self.mail,
+            writer=writer,
+            retry_policy=policy,
+            clock=utc_now,
+            metrics=self.metrics.operator,
+        )
+        decides = partial(
+            next_step,
+            livemode=self.settings.key_is_live,
+            recheck=policy.recheck,
+            retry_max=policy.backend.longest,
+        )
+        return Controller(
+            reconciler,
+            exists=sync.exists,
+            next_step=decides,
+            backoff=policy.errors,
+            health=self.health,
+            clock=lambda: datetime.now(UTC),
+            metrics=self.metrics.operator,
+        )
+
+    def _payment_walk(self, stripe: StripeApi, controller: Controller) -> PaymentWalk:
+        policy = retry_policy(self.settings)
+        return PaymentWalk(
+            orders=controller,
+            stripe=stripe,
+            interval=policy.recheck,
+            backoff=policy.errors,
+            clock=lambda: datetime.now(UTC),
+            metrics=self.metrics.operator,
+        )
 
     def _count_wait(self, endpoint: str, seconds: float) -> None:
         self.metrics.operator.stripe_wait_seconds.labels(endpoint).observe(seconds)
@@ -192,7 +199,7 @@ class Leader:
             interval=self.settings.reversal_interval,
             deadline=self.settings.backend_deadline,
             backoff=retry_policy(self.settings).backend,
-            livemode=self.settings.livemode,
+            livemode=self.settings.key_is_live,
             clock=utc_now,
             metrics=self.metrics.operator,
             writer=writer,

@@ -159,11 +159,6 @@ class OperatorSettings(StripeSettings, frozen=True, kw_only=True):
             raise ValueError("FULFILLMENT_BACKEND_DEADLINE must be at least 0s: then nothing is tried twice")
 
     @property
-    def livemode(self) -> bool:
-        """Whether the API key moves real money."""
-        return self.key_is_live
-
-    @property
     def routing(self) -> Routing:
         """All routes, and what comes after them."""
         return checked_routing(self.routes, self.backend)

@@ -1,1 +1,1 @@
-"""What both workloads stand on: settings, logs, the management port, and the Kubernetes API."""
+"""What all workloads stand on: settings, logs, the management port, and the Kubernetes API."""

@@ -1,4 +1,4 @@
-"""The secret that both workloads know: it signs the http backend's posts, and its endpoint's callbacks."""
+"""The secret that operator and webhook know: it signs the http backend's posts, and its endpoint's callbacks."""
 
 from typing import Annotated
 

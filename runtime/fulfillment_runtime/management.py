@@ -1,4 +1,4 @@
-"""The management port of both workloads: `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet."""
+"""The management port of each workload: `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""How both ports are opened: on every address of this machine, IPv4 and IPv6, unless one is named."""
+"""How ports are opened: on every address of this machine, IPv4 and IPv6, unless one is named."""
 
 import socket
 

@@ -46,7 +46,7 @@ def test_a_setting_can_stand_in_a_file(tmp_path: Path) -> None:
     file.write_text("sk_live_fromfile\n")
     settings = load_settings(OperatorSettings, {"STRIPE_API_KEY_FILE": str(file)})
     assert settings.stripe_api_key == "sk_live_fromfile"
-    assert settings.livemode is True
+    assert settings.key_is_live is True
 
 
 def test_a_setting_of_several_values_can_stand_in_a_folder(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ async def test_a_changed_secret_is_taken(secret: MountedVolume) -> None:
     secret.change({"api-key": "rk_live_second\n"})
     settings = await asyncio.wait_for(waiting, 60)
     assert settings.stripe_api_key == "rk_live_second"
-    assert settings.livemode is True
+    assert settings.key_is_live is True
 
 
 async def test_a_wrong_secret_is_passed_over(secret: MountedVolume) -> None:
