@@ -111,18 +111,41 @@ def test_a_definition_that_is_there_is_adopted(
 
 @pytest.mark.usefixtures("adopted")
 def test_a_second_release_is_told_whose_the_definition_is(
-    namespace: str, cluster: Callable[[Path], Helm], helm: Path
+    control_plane: ControlPlane, cluster: Callable[[Path], Helm], helm: Path
 ) -> None:
     """It is stopped by our own sentence, which names what to set, before Helm has changed anything."""
     on_cluster = cluster(helm)
+    kubectl(control_plane, "annotate", "crd", CRD, "--overwrite", "meta.helm.sh/release-namespace=elsewhere")
 
     with pytest.raises(HelmError) as refused:
         on_cluster("install", "second", str(CHART))
 
     said = str(refused.value)
-    assert f"belongs to the release {namespace}/{RELEASE}: install this one with --set crds.install=false" in said
+    assert f"belongs to the release elsewhere/{RELEASE}: install this one with --set crds.install=false" in said
     assert f"kubectl annotate crd {CRD} --overwrite meta.helm.sh/release-name=second" in said
     assert "cannot be imported" not in said
+
+
+@pytest.mark.usefixtures("adopted")
+def test_a_namespace_has_one_release(
+    control_plane: ControlPlane,
+    namespace: str,
+    cluster: Callable[[Path], Helm],
+    helm: Path,
+    programs: ChartPrograms,
+) -> None:
+    """Two would work on the same orders: either Helm refuses the second, with the definition or without it."""
+    cluster(programs.helm)("install", RELEASE, str(CHART), *ADOPTING)
+    on_cluster = cluster(helm)
+
+    for options in ((), ("--set=crds.install=false",)):
+        with pytest.raises(HelmError, match="one release per namespace, since two would fulfill the same orders"):
+            on_cluster("install", "second", str(CHART), *options)
+
+    names = [f"{RELEASE}-operator", f"{RELEASE}-webhook"]
+    assert listed(control_plane, namespace, "deployments") == names
+    on_cluster("upgrade", RELEASE, str(CHART), *(ADOPTING[1:] if helm == programs.helm else ()))
+    on_cluster("uninstall", RELEASE)
 
 
 @pytest.mark.usefixtures("adopted")

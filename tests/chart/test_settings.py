@@ -47,9 +47,11 @@ PAGE = {"page": {"enabled": True}}
 
 TEXTS = {path: get(DEFAULTS, path) for path in leaves() if isinstance(get(DEFAULTS, path), str)}
 
-# A pod has one way only: the ports are what the Service and the probes name, and its account is its kubeconfig.
+# A pod has one way only: the ports are what the Service and the probes name, its account is its kubeconfig, and the
+# Lease is the same for whatever operator is in the namespace.
 NOT_IN_A_POD = {
     "FULFILLMENT_BIND_ADDRESS",
+    "FULFILLMENT_LEASE_NAME",
     "FULFILLMENT_MANAGEMENT_PORT",
     "FULFILLMENT_PAGE_PORT",
     "FULFILLMENT_WEBHOOK_PORT",
@@ -103,7 +105,7 @@ def test_doctor_reads_the_charts_objects(programs: ChartPrograms) -> None:
     assert sorted(map(component_of, deployments)) == ["operator", "page", "webhook"]
     assert {container_of(each).name for each in deployments} == {"operator", "page", "webhook"}
     (operator,) = (each for each in deployments if component_of(each) == "operator")
-    assert lease_name(operator) == f"{operator.metadata.name}"
+    assert lease_name(operator) == load_settings(OperatorSettings, {"STRIPE_API_KEY": "sk_test_1"}).lease_name
     values = yaml.safe_load(VALUES["everything"].read_text())
     stripe, smtp, http = values["stripe"], values["mail"]["smtp"], values["backend"]["http"]
     page = values["page"]["apiKey"]

@@ -1,5 +1,13 @@
 {{/* Rejects wrong values, where a schema could not say it so that a person knows what to do. */}}
 {{- define "checkout-fulfillment.validate" -}}
+{{- /* `helm template`, and with it Argo CD, sees no cluster: there the operators' one Lease keeps them apart. */ -}}
+{{- range (lookup "apps/v1" "Deployment" .Release.Namespace "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- $instance := get $labels "app.kubernetes.io/instance" -}}
+{{- if and (eq (get $labels "app.kubernetes.io/part-of") "checkout-fulfillment") (ne $instance $.Release.Name) -}}
+{{- fail (printf "\none release per namespace, since two would fulfill the same orders: %s has the Deployment %s of the release %s. Upgrade that one, uninstall it first, or install this one into another namespace" $.Release.Namespace .metadata.name $instance) -}}
+{{- end -}}
+{{- end -}}
 {{- range $path, $key := dict
   "stripe.apiKey" "stripe.apiKeyKey"
   "stripe.webhookSecret" "stripe.webhookSecretsKey"
