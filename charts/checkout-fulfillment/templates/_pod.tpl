@@ -74,11 +74,16 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* A workload's container, but for its environment and volumes. Takes (list $ component subcommand). */}}
+{{/* The subcommand of `fulfillment` that a workload runs. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.subcommand" -}}
+{{- get (dict "webhook" "service" "operator" "operator" "page" "page" "recovery" "recover") (index . 1) -}}
+{{- end -}}
+
+{{/* A workload's container, but for its environment and volumes. Takes (list $ component). */}}
 {{- define "checkout-fulfillment.container" -}}
 {{ include "checkout-fulfillment.containerOfImage" . }}
 args:
-  - {{ index . 2 }}
+  - {{ include "checkout-fulfillment.subcommand" . }}
 # It answers as soon as it works; until then nothing is asked of it.
 startupProbe:
   httpGet:
@@ -121,7 +126,15 @@ resources:
 {{- end }}
 {{- end -}}
 
-{{/* The environment of both workloads. */}}
+{{/* The environment of every workload. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.workloadEnv" -}}
+{{ include "checkout-fulfillment.commonEnv" (index . 0) }}
+# What `fulfillment check-config` judges in this pod.
+- name: CHECK_CONFIG_SETTINGS
+  value: {{ include "checkout-fulfillment.subcommand" . }}
+{{- end -}}
+
+{{/* The environment of the workloads, and of the pod that tests them. */}}
 {{- define "checkout-fulfillment.commonEnv" -}}
 - name: FULFILLMENT_NAMESPACE
   valueFrom:
