@@ -3,11 +3,14 @@
 {{- $root := index . 0 -}}
 {{- $ports := list -}}
 {{- range index . 1 }}{{ $ports = append $ports (int .) }}{{ end -}}
+# A policy judges the pod's port, not the Service's: OpenShift's DNS pods listen on 5353.
 - ports:
-    - port: 53
+    {{- range list 53 5353 }}
+    - port: {{ . }}
       protocol: UDP
-    - port: 53
+    - port: {{ . }}
       protocol: TCP
+    {{- end }}
 - ports:
     {{- range uniq $ports }}
     - port: {{ . }}
