@@ -77,6 +77,16 @@ leads to it. Takes (list $ component). */}}
 {{- end -}}
 {{- end -}}
 
+{{/* What to do where a workload's own Service is the way in, which brings no TLS; nothing elsewhere. Takes (list $ component). */}}
+{{- define "checkout-fulfillment.endTLS" -}}
+{{- $component := index . 1 -}}
+{{- with index (index . 0).Values $component -}}
+{{- if not (or .ingress.enabled .httpRoute.enabled (eq .service.type "ClusterIP")) -}}
+The pods speak HTTP: let the load balancer end TLS, by its provider's annotations in {{ $component }}.service.annotations and {{ $component }}.service.port 443.
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The port that a URL names, or its scheme's. */}}
 {{- define "checkout-fulfillment.portOfUrl" -}}
 {{- $url := urlParse . -}}
