@@ -180,6 +180,30 @@ def test_what_was_changed_beside_helm_stops_an_upgrade(
     helm("uninstall", RELEASE)
 
 
+@pytest.mark.usefixtures("adopted")
+def test_a_number_of_pods_that_the_chart_no_longer_sets_is_one(
+    control_plane: ControlPlane, namespace: str, cluster: Callable[[Path], Helm], helm: Path, programs: ChartPrograms
+) -> None:
+    """As the chart's README says: either Helm takes it out, and the API server fills it in, until somebody scales.
+
+    Helm 4 leaves what was scaled before; from then on both leave what is scaled.
+    """
+    on_cluster = cluster(helm)
+    is_newest = helm == programs.helm
+    on_cluster("install", RELEASE, str(CHART), "--set=webhook.replicas=3", *(ADOPTING if is_newest else ()))
+    scaled, replicas = f"deployment/{RELEASE}-operator", "--set=webhook.autoscaling.enabled=true,operator.replicas=null"
+    kubectl(control_plane, "scale", scaled, "--replicas=4", f"--namespace={namespace}")
+
+    on_cluster("upgrade", RELEASE, str(CHART), replicas)
+    expected = ["4" if is_newest else "1", "1"]
+    assert listed(control_plane, namespace, "deployments", "{.items[*].spec.replicas}") == expected
+
+    kubectl(control_plane, "scale", scaled, "--replicas=2", f"--namespace={namespace}")
+    on_cluster("upgrade", RELEASE, str(CHART), replicas, "--set=log.level=debug")
+    assert listed(control_plane, namespace, "deployments", "{.items[*].spec.replicas}") == ["2", "1"]
+    on_cluster("uninstall", RELEASE)
+
+
 def test_a_second_release_leaves_the_definition_to_the_first(
     control_plane: ControlPlane, namespace: str, cluster: Callable[[Path], Helm], programs: ChartPrograms
 ) -> None:
