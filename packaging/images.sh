@@ -47,7 +47,8 @@ esac
 if [ -n "${E2E_IMAGE:-}" ]; then
   have "${E2E_IMAGE%% *}" || need "${E2E_IMAGE%% *}, which E2E_IMAGE names"
 elif ! have docker; then
-  need "docker, or podman under its name: https://docs.docker.com/get-docker/; or set E2E_IMAGE, see $0"
+  # Not podman: it names what it builds localhost/NAME, and a kubelet looks for docker.io/library/NAME.
+  need "docker: https://docs.docker.com/get-docker/; or set E2E_IMAGE, see $0"
 elif ! docker info >/dev/null 2>&1; then
   need "Docker at work: \`docker info\` fails"
 fi

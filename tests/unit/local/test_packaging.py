@@ -90,7 +90,7 @@ def test_all_that_is_missing_is_told_at_once(machine: Machine) -> None:
     code, calls, said = machine.run(IMAGES)
     assert (code, calls) == (1, [])
     assert "make images cannot begin. It needs:\n  - kubectl: https" in said
-    assert "\n  - docker, or podman under its name: https" in said
+    assert "\n  - docker: https" in said
 
     machine.has("kubectl", "echo kind-shop")
     machine.has("docker", "exit 1")
