@@ -112,7 +112,7 @@ images: ## build both images, and load them into the cluster at hand (kind, k3d,
 	@sh packaging/images.sh $(TAG)
 
 .PHONY: release
-release: ## publish image and chart as OCI artifacts: REGISTRY=ghcr.io/acme
+release: ## publish image and chart as OCI artifacts: REGISTRY=ghcr.io/acme; PLATFORMS=…, IMAGE_OPTIONS=…
 	@REGISTRY=$(REGISTRY) sh packaging/release.sh
 
 .PHONY: e2e

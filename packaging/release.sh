@@ -6,6 +6,8 @@
 # The image is REGISTRY/checkout-fulfillment, and the chart oci://REGISTRY/charts/checkout-fulfillment, both of the version
 # in the Dockerfile. It needs Docker and Helm, both logged in (`docker login`, `helm registry login`), and a clean working
 # tree: the image's label names the commit. PLATFORMS=linux/amd64,linux/arm64 builds for several, by `docker buildx`.
+# IMAGE_OPTIONS are options of the build: --build-arg PYTHON_IMAGE=docker.io/library/python@sha256:… pins the base image.
+# A version is of one commit: what the registry has of another one is not replaced, since nodes keep what they pulled.
 # HELM_PUSH_FLAGS is for a registry that has no certificate: --plain-http.
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,11 +33,19 @@ if [ -n "$missing" ]; then
   exit 1
 fi
 
+charts=oci://$REGISTRY/charts
+published=$(helm show chart "$charts/checkout-fulfillment" --version "$version" ${HELM_PUSH_FLAGS:-} 2>/dev/null) || true
+if [ -n "$published" ] && ! echo "$published" | grep -qF "$revision"; then
+  echo "make release stops: $charts has version $version of another commit already. Give this one a version of its own, in
+  the Dockerfile (ARG VERSION) and in $chart/Chart.yaml (version and appVersion), and commit it." >&2
+  exit 1
+fi
+
 image=$REGISTRY/checkout-fulfillment:$version
 if [ -n "${PLATFORMS:-}" ]; then
-  docker buildx build --platform "$PLATFORMS" --build-arg "REVISION=$revision" --tag "$image" --push .
+  docker buildx build --platform "$PLATFORMS" ${IMAGE_OPTIONS:-} --build-arg "REVISION=$revision" --tag "$image" --push .
 else
-  docker build --build-arg "REVISION=$revision" --tag "$image" .
+  docker build ${IMAGE_OPTIONS:-} --build-arg "REVISION=$revision" --tag "$image" .
   docker push "$image"
 fi
 
@@ -43,9 +53,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -R "$chart" "$work/chart"
 sed "s|^  registry: \"\"$|  registry: \"$REGISTRY\"|" "$chart/values.yaml" > "$work/chart/values.yaml"
+sed "/^annotations:\$/a\\
+\\  org.opencontainers.image.revision: \"$revision\"" "$chart/Chart.yaml" > "$work/chart/Chart.yaml"
 helm package "$work/chart" --destination "$work"
-helm push ${HELM_PUSH_FLAGS:-} "$work/checkout-fulfillment-$version.tgz" "oci://$REGISTRY/charts"
+helm push ${HELM_PUSH_FLAGS:-} "$work/checkout-fulfillment-$version.tgz" "$charts"
 cat <<END
 
-Published: helm install checkout-fulfillment oci://$REGISTRY/charts/checkout-fulfillment --version $version --namespace shop --create-namespace
+Published: helm install checkout-fulfillment $charts/checkout-fulfillment --version $version --namespace shop --create-namespace
 END

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -77,30 +77,57 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
-async def test_a_release_can_be_installed(registry: str, clone: Path, programs: ChartPrograms, tmp_path: Path) -> None:
-    """Image and chart have one version, the image is labelled with the commit, and the chart names the image."""
-    tools, calls = tmp_path / "bin", tmp_path / "docker.calls"
+Release = Callable[..., Awaitable[tuple[int | None, str]]]
+Calls = Callable[[], list[str]]
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Calls:
+    """Give what tells what Docker was asked for: there is no engine here, so that is what is tried."""
+    return lambda: (tmp_path / "docker.calls").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.fixture
+def release(registry: str, clone: Path, programs: ChartPrograms, tmp_path: Path) -> Release:
+    """Give what runs `make release` with options, and returns its exit code and what it says."""
+    tools = tmp_path / "bin"
     tools.mkdir()
-    docker = tools / "docker"  # no engine here: what it is asked for is what is tried
-    docker.write_text(f'#!/bin/sh\necho "$*" >> {calls}\n', encoding="utf-8")
+    docker = tools / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/docker.calls\n', encoding="utf-8")
     docker.chmod(0o755)
     (tools / "helm").symlink_to(programs.helm)
     path = f"{tools}:{os.environ['PATH']}"
 
-    released = await asyncio.create_subprocess_exec(
-        *("make", "release", f"REGISTRY={registry}/acme"),
-        cwd=clone,
-        env={"PATH": path, "HOME": str(tmp_path), "HELM_PUSH_FLAGS": "--plain-http"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output = (await released.communicate())[0].decode()
-    assert released.returncode == 0, output
+    async def release(*options: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *("make", "release", f"REGISTRY={registry}/acme", *options),
+            cwd=clone,
+            env={"PATH": path, "HOME": str(tmp_path), "HELM_PUSH_FLAGS": "--plain-http"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output = (await process.communicate())[0].decode()
+        return process.returncode, output
+
+    return release
+
+
+async def test_a_release_can_be_installed(
+    registry: str,
+    clone: Path,
+    calls: Calls,
+    release: Release,
+    programs: ChartPrograms,
+    tmp_path: Path,
+) -> None:
+    """Image and chart have one version, the image is labelled with the commit, and the chart names the image."""
+    code, output = await release()
+    assert code == 0, output
 
     version = yaml.safe_load((clone / "charts/checkout-fulfillment/Chart.yaml").read_text(encoding="utf-8"))["version"]
     image = f"{registry}/acme/checkout-fulfillment:{version}"
     revision = git(clone, "rev-parse", "HEAD")
-    assert calls.read_text(encoding="utf-8").splitlines() == [
+    assert calls() == [
         f"build --build-arg REVISION={revision} --tag {image} .",
         f"push {image}",
     ]
@@ -114,6 +141,24 @@ async def test_a_release_can_be_installed(registry: str, clone: Path, programs: 
     )
     pods = [each["spec"]["template"]["spec"] for each in load_all(pulled) if each["kind"] == "Deployment"]
     assert [pod["containers"][0]["image"] for pod in pods] == [image, image]
+
+
+async def test_a_version_is_of_one_commit(clone: Path, calls: Calls, release: Release) -> None:
+    """It may be released again, with another base image, say; one of another commit is refused before the build."""
+    assert (await release())[0] == 0
+    pinned = "--build-arg PYTHON_IMAGE=docker.io/library/python@sha256:0"
+    for options in ((), ("PLATFORMS=linux/amd64,linux/arm64",)):
+        code, output = await release(f"IMAGE_OPTIONS={pinned}", *options)
+        assert code == 0, output
+    asked = calls()
+    assert [each for each in asked if pinned in each] == [asked[2], asked[4]]
+    assert asked[4].startswith(f"buildx build --platform linux/amd64,linux/arm64 {pinned} ")
+
+    git(clone, "commit", "--allow-empty", "-q", "-m", "Go on")
+    code, output = await release()
+    assert code != 0
+    assert "of another commit already. Give this one a version of its own" in output
+    assert calls() == asked
 
 
 def test_what_is_not_committed_is_not_released(clone: Path) -> None:
