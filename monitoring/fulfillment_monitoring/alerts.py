@@ -39,9 +39,8 @@ def _offset(seconds: int) -> str:
 
 
 def _level(*matchers: str) -> str:
-    # Only the leader exports the level. The five minutes bridge a restart and a change of the leader.
     requests = _in("fulfillment_requests", *matchers, 'acknowledged="false"')
-    return f"max by (namespace, reason) (max_over_time({requests}[5m]))"
+    return f"max by (namespace, reason) (max_over_time({requests}[{_BRIDGE}]))"
 
 
 def _failed_within_a_day(reason: str) -> str:
@@ -57,7 +56,7 @@ def _failed_within_a_day(reason: str) -> str:
 
 def _age_of_oldest(phase: str) -> str:
     oldest = _in("fulfillment_oldest_request_timestamp_seconds", phase)
-    return f"time() - min by (namespace) (min_over_time({oldest}[5m]))"
+    return f"time() - min by (namespace) (min_over_time({oldest}[{_BRIDGE}]))"
 
 
 def _silence(window: str, *, after: int) -> str:
@@ -69,39 +68,41 @@ def _silence(window: str, *, after: int) -> str:
 def _disputed() -> str:
     after = _in("fulfillment_reversed_requests", 'kind="disputed"', 'acknowledged="false"')
     before = _in("fulfillment_requests", 'phase="failed"', 'reason="Disputed"', 'acknowledged="false"')
-    levels = (f"max by (namespace) (max_over_time({each}[5m])) > 0" for each in (after, before))
+    levels = (f"max by (namespace) (max_over_time({each}[{_BRIDGE}])) > 0" for each in (after, before))
     return " or ".join(levels)
 
 
 def _refund_failed() -> str:
     failed = _in("fulfillment_reversed_requests", 'kind="refund-failed"', 'acknowledged="false"')
-    return f"max by (namespace) (max_over_time({failed}[5m])) > 0"
+    return f"max by (namespace) (max_over_time({failed}[{_BRIDGE}])) > 0"
 
 
 def _undecodable() -> str:
-    # Only the leader exports the level, as of those that decode.
-    return f"max by (namespace) (max_over_time({_in('fulfillment_undecodable_requests')}[5m])) > 0"
+    return f"max by (namespace) (max_over_time({_in('fulfillment_undecodable_requests')}[{_BRIDGE}])) > 0"
 
 
 def _recovery_overdue() -> str:
     """No recovery has succeeded for so long, and there were recoveries so long ago."""
     success = _in("fulfillment_recovery_last_success_timestamp_seconds")
-    age = f"time() - max by (namespace) (max_over_time({success}[5m]))"
+    age = f"time() - max by (namespace) (max_over_time({success}[{_BRIDGE}]))"
     return f"{age} > ${{overdue}} * 3600 and on (namespace) max_over_time({success}[1h] offset ${{overdue}}h)"
 
 
 def _recovery_failed() -> str:
     failed = _in("fulfillment_recovery_last_run_events", 'outcome="failed"')
-    return f"max by (namespace) (max_over_time({failed}[5m])) > 0"
+    return f"max by (namespace) (max_over_time({failed}[{_BRIDGE}])) > 0"
 
 
 def _endpoint() -> str:
     # An account whose destinations are sent thin events alone has no endpoint, and needs none.
     problems = _in("fulfillment_webhook_endpoint_problem", 'problem!="not-registered"')
-    return f"max by (namespace, problem) (max_over_time({problems}[5m])) > 0"
+    return f"max by (namespace, problem) (max_over_time({problems}[{_BRIDGE}])) > 0"
 
 
 _SECONDS = {"0s": 0, "5m": 300, "10m": 600, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "3d": 259200}
+_BRIDGE = "10m"
+"""How long a level is believed that nobody tells: only the leader does, and the next one may have to start, wait for
+the Lease and list the orders. Longer than CheckoutOperatorDown's hold, so that no alert ends before that one began."""
 _EVENTS = "fulfillment_webhook_events_total"
 _REVERSALS = "|".join(get_args(ReversalType))  # a regular expression, in which each dot matches itself, too
 _ERRORS = "fulfillment_reconcile_errors_total"
@@ -132,7 +133,7 @@ ALERTS = (
             'reason!~"PaymentFailed|PaymentCanceled|FulfillmentFailed|ManuallyFailed|Refunded|Disputed|DisputeLost'
             '|SessionUnreadable"'
         ),
-        hold="10m",  # what `helm test` makes is rejected, and deleted within seconds
+        hold="15m",  # what is rejected and deleted within seconds, as a trial, is bridged for ten minutes
         severity=Severity.WARNING,
         summary="A request failed for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="Within the last day a request ended as failed for a reason that is neither the payment's nor the "

@@ -37,7 +37,7 @@ ORDER = (
         "failover",
         "reinstallation",
     ),
-    "silence",  # takes five minutes from the acknowledgement on, which the others fill
+    "silence",  # takes ten minutes from the acknowledgement on, which the others fill
     "restore",  # deletes every order, and its failures are acknowledged by nobody
 )
 """The tests' files, in the order of an installation's life."""

@@ -69,7 +69,7 @@ def transitions(reason: str, pod: str = "a") -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """An alert that reads the level of the failed requests; the level bridges 5 minutes."""
+    """An alert that reads the level of the failed requests; the level bridges 10 minutes."""
 
     alert: str
     reason: str
@@ -79,7 +79,7 @@ class Failure:
 FAILURES = (
     Failure("CheckoutPaymentFailed", "PaymentFailed"),
     Failure("CheckoutFulfillmentFailed", "FulfillmentFailed"),
-    Failure("CheckoutOrderRejected", "SessionNotFound", hold=10),
+    Failure("CheckoutOrderRejected", "SessionNotFound", hold=15),
     Failure("CheckoutSessionUnreadable", "SessionUnreadable"),
     Failure("CheckoutOrderDisputed", "Disputed"),
 )
@@ -128,6 +128,12 @@ def failure_cases(failure: Failure) -> Iterator[Case]:
             transitions(reason, "b"): "0x130",
         },
         {9: set(), 25: fires, 30: fires, 31: fires, 32: fires, 100: fires},
+    )
+    yield Case(
+        f"{reason}: no operator for eight minutes: that fires, and the alert goes on",
+        {level: "0x9 1x20 stale _x7 1x200", counter: "0x9 1x20 stale _x7 0x200", LEADER: "1x30 stale _x7 1x200"},
+        {30: fires, 34: fires, 37: fires | {"CheckoutOperatorDown"}, 40: fires, 100: fires},
+        {STANDBY},
     )
     yield Case(
         f"{reason}: the operator is gone: that fires, and its last level no more",
@@ -257,6 +263,17 @@ OTHERS = (
             transitions("PaymentFailed"): f"0x9 1x{DAY + 200} _x1 0x200",
         },
         {10: {"CheckoutPaymentFailed"}, DAY + 200: set(), **{key: set() for key in range(DAY + 209, DAY + 225)}},
+    ),
+    *(
+        Case(
+            f"no operator for {away} minutes, days after a failure that nobody acknowledged: it is no news again",
+            {
+                requests("PaymentFailed"): f"0x9 1x{DAY + 200} stale _x{away - 1} 1x200",
+                transitions("PaymentFailed"): f"0x9 1x{DAY + 200} stale _x{away - 1} 0x200",
+            },
+            {10: {"CheckoutPaymentFailed"}, **{key: set() for key in range(DAY + 200, DAY + 280, 3)}},
+        )
+        for away in (8, 40)
     ),
     Case(
         "a paid order that failed fires until someone has dealt with it, days later, restart or not",
@@ -397,12 +414,12 @@ OTHERS = (
     Case(
         "a recovery could not record an event, until one can; the operator restarts meanwhile",
         {LEFT: "0x9 1x20 _x2 1x20 0x100"},
-        {9: set(), **{minute: {"CheckoutRecoveryFailed"} for minute in range(10, 53)}, 60: set()},
+        {9: set(), **{minute: {"CheckoutRecoveryFailed"} for minute in range(10, 53)}, 64: set()},
     ),
     Case(
         "the endpoint at Stripe lacks an event, and the operator restarts before it is put back",
         {PROBLEM: "0x9 1x20 _x1 0x0 1x20 0x100"},
-        {9: set(), **{minute: {"CheckoutEndpointMisconfigured"} for minute in range(10, 50)}, 60: set()},
+        {9: set(), **{minute: {"CheckoutEndpointMisconfigured"} for minute in range(10, 50)}, 64: set()},
     ),
     Case(
         "the endpoint's events have another API version",
