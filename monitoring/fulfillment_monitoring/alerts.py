@@ -82,10 +82,14 @@ def _undecodable() -> str:
 
 
 def _recovery_overdue() -> str:
-    """No recovery has succeeded for so long, and there were recoveries so long ago."""
+    """No recovery has succeeded for so long; where none ever has, there were recoveries so long ago.
+
+    The latter needs what Prometheus kept. It looks for it in as long a time again, in which there may be gaps.
+    """
     success = _in("fulfillment_recovery_last_success_timestamp_seconds")
-    age = f"time() - max by (namespace) (max_over_time({success}[{_BRIDGE}]))"
-    return f"{age} > ${{overdue}} * 3600 and on (namespace) max_over_time({success}[1h] offset ${{overdue}}h)"
+    last = f"max by (namespace) (max_over_time({success}[{_BRIDGE}]))"
+    known = f"({last} > 0 or {last} and on (namespace) max_over_time({success}[${{overdue}}h] offset ${{overdue}}h))"
+    return f"time() - {known} > ${{overdue}} * 3600"
 
 
 def _recovery_failed() -> str:

@@ -397,6 +397,30 @@ OTHERS = (
         },
     ),
     Case(
+        "no recovery has succeeded since minute 10, and a day before nothing was scraped for hours",
+        {RECOVERED: "0x9 600x90 _x300 600x2500"},
+        {
+            OVERDUE_AFTER: set(),
+            **{minute: {"CheckoutRecoveryOverdue"} for minute in range(OVERDUE_AFTER + 30, OVERDUE_AFTER + 450, 15)},
+        },
+    ),
+    Case(
+        "no recovery has succeeded for long, and Prometheus keeps nothing of the time before",
+        {RECOVERED: f"_x{OVERDUE_AFTER + 60} 600x300"},
+        {
+            OVERDUE_AFTER + 70: set(),
+            **{key: {"CheckoutRecoveryOverdue"} for key in range(OVERDUE_AFTER + 80, OVERDUE_AFTER + 300, 20)},
+        },
+    ),
+    Case(
+        "no recovery has ever succeeded, and nothing was scraped for hours when they were switched on",
+        {RECOVERED: "0x60 _x120 0x2700"},
+        {
+            OVERDUE_AFTER - 60: set(),
+            **{key: {"CheckoutRecoveryOverdue"} for key in range(OVERDUE_AFTER + 200, 2800, 50)},
+        },
+    ),
+    Case(
         "recoveries were switched on at minute 1400, and none has ever succeeded",
         {RECOVERED: "_x1400 0x1600"},
         {OVERDUE_AFTER + 100: set(), 1400 + OVERDUE_AFTER: set(), 2990: {"CheckoutRecoveryOverdue"}},
