@@ -103,6 +103,14 @@ def _endpoint() -> str:
     return f"max by (namespace, problem) (max_over_time({problems}[{_BRIDGE}])) > 0"
 
 
+def _restarting() -> str:
+    """A process of ours began again and again in one pod; what is rolled out, or evicted, are new pods."""
+    # Settings that are reloaded begin a workload anew, and no process; and other processes tell when they began, too.
+    ours = f"last_over_time({_in('fulfillment_build_info')}[1h])"
+    began = f"changes({_in('process_start_time_seconds')}[1h]) > 2"
+    return f"max by (namespace, pod) ({began} and on (namespace, job, instance, pod) {ours})"
+
+
 _SECONDS = {"0s": 0, "5m": 300, "10m": 600, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "3d": 259200}
 _BRIDGE = "10m"
 """How long a level is believed that nobody tells: only the leader does, and the next one may have to start, wait for
@@ -362,6 +370,15 @@ ALERTS = (
         severity=Severity.CRITICAL,
         summary="No operator is seen in {{ .Labels.namespace }}",
         description="Prometheus scrapes none. If none runs, no order is fulfilled.",
+    ),
+    Alert(
+        name="CheckoutRestarting",
+        expression=_restarting(),
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="The pod {{ .Labels.pod }} restarts again and again in {{ .Labels.namespace }}",
+        description="Its process ended more than twice within an hour. In between it may work, so that no other alert "
+        "fires; orders or events wait.",
     ),
     Alert(
         name="CheckoutWatchStale",

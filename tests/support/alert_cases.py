@@ -22,6 +22,8 @@ EVENTS = 'fulfillment_webhook_events_total{type="t",outcome="created",pod="w"}'
 OLDEST = 'fulfillment_oldest_request_timestamp_seconds{phase="fulfilling",pod="a"}'
 HEARD = 'fulfillment_watch_last_event_timestamp_seconds{pod="a"}'
 HEARD_BY_STANDBY = 'fulfillment_watch_last_event_timestamp_seconds{pod="b"}'
+BUILD = 'fulfillment_build_info{version="1",pod="a"}'
+PROCESS = 'process_start_time_seconds{pod="a"}'
 REFUSED = 'fulfillment_watch_refused{pod="a"}'
 
 
@@ -539,6 +541,44 @@ OTHERS = (
         {LEADER: "1x20 _x1 0x200", STANDBY: "0x21 1x200"},
         {20: set(), 21: set(), 22: set(), 60: set()},
         {LEADER, STANDBY},
+    ),
+    Case(
+        "the operator restarts again and again, and leads in between for a scrape or two, until it is mended",
+        {
+            PROCESS: "0x19 1200x1 _x3 1500x1 _x3 1800x1 _x3 2100x1 _x3 2400x150",
+            BUILD: "1x19 1x1 stale _x2 1x1 stale _x2 1x1 stale _x2 1x1 stale _x2 1x150",
+        },
+        {
+            19: set(),
+            25: set(),
+            **{minute: {"CheckoutRestarting"} for minute in range(30, 84)},
+            100: set(),
+            150: set(),
+        },
+    ),
+    Case(
+        "an operator restarts twice within an hour",
+        {PROCESS: "0x19 1200x19 2400x100", BUILD: "1x140"},
+        {minute: set() for minute in range(15, 120, 5)},
+    ),
+    Case(
+        "three pods are rolled out, one after the other, and again",
+        {
+            series.replace('"a"', f'"{pod}{number}"'): f"_x{begun} {value}x25 stale"
+            for number, (pod, begun) in enumerate((pod, 10 * step) for step, pod in enumerate("abcabc"))
+            for series, value in ((PROCESS, begun * 60), (BUILD, 1))
+        },
+        {minute: set() for minute in range(5, 80, 5)},
+    ),
+    Case(
+        "settings are reloaded, which begins the workload anew and not its process",
+        {STARTED: "0x9 600x4 900x4 1200x4 1500x50", PROCESS: "0x80", BUILD: "1x80"},
+        {minute: set() for minute in range(5, 60, 5)},
+    ),
+    Case(
+        "something else in the namespace restarts again and again",
+        {PROCESS.replace('"a"', '"other"'): "0x9 600x4 900x4 1200x4 1500x50"},
+        {minute: set() for minute in range(5, 60, 5)},
     ),
     Case(
         "the leader hears nothing of the orders that come; a standby never did",

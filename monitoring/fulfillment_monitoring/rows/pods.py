@@ -31,6 +31,7 @@ PODS: Sequence[Panel] = (
         description="Since each pod's process started. A fall to 0 is a restart.",
         queries=[Query(f"time() - ({_of_ours(of_namespace('process_start_time_seconds'))})", "{{pod}}")],
         unit=Unit.SECONDS,
+        runbook="CheckoutRestarting",
         width=6,
     ),
     Graph(
