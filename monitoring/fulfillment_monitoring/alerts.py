@@ -343,6 +343,15 @@ ALERTS = (
         "asked. The orders themselves go on.",
     ),
     Alert(
+        name="CheckoutPageDown",  # the chart leaves it out where page.enabled is false
+        expression=f"absent({_in('fulfillment_page_watching')})",
+        hold="5m",
+        severity=Severity.WARNING,
+        summary="No order page is seen in {{ .Labels.namespace }}",
+        description="Prometheus scrapes none. If none runs, buyers who come back from Checkout see an error. The "
+        "orders themselves go on.",
+    ),
+    Alert(
         name="CheckoutCallbackErrors",
         expression=_rises(
             "5m",

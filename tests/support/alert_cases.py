@@ -7,6 +7,7 @@ DAY = 1440
 LEADER = 'fulfillment_leader{pod="a"}'
 STANDBY = 'fulfillment_leader{pod="b"}'
 WEBHOOK = 'fulfillment_webhook_in_flight{pod="w"}'
+PAGE = 'fulfillment_page_watching{pod="p"}'
 STARTED = 'fulfillment_start_timestamp_seconds{pod="a"}'
 STARTED_STANDBY = 'fulfillment_start_timestamp_seconds{pod="b"}'
 STARTED_WEBHOOK = 'fulfillment_start_timestamp_seconds{pod="w"}'
@@ -14,6 +15,7 @@ HEALTHY = {
     LEADER: "1x3000",
     STANDBY: "0x3000",
     WEBHOOK: "0x3000",
+    PAGE: "1x3000",
     STARTED: "0x3000",
     STARTED_STANDBY: "0x3000",
     STARTED_WEBHOOK: "0x3000",
@@ -508,7 +510,7 @@ OTHERS = (
     ),
     Case(
         "a small shop has a day without sales, and then two more",
-        {name: f"{level}x{4 * DAY}" for name, level in ((LEADER, 1), (STANDBY, 0), (WEBHOOK, 0))}
+        {name: f"{level}x{4 * DAY}" for name, level in ((LEADER, 1), (STANDBY, 0), (WEBHOOK, 0), (PAGE, 1))}
         | {EVENTS: f"0+1x40 40x{4 * DAY}"},
         {DAY + 150: set(), 3 * DAY: set(), 3 * DAY + 70: {"CheckoutEventsMissing"}},
     ),
@@ -527,6 +529,8 @@ OTHERS = (
         {50: set()},
     ),
     Case("no webhook service is there", {}, {3: set(), 10: {"CheckoutWebhookDown"}}, {WEBHOOK}),
+    Case("no order page is there", {}, {3: set(), 10: {"CheckoutPageDown"}}, {PAGE}),
+    Case("the order page's watch is interrupted, and its pod there", {PAGE: "0x200"}, {60: set()}),
     Case("one of two webhook pods is gone", {WEBHOOK.replace('"w"', '"v"'): "0x20 _x200"}, {60: set()}),
     Case(
         "the webhook pod is replaced within the hold",

@@ -1,3 +1,21 @@
+{{/* The alerts of a file of the chart: its one group, without those about what is not installed. Takes (list $ path). */}}
+{{- define "checkout-fulfillment.alerts" -}}
+{{- $root := index . 0 -}}
+{{- $file := include "checkout-fulfillment.file" . | fromYaml -}}
+{{- $group := first $file.groups -}}
+{{- $rules := list -}}
+{{- range $group.rules -}}
+{{- if or $root.Values.page.enabled (ne (default .title .alert) "CheckoutPageDown") -}}
+{{- $rules = append $rules . -}}
+{{- else if .uid -}}
+{{- /* Grafana keeps what was provisioned once, until a file names it here. */ -}}
+{{- $_ := set $file "deleteRules" (list (dict "orgId" $group.orgId "uid" .uid)) -}}
+{{- end -}}
+{{- end -}}
+{{- $_ := set $group "rules" $rules -}}
+{{- toYaml $file -}}
+{{- end -}}
+
 {{/* A file of the chart, with what only the installation knows. Takes (list $ path). */}}
 {{- define "checkout-fulfillment.file" -}}
 {{- $root := index . 0 -}}
