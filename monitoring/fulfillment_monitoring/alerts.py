@@ -103,6 +103,14 @@ def _endpoint() -> str:
     return f"max by (namespace, problem) (max_over_time({problems}[{_BRIDGE}])) > 0"
 
 
+def _mail_lost() -> str:
+    """A mail that is not tried again: one about a failed payment is, while the mail server is away."""
+    lost = ('reason="MailRejected"',), ('mail="receipt"', 'reason="MailUnavailable"')
+    return " or ".join(
+        _rises("1h", "namespace, mail, reason", _in("fulfillment_mails_total", *matchers)) for matchers in lost
+    )
+
+
 def _restarting() -> str:
     """A process of ours began again and again in one pod; what is rolled out, or evicted, are new pods."""
     # Settings that are reloaded begin a workload anew, and no process; and other processes tell when they began, too.
@@ -282,13 +290,24 @@ ALERTS = (
     ),
     Alert(
         name="CheckoutMailErrors",
-        expression=_rises(
-            "1h", "namespace, mail, reason", _in("fulfillment_mails_total", 'reason=~"MailUnavailable|MailRejected"')
-        ),
+        expression=_mail_lost(),
         hold="0s",
         severity=Severity.WARNING,
         summary="Mail to customers ({{ .Labels.mail }}) fails for {{ .Labels.reason }} in {{ .Labels.namespace }}",
         description="A customer whose payment failed was not notified, or did not get a receipt.",
+    ),
+    Alert(
+        name="CheckoutMailDeferred",
+        expression=_rises(
+            "30m",
+            "namespace",
+            _in("fulfillment_mails_total", 'mail="payment-failed"', 'reason="MailUnavailable"'),
+        ),
+        hold="30m",
+        severity=Severity.WARNING,
+        summary="Mail to customers is put off in {{ .Labels.namespace }}",
+        description="For half an hour the mail server has been away, or has put mails off, so customers whose payment "
+        "failed are not notified yet. Each mail is tried again for three days.",
     ),
     Alert(
         name="CheckoutOrderUndecodable",

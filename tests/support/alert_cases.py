@@ -178,6 +178,11 @@ COUNTS = (
     Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="rejected"', 30, 30),
     Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="payment-failed",reason="MailRejected"', 60),
     Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="receipt",reason="MailUnavailable"', 60),
+    Count(
+        *("CheckoutMailDeferred", "fulfillment_mails_total", 'mail="payment-failed",reason="MailUnavailable"'),
+        30,
+        hold=30,
+    ),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="503"', 5, hold=2),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="500"', 5, hold=2),
     Count("CheckoutPageErrors", "fulfillment_page_visits_total", 'outcome="unavailable"', 5, hold=5),
@@ -513,6 +518,14 @@ OTHERS = (
         {name: f"{level}x{4 * DAY}" for name, level in ((LEADER, 1), (STANDBY, 0), (WEBHOOK, 0), (PAGE, 1))}
         | {EVENTS: f"0+1x40 40x{4 * DAY}"},
         {DAY + 150: set(), 3 * DAY: set(), 3 * DAY + 70: {"CheckoutEventsMissing"}},
+    ),
+    Case(
+        "a mail about a failed payment is put off once, and sent a second later",
+        {
+            f'fulfillment_mails_total{{mail="payment-failed",reason="{reason}",pod="a"}}': "0x9 1x200"
+            for reason in ("MailUnavailable", "MailSent")
+        },
+        {minute: set() for minute in range(9, 120, 3)},
     ),
     Case("mail is sent", {'fulfillment_mails_total{mail="receipt",reason="MailSent",pod="a"}': "0+1x100"}, {50: set()}),
     Case(
