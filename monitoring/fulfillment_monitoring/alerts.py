@@ -226,6 +226,21 @@ ALERTS = (
         description="A signing secret is wrong or was rolled, a clock is off, or somebody forges events.",
     ),
     Alert(
+        name="CheckoutEventsRejected",
+        expression=_rises(
+            "15m",
+            "namespace, reason",
+            _in(
+                "fulfillment_webhook_rejections_total",
+                'reason=~"not-json|not-an-object|no-session-id|invalid-account|unfilterable"',
+            ),
+        ),
+        hold="0s",
+        severity=Severity.CRITICAL,
+        summary="Events that Stripe signed are rejected for {{ .Labels.reason }} in {{ .Labels.namespace }}",
+        description="They are answered 400, and nothing is made of them. Stripe sends them again for up to three days.",
+    ),
+    Alert(
         name="CheckoutEventsMissing",
         expression=_silence("1d", after=50) + " or " + _silence("3d", after=10),
         hold="10m",

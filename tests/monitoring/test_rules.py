@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fulfillment_service.events.rejections import EventRejectReason
 from support.alert_cases import CASES, COUNTS, FAILURES, HEALTHY, Case
 from support.monitoring_files import FILES, as_installed, grafana_rules, promtool_accepts, rules
 from support.played_alerts import play, runs
@@ -82,6 +83,21 @@ def test_every_alert_has_a_case() -> None:
     assert {name for case in CASES for names in case.firing.values() for name in names} == {
         rule["alert"] for rule in rules()
     }
+
+
+def test_an_event_is_rejected_for_nothing_that_no_alert_tells() -> None:
+    """But for what anybody can cause, who has no signing secret."""
+    anybodys = {EventRejectReason.NO_SIGNATURE, EventRejectReason.NOT_UTF8}
+    told = {
+        reason
+        for rule in rules()
+        for pattern in re.findall(
+            r'fulfillment_webhook_rejections_total\{[^}]*reason=~"([^"]*)"', as_installed(rule["expr"])
+        )
+        for reason in EventRejectReason
+        if re.fullmatch(pattern, reason)
+    }
+    assert told == set(EventRejectReason) - anybodys
 
 
 def is_born_above_zero(case: Case, metric: str) -> bool:

@@ -169,6 +169,10 @@ COUNTS = (
         Count("CheckoutSignatureFailures", REFUSALS, f'reason="{reason}-signature"', 15)
         for reason in ("wrong", "malformed", "stale", "future")
     ),
+    *(
+        Count("CheckoutEventsRejected", REFUSALS, f'reason="{reason}"', 15)
+        for reason in ("not-json", "not-an-object", "no-session-id", "invalid-account", "unfilterable")
+    ),
     Count("CheckoutStripeMisconfigured", ERRORS, 'error="stripe-misconfigured"', 15),
     Count("CheckoutStripeUnavailable", ERRORS, 'error="stripe-unavailable"', 5, hold=15),
     Count("CheckoutReconcileErrors", ERRORS, 'error="unexpected"', 15),
@@ -475,8 +479,11 @@ OTHERS = (
         {10: set(), 60: set()},
     ),
     Case(
-        "a request without a signature is no alert",
-        {f'{REFUSALS}{{reason="no-signature",pod="w"}}': "0+5x100"},
+        "requests that anybody can send are no alert",
+        {
+            f'{REFUSALS}{{reason="{reason}",pod="w"}}': "0+5x100"
+            for reason in ("no-signature", "not-utf8", "too-large", "not-allowed")
+        },
         {50: set()},
     ),
     Case(

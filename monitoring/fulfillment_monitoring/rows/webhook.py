@@ -16,7 +16,8 @@ WEBHOOK: Sequence[Panel] = (
     ),
     Graph(
         title="Rejected requests",
-        description="Requests that were rejected as no event of Stripe's, by reason, in a minute.",
+        description="Requests that were rejected, by reason, in a minute: no events of Stripe's, or events of which "
+        "nothing can be made.",
         queries=[per_minute("reason", "fulfillment_webhook_rejections_total")],
         unit=Unit.PER_MINUTE,
         width=8,
