@@ -97,6 +97,13 @@ def _one_line(longest: int) -> Callable[[click.Context, click.Parameter, str | N
     return check
 
 
+def _not_blank(_context: click.Context, _parameter: click.Parameter, which: str | None) -> str | None:
+    """Refuse what narrows nothing down, such as a variable of a shell that is not set."""
+    if which is not None and not which.replace(",", "").strip():
+        raise click.BadParameter("it is empty: leave it out, or say which")
+    return which
+
+
 def _action_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--account", help="The connected account (acct_…) of a Session that is named by its id."),
@@ -121,6 +128,7 @@ def _names_or_selected(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--all", "all_allowed", is_flag=True, help="All that it applies to."),
         click.option(
             "--field-selector",
+            callback=_not_blank,
             metavar="SELECTOR",
             help="With --all: only those, such as status.reason=Restored,spec.payment.status=paid.",
         ),
@@ -133,6 +141,7 @@ def _names_or_all(function: Callable[..., None]) -> Callable[..., None]:
     by_reason = click.option(
         "--reason",
         "of_reason",
+        callback=_not_blank,
         shell_complete=reasons,
         help="With --all: only those for this reason, such as FulfillmentFailed.",
     )

@@ -204,10 +204,15 @@ async def test_restored_orders_are_said_to_be_done_at_once(shop: Shop, alice: Pl
 
 
 async def test_all_that_is_to_be_completed_or_failed_is_narrowed_down(alice: Plugin) -> None:
-    """Nobody completes every failed order by leaving something out."""
+    """Nobody completes every order by leaving something out, nor by a variable of a shell that is not set."""
     for words in (["complete", "--all"], ["fail", "--all", "--reason", "sold out"]):
         said = await alice(*words)
         assert (said.code, "Say which of all to" in said.errors) == (2, True)
+    for option, blank in (("--field-selector", ""), ("--field-selector", " , "), ("--reason", ""), ("--reason", " ")):
+        said = await alice("complete", "--all", "--yes", option, blank)
+        assert (said.code, f"Invalid value for '{option}': it is empty" in said.errors) == (2, True)
+    said = await alice("fail", "--all", "--yes", "--reason", "sold out", "--field-selector", "")
+    assert (said.code, "Invalid value for '--field-selector'" in said.errors) == (2, True)
     said = await alice("retry", "cs-1", "--field-selector", "status.reason=Restored")
     assert (said.code, "--reason and --field-selector go with --all" in said.errors) == (2, True)
 
