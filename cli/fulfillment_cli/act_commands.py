@@ -65,10 +65,10 @@ class _Selection:
         """Whether it says which of all."""
         return self.reason is not None or self.field_selector is not None
 
-    @property
-    def names_a_reason(self) -> bool:
-        """Whether it says for which reason."""
-        return self.reason is not None or "status.reason" in (self.field_selector or "")
+    def is_for(self, reason: Reason) -> bool:
+        """Tell whether it names just this reason: to leave another one out is not to name it."""
+        terms = (self.field_selector or "").split(",")
+        return self.reason == reason or not {f"status.reason={reason}", f"status.reason=={reason}"}.isdisjoint(terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def retry(**options: Any) -> None:  # noqa: ANN401 - click's options
 
     An order that waits is reconciled now, one that a backup brought back without its status is to be done. --all takes
     those that failed, and with --reason or --field-selector others, too; none whose failure is acknowledged, and those
-    that a person failed only where --reason, or a selector of status.reason, says so.
+    that a person failed only where --reason, or the selector status.reason=…, names ManuallyFailed.
 
     The backend gets the same idempotency key, and its deadline begins anew. The annotation of `fail`, and an
     acknowledgement of the failure before, are removed.
@@ -339,7 +339,7 @@ def _is_dealt_with(verb: Verb, request: FulfillmentRequest, selection: _Selectio
             return request.is_acknowledged
         case Verb.RETRY:
             is_failed_manually = request.status is not None and request.status.reason == Reason.MANUALLY_FAILED
-            return request.is_acknowledged or (is_failed_manually and not selection.names_a_reason)
+            return request.is_acknowledged or (is_failed_manually and not selection.is_for(Reason.MANUALLY_FAILED))
         case _:
             return False
 

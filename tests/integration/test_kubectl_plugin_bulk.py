@@ -139,6 +139,8 @@ async def test_a_retry_of_all_leaves_out_what_a_person_has_dealt_with(shop: Shop
         (("--reason", "FulfillmentFailed"), [failed]),
         (("--reason", "ManuallyFailed"), [ended]),
         (("--field-selector", "status.reason=ManuallyFailed"), [ended]),
+        (("--field-selector", "status.phase=failed,status.reason==ManuallyFailed"), [ended]),
+        (("--field-selector", "status.reason!=PaymentFailed"), [failed]),
         (("--field-selector", "status.phase=failed"), [failed]),
     ):
         said = await alice("retry", "--all", "--dry-run", *arguments)
