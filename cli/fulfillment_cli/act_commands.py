@@ -1,10 +1,8 @@
 """The commands that request a manual action: retry, pause, resume, complete, fail, acknowledge."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import click
@@ -12,7 +10,7 @@ import click
 from fulfillment_api.bounds import LONGEST_REFERENCE
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
-from fulfillment_cli.action_client import ActionClient, PreconditionFailedError, RequestedAction, operator_hint
+from fulfillment_cli.action_client import ActionClient, PreconditionFailedError
 from fulfillment_cli.actions import (
     LONGEST_TEXT,
     PAST_PARTICIPLES,
@@ -20,30 +18,16 @@ from fulfillment_cli.actions import (
     Actor,
     Verb,
     failed_precondition,
-    is_handled,
     needs_events,
     warning,
 )
-from fulfillment_cli.cluster import (
-    CONCURRENCY,
-    ERRORS_OF_ONE,
-    TIMEOUT,
-    Cluster,
-    ConfigFlags,
-    cluster_at_hand,
-    for_each,
-    resolve_name,
-)
+from fulfillment_cli.bulk import ERRORS_OF_ONE_ACTION, print_error, print_outcomes, request_each
+from fulfillment_cli.cluster import TIMEOUT, Cluster, ConfigFlags, cluster_at_hand, for_each, resolve_name
 from fulfillment_cli.completions import reasons, request_names
 from fulfillment_cli.options import cluster_options, examples, run
 from fulfillment_cli.state import state_of
 from fulfillment_cli.user import user_name
 from fulfillment_runtime.clock import utc_now
-from fulfillment_runtime.kubernetes.fulfillment_requests import PAGE_SIZE
-from fulfillment_runtime.progress import progress
-
-_ERRORS_OF_ONE = (*ERRORS_OF_ONE, PreconditionFailedError)
-"""What goes wrong with one order, and stops none of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +249,12 @@ def _run(  # noqa: PLR0913 - click's options
     # Each order once, however often, and however, it is named.
     arguments = {resolve_name(each, account): each for each in name}
     selection = replace(selection, names=[*arguments.values()])
-    if not run(_act(flags, action, selection, _Interaction(yes, wait, dry_run))):
-        click.get_current_context().exit(1)
+    context = click.get_current_context()
+    try:
+        if not run(_act(flags, action, selection, _Interaction(yes, wait, dry_run))):
+            context.exit(1)
+    except KeyboardInterrupt:  # what was requested by then is printed
+        context.exit(130)
 
 
 async def _act(flags: ConfigFlags, action: Action, selection: _Selection, interaction: _Interaction) -> bool:
@@ -282,28 +270,13 @@ async def _act(flags: ConfigFlags, action: Action, selection: _Selection, intera
         actor = Actor(utc_now(), await user_name(cluster.api, timeout=TIMEOUT) if requests else None)
         events = cluster.events if needs_events(action.verb, len(requests)) else None
         actions = ActionClient(cluster.requests, events, actor)
-        with progress(action.verb, len(requests)) as advance:
-
-            async def request_action(each: FulfillmentRequest) -> RequestedAction:
-                try:
-                    return await actions.request_action(action, each)
-                finally:
-                    advance(1)
-
-            outcomes = await for_each(requests, request_action, *_ERRORS_OF_ONE)
-        requested = [each for each in outcomes if isinstance(each, RequestedAction)]
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                _print_error(request.metadata.name, outcome)
-        event_error = next((each.event_error for each in requested if each.event_error), None)
-        if event_error:
-            click.echo(f"without an Event about it: {event_error}", err=True)
+        requested = await request_each(actions, action, requests)
         handled = await print_outcomes(actions, requested, cluster.namespace, interaction.wait)
         return handled == wanted
 
 
 async def _select_named(cluster: Cluster, verb: Verb, selection: _Selection) -> list[FulfillmentRequest]:
-    found = await for_each(selection.names, lambda name: cluster.find(name, selection.account), *_ERRORS_OF_ONE)
+    found = await for_each(selection.names, lambda name: cluster.find(name, selection.account), *ERRORS_OF_ONE_ACTION)
     allowed = []
     for name, each in zip(selection.names, found, strict=True):
         if isinstance(each, FulfillmentRequest):
@@ -311,9 +284,9 @@ async def _select_named(cluster: Cluster, verb: Verb, selection: _Selection) -> 
             if why is None:
                 allowed.append(each)
             else:
-                _print_error(name, PreconditionFailedError(f"{each.metadata.name} {why}"))
+                print_error(name, PreconditionFailedError(f"{each.metadata.name} {why}"))
         else:
-            _print_error(name, each)
+            print_error(name, each)
     return allowed
 
 
@@ -368,73 +341,3 @@ def _print_preview(verb: Verb, requests: Sequence[FulfillmentRequest]) -> None:
         why = warning(verb, each)
         would_be = f"{each.metadata.name} would be {PAST_PARTICIPLES[verb]}: {state_of(each)}"
         click.echo(would_be + (f"; it {why}" if why else ""))
-
-
-async def print_outcomes(
-    actions: ActionClient,
-    requested: Sequence[RequestedAction],
-    namespace: str,
-    seconds: float,
-    *,
-    many: int = PAGE_SIZE,
-) -> int:
-    """Print what came of each; return how many were handled, or not waited for.
-
-    Args:
-        actions: what waits.
-        requested: the actions.
-        namespace: where, for the hint of what to check.
-        seconds: until when the operator should have handled one; 0 does not wait.
-        many: from how many on all orders are listed, instead of asking for each by its name.
-
-    Raises:
-        KubernetesError: as `FulfillmentRequestClient`'s methods do, unless it is about one order alone.
-    """
-    if not seconds:
-        for each in requested:
-            click.echo(f"{each.request.metadata.name} {each.verb} requested")
-        return len(requested)
-    handled, unhandled, timeout = 0, 0, seconds
-    are_many = len(requested) >= many
-    known = await actions.read_all(timeout=TIMEOUT) if are_many else {}
-
-    async def one(each: RequestedAction, deadline: float) -> FulfillmentRequest | None:
-        request = known.get(each.request.metadata.name)
-        if request is not None and is_handled(each.verb, each.annotations, request):
-            return request
-        if request is not None and not timeout:
-            return None
-        return await actions.wait_until_handled(each, deadline)
-
-    for start in range(0, len(requested), CONCURRENCY):
-        batch = requested[start : start + CONCURRENCY]
-        deadline = asyncio.get_running_loop().time() + timeout
-        outcomes = await for_each(batch, partial(one, deadline=deadline), *_ERRORS_OF_ONE)
-        for each, outcome in zip(batch, outcomes, strict=True):
-            _print_result(each, outcome)
-        done = sum(isinstance(each, FulfillmentRequest) for each in outcomes)
-        handled, unhandled = handled + done, unhandled + outcomes.count(None)
-        waited, timeout = timeout, seconds if done else 0  # where nobody handles them, the next are only read
-        if are_many and waited and not timeout:
-            known = await actions.read_all(timeout=TIMEOUT)
-    if unhandled:
-        what = f"{unhandled} were not handled" if handled else "nobody handled it"
-        click.echo(f"{what} within {seconds:g} s: {operator_hint(namespace)}", err=True)
-    return handled
-
-
-def _print_result(requested: RequestedAction, outcome: FulfillmentRequest | Exception | None) -> None:
-    name = requested.request.metadata.name
-    match outcome:
-        case FulfillmentRequest(status=status):
-            state = f": {status.phase} ({status.reason}): {status.message}" if status else ""
-            click.echo(f"{name} {PAST_PARTICIPLES[requested.verb]}{state}")
-        case None:
-            click.echo(f"{name} {requested.verb} requested, and not handled yet")
-        case _:
-            _print_error(name, outcome)
-
-
-def _print_error(name: str, error: Exception) -> None:
-    text = str(error)
-    click.echo(text if isinstance(error, PreconditionFailedError) or name in text else f"{name}: {text}", err=True)

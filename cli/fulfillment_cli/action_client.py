@@ -16,7 +16,7 @@ from fulfillment_cli.actions import (
     failed_precondition,
     is_handled,
 )
-from fulfillment_runtime.kubernetes.errors import ConflictError, ForbiddenError
+from fulfillment_runtime.kubernetes.errors import ConflictError, KubernetesError
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.events import Event, EventType
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
@@ -89,7 +89,7 @@ class ActionClient:
         )
         try:
             await self.events.write(event)
-        except ForbiddenError as error:
+        except KubernetesError as error:  # the annotation stands all the same
             return str(error)
         return None
 

@@ -16,6 +16,7 @@ from fulfillment_cli.kubectl_proxy import kubectl_proxy
 from fulfillment_runtime.kubernetes.errors import (
     ConflictError,
     InvalidError,
+    KubernetesError,
     NotFoundError,
     UndecodableError,
 )
@@ -160,14 +161,26 @@ async def for_each(
     *expected: type[Exception],
     at_once: int = CONCURRENCY,
 ) -> list[B | Exception]:
-    """Do something with each, some at once; return in their order what came of it, or which expected failure."""
-    semaphore = asyncio.Semaphore(at_once)
+    """Do something with each, some at once; return in their order what came of it, or which expected failure.
+
+    Raises:
+        KubernetesError: another failure. Those that were under way have ended then, and no other was begun.
+    """
+    semaphore, failures = asyncio.Semaphore(at_once), list[KubernetesError]()
 
     async def one(item: A) -> B | Exception:
         async with semaphore:
+            if failures:
+                return failures[0]
             try:
                 return await do(item)
             except expected as error:
                 return error
+            except KubernetesError as error:
+                failures.append(error)
+                return error
 
-    return await asyncio.gather(*(one(item) for item in items))
+    outcomes = await asyncio.gather(*(one(item) for item in items))
+    if failures:
+        raise failures[0]
+    return outcomes

@@ -13,9 +13,9 @@ from kubernetes.aio import client
 from fulfillment_api.names import GROUP, PLURAL, request_name
 from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
 from fulfillment_api.status import LastHandled, Phase, Reason, Status
-from fulfillment_cli.act_commands import print_outcomes
 from fulfillment_cli.action_client import ActionClient
 from fulfillment_cli.actions import Action, Actor, Verb
+from fulfillment_cli.bulk import print_outcomes
 from fulfillment_cli.cluster import CONCURRENCY
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import Order, Outcome
