@@ -12,6 +12,7 @@ from fulfillment_cli.actions import (
     Actor,
     Verb,
     annotations,
+    changed_meanwhile,
     event_note,
     failed_precondition,
     is_handled,
@@ -50,14 +51,19 @@ class ActionClient:
     actor: Actor
 
     async def request_action(self, action: Action, request: FulfillmentRequest) -> RequestedAction:
-        """Request an action, if the FulfillmentRequest as it stands at that moment allows it.
+        """Request an action, if the FulfillmentRequest as it stands at that moment allows it, and was selected as such.
+
+        Args:
+            action: what is requested.
+            request: as a person selected it.
 
         Raises:
-            PreconditionFailedError: it changed meanwhile, so that it no longer does.
+            PreconditionFailedError: it changed meanwhile.
             KubernetesError: as `FulfillmentRequestClient`'s methods do.
         """
+        selected = request
         for attempt in range(1, _ATTEMPTS + 1):
-            why = failed_precondition(action.verb, request)
+            why = failed_precondition(action.verb, request) or changed_meanwhile(action.verb, selected, request)
             if why is not None:
                 raise PreconditionFailedError(f"{request.metadata.name} {why}")
             changes = annotations(action, request, self.actor)

@@ -10,6 +10,7 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionStatus, ConditionType, LastHandled, Phase, Reason
+from fulfillment_cli.state import state_of
 
 LONGEST_TEXT = 500
 """Characters of an action's text: with who requested it, fewer than status keeps (`LONGEST_MESSAGE`)."""
@@ -112,6 +113,32 @@ def warning(verb: Verb, request: FulfillmentRequest) -> str | None:
         return "is not paid, as far as Stripe was asked"
     reversed_by = [each for each in (ConditionType.REFUNDED, ConditionType.DISPUTED) if each in true]
     return f"is {reversed_by[0].lower()}" if reversed_by else None
+
+
+def changed_meanwhile(verb: Verb, selected: FulfillmentRequest, request: FulfillmentRequest) -> str | None:
+    """Return what a request has become since a person selected it; None where it is as it was, as far as they saw it.
+
+    A pause holds whatever the order has come to.
+    """
+    before, after = _as_selected(verb, selected), _as_selected(verb, request)
+    if verb is Verb.PAUSE or before == after:
+        return None
+    news = (fact for fact, known in zip(after, before, strict=True) if fact != known)
+    return f"changed meanwhile: is now {', '.join(filter(None, dict.fromkeys([state_of(request), *news])))}"
+
+
+def _as_selected(verb: Verb, request: FulfillmentRequest) -> tuple[str, ...]:
+    """Return what a person goes by: how the order stands, what they confirm, and what else it may be selected by."""
+    status, reversal = request.status, request.spec.reversal
+    open_beside = (each for each in request.reasons_to_acknowledge if status and each != status.reason)
+    return (
+        state_of(request),
+        "acknowledged" if request.is_acknowledged else "not acknowledged",
+        "+".join(open_beside),
+        f"it {why}" if (why := warning(verb, request)) else "",
+        f"payment {request.spec.payment.status}",
+        reversal.kind if reversal else "",
+    )
 
 
 def annotations(action: Action, request: FulfillmentRequest, actor: Actor) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from kubernetes.aio import client
 from fulfillment_api.names import GROUP, PLURAL, request_name
 from fulfillment_api.spec import Payment, PaymentStatus, Session, Spec
 from fulfillment_api.status import LastHandled, Phase, Reason, Status
-from fulfillment_cli.action_client import ActionClient
+from fulfillment_cli.action_client import ActionClient, PreconditionFailedError
 from fulfillment_cli.actions import Action, Actor, Verb
 from fulfillment_cli.bulk import print_outcomes
 from fulfillment_cli.cluster import CONCURRENCY
@@ -112,6 +112,25 @@ async def test_of_very_many_it_tells_of_each_as_a_list_shows_it(shop: Shop, caps
     (lost, hint) = said.err.splitlines()
     assert lost == f'{PLURAL}.{GROUP} "{gone}" not found'
     assert hint.startswith(f"{CONCURRENCY + 1} were not handled within 0.5 s: ")
+
+
+async def test_an_order_that_changed_since_it_was_selected_is_let_be(shop: Shop) -> None:
+    """It may have been dealt with, or be another person's by now; what else is written to it matters nothing."""
+    events = EventSink(LibraryRestClient(shop.api), shop.namespace, reporter="here", timeout=5)
+    actions = ActionClient(shop.requests, events, Actor(datetime(2026, 11, 24, 16, tzinfo=UTC), "alice"))
+    names = [await shop.make(f"cs_test_{number}") for number in range(3)]
+    seen_to, again, as_before = [await shop.requests.patch_status(name, FAILED) for name in names]
+    await shop.annotate(names[0], acknowledged="FulfillmentFailed: brought it myself")
+    await shop.requests.patch_status(names[1], msgspec.structs.replace(FAILED, phase=Phase.FULFILLING))
+    await shop.annotate(names[2], note="nothing of ours")
+    for request, why in (
+        (seen_to, "failed (FulfillmentFailed), acknowledged"),
+        (again, "fulfilling (FulfillmentFailed)"),
+    ):
+        with pytest.raises(PreconditionFailedError, match=f" changed meanwhile: is now {re.escape(why)}$"):
+            await actions.request_action(Action(Verb.RETRY), request)
+        assert not (await shop.requests.get(request.metadata.name)).annotations.retry
+    assert (await actions.request_action(Action(Verb.RETRY), as_before)).request.annotations.retry
 
 
 async def test_of_very_many_the_annotation_alone_says_who_asked(shop: Shop, alice: Plugin) -> None:

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from fulfillment_api import names
 from fulfillment_api.resource import Annotations, FulfillmentRequest
-from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.spec import PaymentStatus, Reversal, ReversalKind
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, LastHandled, Phase, Reason, Status
 from fulfillment_cli.actions import (
     Action,
     Actor,
     Verb,
     annotations,
+    changed_meanwhile,
     event_note,
     failed_precondition,
     is_handled,
@@ -103,6 +104,56 @@ CASES = [
 def test_what_cannot_be_asked_is_refused_with_the_reason(case: Case) -> None:
     """By the phase, and by whether the order is paused."""
     assert failed_precondition(case.verb, make_request(status=case.status, annotations=case.asked)) == case.expected
+
+
+RESTORED = make_request(PaymentStatus.UNPAID, status=HELD)
+NOT_PAID = "it has a payment that is unpaid, as its event said"
+
+
+@pytest.mark.parametrize(
+    ("verb", "selected", "request_now", "expected"),
+    [
+        (Verb.RETRY, make_request(status=FAILED), make_request(status=FAILED, generation=2), None),
+        (Verb.RETRY, make_request(status=FAILED), make_request(status=TRYING), "fulfilling (BackendUnavailable)"),
+        (
+            Verb.FAIL,
+            make_request(status=FAILED),
+            make_request(status=status(Phase.FAILED, Reason.REFUNDED)),
+            "failed (Refunded)",
+        ),
+        (Verb.COMPLETE, make_request(), make_request(status=WAITING), "awaiting-payment (PaymentProcessing)"),
+        (
+            Verb.RETRY,
+            make_request(status=FAILED),
+            make_request(status=FAILED, annotations=Annotations(acknowledged="FulfillmentFailed: brought it")),
+            "failed (FulfillmentFailed), acknowledged",
+        ),
+        (
+            Verb.ACKNOWLEDGE,
+            make_request(status=disputed(Phase.FULFILLED, Reason.FULFILLED)),
+            make_request(status=replace(FULFILLED, conditions=[REFUND_FAILED, DISPUTED])),
+            "fulfilled (Fulfilled), Disputed+RefundFailed",
+        ),
+        (Verb.FAIL, RESTORED, make_request(status=HELD), "fulfilling (Restored), payment paid"),
+        (Verb.COMPLETE, make_request(status=HELD), RESTORED, f"fulfilling (Restored), {NOT_PAID}, payment unpaid"),
+        (
+            Verb.FAIL,
+            make_request(status=WAITING),
+            replace(
+                make_request(status=WAITING),
+                spec=replace(make_request().spec, reversal=Reversal(kind=ReversalKind.DISPUTED)),
+            ),
+            "awaiting-payment (PaymentProcessing), disputed",
+        ),
+        (Verb.PAUSE, make_request(status=WAITING), make_request(status=TRYING), None),
+    ],
+)
+def test_what_is_not_as_it_was_selected_is_let_be(
+    verb: Verb, selected: FulfillmentRequest, request_now: FulfillmentRequest, expected: str | None
+) -> None:
+    """By what a person chose it by, or confirmed; a pause comes whatever the order is by then."""
+    found = changed_meanwhile(verb, selected, request_now)
+    assert found == (expected and f"changed meanwhile: is now {expected}")
 
 
 @pytest.mark.parametrize(
