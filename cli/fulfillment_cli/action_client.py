@@ -16,6 +16,7 @@ from fulfillment_cli.actions import (
     event_note,
     failed_precondition,
     is_handled,
+    overtaken,
 )
 from fulfillment_runtime.kubernetes.errors import ConflictError, KubernetesError
 from fulfillment_runtime.kubernetes.event_sink import EventSink
@@ -39,6 +40,19 @@ class RequestedAction:
     annotations: Mapping[str, str | None]
     event_error: str | None = None
     """Why no Event was posted about it."""
+
+    def is_handled(self, request: FulfillmentRequest) -> bool:
+        """Tell whether the operator handled it, by the FulfillmentRequest as it stands.
+
+        Raises:
+            PreconditionFailedError: it never will.
+        """
+        if is_handled(self.verb, self.annotations, request):
+            return True
+        why = overtaken(self.verb, request)
+        if why is not None:
+            raise PreconditionFailedError(f"{request.metadata.name} {why}")
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +133,15 @@ class ActionClient:
             deadline: until when, by the event loop's clock.
 
         Raises:
+            PreconditionFailedError: it never will.
             KubernetesError: as `FulfillmentRequestClient`'s methods do; NotFoundError when it was deleted.
         """
-        if is_handled(requested.verb, requested.annotations, requested.request):
+        if requested.is_handled(requested.request):
             return requested.request
         name = requested.request.metadata.name
         # Of many, most are handled by now, and a watch costs the API server several times as much.
         request = await self.requests.get(name)
-        if is_handled(requested.verb, requested.annotations, request):
+        if requested.is_handled(request):
             return request
         remaining = deadline - asyncio.get_running_loop().time()
         if remaining <= 0:
@@ -134,12 +149,12 @@ class ActionClient:
         try:
             async with asyncio.timeout_at(deadline), aclosing(self.requests.watch(name, timeout=remaining)) as changes:
                 async for request in changes:
-                    if is_handled(requested.verb, requested.annotations, request):
+                    if requested.is_handled(request):
                         return request
         except TimeoutError:
             pass  # what it is by now is read below
         request = await self.requests.get(name)
-        return request if is_handled(requested.verb, requested.annotations, request) else None
+        return request if requested.is_handled(request) else None
 
 
 def operator_hint(namespace: str) -> str:

@@ -190,6 +190,18 @@ def is_handled(verb: Verb, requested: Mapping[str, str | None], request: Fulfill
             assert_never(verb)
 
 
+def overtaken(verb: Verb, request: FulfillmentRequest) -> str | None:
+    """Return why the operator will never handle what was requested and is not handled; None while it may."""
+    status = request.status
+    if status is None or verb in {Verb.RESUME, Verb.ACKNOWLEDGE}:
+        return None
+    if status.phase is Phase.FULFILLED:
+        return "was fulfilled meanwhile: nothing changes it any more"
+    if verb is Verb.PAUSE and status.phase is Phase.FAILED:
+        return f"failed meanwhile ({status.reason}): nothing is left to pause"
+    return None
+
+
 def needs_events(verb: Verb, orders: int) -> bool:
     """Tell whether Events say who requested an action, or the annotations alone: those of very many orders.
 

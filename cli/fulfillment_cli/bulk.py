@@ -9,7 +9,7 @@ import click
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_cli.action_client import ActionClient, PreconditionFailedError, RequestedAction, operator_hint
-from fulfillment_cli.actions import PAST_PARTICIPLES, Action, is_handled
+from fulfillment_cli.actions import PAST_PARTICIPLES, Action
 from fulfillment_cli.cluster import CONCURRENCY, ERRORS_OF_ONE, TIMEOUT, for_each
 from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.kubernetes.fulfillment_requests import PAGE_SIZE
@@ -118,7 +118,7 @@ async def print_outcomes(
 
         async def one(each: RequestedAction, deadline: float) -> FulfillmentRequest | None:
             request = known.get(each.request.metadata.name)
-            if request is not None and is_handled(each.verb, each.annotations, request):
+            if request is not None and each.is_handled(request):
                 return request
             if request is not None and not timeout:
                 return None
@@ -127,14 +127,15 @@ async def print_outcomes(
         for start in range(0, len(requested), CONCURRENCY):
             batch = requested[start : start + CONCURRENCY]
             deadline = asyncio.get_running_loop().time() + timeout
-            outcomes = await for_each(batch, partial(one, deadline=deadline), KubernetesError)
+            outcomes = await for_each(batch, partial(one, deadline=deadline), KubernetesError, PreconditionFailedError)
             for each, outcome in zip(batch, outcomes, strict=True):
                 _print_result(each, outcome)
             told += len(batch)
             _raise_what_is_of_all(outcomes)
-            done = sum(isinstance(each, FulfillmentRequest) for each in outcomes)
-            handled, unhandled = handled + done, unhandled + outcomes.count(None)
-            waited, timeout = timeout, seconds if done else 0  # where nobody handles them, the next are only read
+            handled += sum(isinstance(each, FulfillmentRequest) for each in outcomes)
+            unhandled += outcomes.count(None)
+            is_anybody_there = any(isinstance(each, FulfillmentRequest | PreconditionFailedError) for each in outcomes)
+            waited, timeout = timeout, seconds if is_anybody_there else 0  # else the next are only read
             if are_many and waited and not timeout:
                 known = await actions.read_all(timeout=TIMEOUT)
     finally:  # those that were not waited for, whyever

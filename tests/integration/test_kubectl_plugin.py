@@ -1,5 +1,6 @@
 """`kubectl fulfillment`, run by kubectl, on a real API server, with an operator that obeys and without one."""
 
+import asyncio
 import json
 import os
 import re
@@ -11,7 +12,7 @@ from kubernetes.aio import client
 
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.spec import PaymentStatus
-from fulfillment_api.status import Phase
+from fulfillment_api.status import Phase, Status
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import Order, Outcome
 from support.running_operator import Shop, at_work
@@ -146,6 +147,28 @@ async def test_when_nobody_obeys_it_says_what_to_check(shop: Shop, alice: Plugin
     assert await alice("retry", name, "--wait=0") == Said(0, f"{name} retry requested\n", "")
     async with at_work(shop):
         await shop.becomes(name, Phase.FULFILLED)
+
+
+@pytest.mark.parametrize(
+    ("words", "ends_as", "why"),
+    [
+        (["fail", "--reason=sold out"], Phase.FULFILLED, "was fulfilled meanwhile: nothing changes it any more"),
+        (["pause"], Phase.FAILED, "failed meanwhile (Ended): nothing is left to pause"),
+    ],
+)
+async def test_an_action_that_comes_too_late_is_not_waited_for(
+    shop: Shop, alice: Plugin, words: list[str], ends_as: Phase, why: str
+) -> None:
+    """The operator was quicker, so it says at once that nothing will come of it, and blames nobody."""
+    name = await shop.make("cs_test_1")
+    acting = asyncio.create_task(alice(*words, name, "--wait=600"))
+    async with shop.watching(name) as changes:
+        async for request in changes:
+            if request.metadata.annotations:
+                break
+    status = Status(phase=ends_as, reason="Ended", message="m", observed_generation=1, conditions=[])
+    await shop.requests.patch_status(name, status)
+    assert await acting == Said(1, "", f"{name} {why}\n")
 
 
 async def test_one_that_is_missing_stops_none_of_the_others(shop: Shop, alice: Plugin) -> None:

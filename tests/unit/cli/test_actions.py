@@ -20,6 +20,7 @@ from fulfillment_cli.actions import (
     failed_precondition,
     is_handled,
     needs_events,
+    overtaken,
     warning,
 )
 from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, Pause
@@ -235,6 +236,26 @@ def test_what_the_operator_does_counts_as_handled(action: Action) -> None:
     requested = annotations(action, before, ALICE)
     assert is_handled(action.verb, requested, before) is (action.verb is Verb.ACKNOWLEDGE)
     assert is_handled(action.verb, requested, after(action))
+
+
+DONE_MEANWHILE = "was fulfilled meanwhile: nothing changes it any more"
+
+
+@pytest.mark.parametrize(
+    ("verb", "status", "expected"),
+    [
+        *((verb, FULFILLED, DONE_MEANWHILE) for verb in (Verb.RETRY, Verb.PAUSE, Verb.COMPLETE, Verb.FAIL)),
+        (Verb.RESUME, FULFILLED, None),
+        (Verb.ACKNOWLEDGE, FULFILLED, None),
+        (Verb.PAUSE, FAILED, "failed meanwhile (FulfillmentFailed): nothing is left to pause"),
+        *((verb, FAILED, None) for verb in Verb if verb is not Verb.PAUSE),
+        *((verb, WAITING, None) for verb in Verb),
+        *((verb, None, None) for verb in Verb),
+    ],
+)
+def test_what_will_never_be_handled_is_known_at_once(verb: Verb, status: Status | None, expected: str | None) -> None:
+    """Nobody waits for it, or looks for what is wrong with the operator."""
+    assert overtaken(verb, make_request(status=status)) == expected
 
 
 def test_completing_what_brings_no_money_asks_back() -> None:
