@@ -52,7 +52,10 @@ if [ ! -x {pods}/"$pod" ]; then
     exit 1
 fi
 shift 5
-exec {pods}/"$pod" "$@"
+{pods}/"$pod" "$@"
+code=$?
+[ $code = 0 ] || echo "command terminated with exit code $code" >&2
+exit $code
 """
 
 
@@ -66,10 +69,12 @@ class Installation:
     """For PATH: it has `kubectl`."""
 
     async def execute(self, pod: str, _container: str, command: tuple[str, ...]) -> Executed:
-        """Run a command in a pod, as anybody."""
+        """Run a command in a pod, as anybody, and say of its end what kubectl does."""
         process = await asyncio.create_subprocess_exec(self.folder / "pods" / pod, *command, stdout=PIPE, stderr=PIPE)
         output, errors = await process.communicate()
-        return Executed(process.returncode or 0, output.decode(), errors.decode())
+        code = process.returncode or 0
+        ended = f"command terminated with exit code {code}\n" if code else ""
+        return Executed(code, output.decode(), errors.decode() + ended)
 
     @property
     def core(self) -> client.CoreV1Api:

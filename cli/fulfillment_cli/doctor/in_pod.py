@@ -6,6 +6,7 @@ than to `exec`, and no secret leaves a pod.
 
 import asyncio
 import os
+import re
 import shutil
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.findings import Report
 
 _TIMEOUT = 90.0  # seconds: the pod asks Stripe, the mail server and the backend, each with a time limit of its own
+_ENDED = re.compile(r"command terminated with exit code \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,14 @@ class Executed:
     code: int
     output: str
     errors: str
+
+    @property
+    def last_words(self) -> str:
+        """The last line that the command wrote to standard error: not what kubectl says after it of its end."""
+        lines = [line.strip() for line in self.errors.splitlines() if line.strip()]
+        if lines and _ENDED.fullmatch(lines[-1]):
+            lines.pop()
+        return lines[-1] if lines else ""
 
 
 Exec: TypeAlias = Callable[[str, str, tuple[str, ...]], Awaitable[Executed]]
@@ -97,7 +107,8 @@ async def ask_pod(execute: Exec, pod: str, container: str, workload: str) -> Ans
     try:
         report = msgspec.json.decode(done.output, type=Report)
     except msgspec.DecodeError:
-        raise NotAskedError(f"{pod} could not be asked: {_last_line(done.errors) or 'it says nothing'}") from None
+        why = done.last_words or f"it ended with exit code {done.code}, and said nothing"
+        raise NotAskedError(f"{pod} could not be asked: {why}") from None
     return Answer(pod, report, _skew(report.time, began, utc_now()))
 
 
@@ -106,7 +117,3 @@ def _skew(there: datetime, began: datetime, ended: datetime) -> timedelta:
     if there < began:
         return there - began
     return max(there - ended, timedelta(0))
-
-
-def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -36,8 +36,8 @@ async def judge_round_trip(execute: Exec, pod: str, container: str, cluster: Clu
         try:
             done = await execute(pod, container, ("fulfillment", "self-test", "--send-only", session))
             if done.code:
-                said = done.errors.strip().splitlines()
-                problem = said[-1].removeprefix("Error: ") if said else f"{pod} could not send an event"
+                problem = done.last_words.removeprefix("Error: ")
+                problem = problem or f"{pod} could not send an event: it ended with exit code {done.code}"
                 refused = done.code == SenderNotAllowedError.exit_code  # which says nothing of Stripe's own
                 return Finding(Verdict.UNKNOWN if refused else Verdict.FAILURE, Check.ROUND_TRIP, problem)
             await order.await_end(asyncio.get_running_loop().time() + _WITHIN)

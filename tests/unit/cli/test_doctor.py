@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
-from fulfillment_cli.doctor.in_pod import Answer
+from fulfillment_cli.doctor.in_pod import Answer, Executed
 from fulfillment_cli.doctor.inside import judge_clocks, merged
 from fulfillment_cli.doctor.orders import judge_orders
 from fulfillment_cli.doctor.report import ExitCode, exit_code, finding_lines
@@ -134,6 +134,20 @@ def test_what_several_pods_say_is_said_once() -> None:
     late = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T10:00:00Z")
     found = merged([answer("a", well, late), answer("b", well, none), answer("c", well, early)])
     assert found == [well, late]
+
+
+@pytest.mark.parametrize(
+    ("errors", "last_words"),
+    [
+        ("Defaulted container\nError: no secret\ncommand terminated with exit code 78\n", "Error: no secret"),
+        ("error: unable to upgrade connection\n", "error: unable to upgrade connection"),
+        ("command terminated with exit code 137\n", ""),
+        ("", ""),
+    ],
+)
+def test_a_commands_last_words_are_its_own(errors: str, last_words: str) -> None:
+    """After them kubectl says how it ended, which explains nothing."""
+    assert Executed(1, "", errors).last_words == last_words
 
 
 @pytest.mark.parametrize(
