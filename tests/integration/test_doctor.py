@@ -20,7 +20,7 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase, Reason
 from fulfillment_cli.cluster import Cluster
 from fulfillment_cli.doctor.checkup import checkup
-from fulfillment_cli.doctor.in_pod import Executed
+from fulfillment_cli.doctor.in_pod import Exec, Executed
 from fulfillment_cli.doctor.installation import Installation as Examined
 from fulfillment_cli.doctor.reader import InstallationReader
 from fulfillment_local.control_plane import ControlPlane
@@ -442,18 +442,21 @@ async def test_a_webhook_that_hears_stripe_alone(installation: Installation) -> 
     assert trip.message.endswith("for doctor, which sends from the webhook's own, 127.0.0.1 and ::1")
 
 
-async def test_pods_that_cannot_be_asked(installation: Installation) -> None:
-    """It is unknown then what they see; and where there is no kubectl, too."""
-    installation.stop_pod(WEBHOOK_POD)
+def execute_but(refused: str, installation: Installation) -> Exec:
+    """Execute in all pods but one, whose node does not answer."""
 
     async def execute(pod: str, container: str, command: tuple[str, ...]) -> Executed:
-        if pod == WEBHOOK_POD:
+        if pod == refused:
             return Executed(1, "", "error: unable to upgrade connection\n")
         return await installation.execute(pod, container, command)
 
-    found = await of_all(installation, execute=execute)
+    return execute
+
+
+async def test_pods_that_cannot_be_asked(installation: Installation) -> None:
+    """It is unknown then what they see; and where there is no kubectl, too."""
+    found = await of_all(installation, execute=execute_but(WEBHOOK_POD, installation))
     without = await of_all(installation, execute=None)
-    installation.run_pod(WEBHOOK_POD)
     assert found[Check.SETTINGS][-1] == Finding(
         Verdict.UNKNOWN,
         Check.SETTINGS,
@@ -462,6 +465,17 @@ async def test_pods_that_cannot_be_asked(installation: Installation) -> None:
     assert {each.verdict for each in without[Check.SETTINGS]} == {Verdict.UNKNOWN}
     assert "there is no kubectl on PATH" in without[Check.SETTINGS][0].message
     assert without[Check.ROUND_TRIP][0].verdict is Verdict.UNKNOWN
+
+
+async def test_one_of_several_pods_that_cannot_be_asked(installation: Installation) -> None:
+    """What the others say is not the whole: a line tells which said nothing."""
+    await installation.make_pod("another", "webhook")
+    found = await of_all(installation, execute=execute_but("another", installation))
+    await installation.core.delete_namespaced_pod("another", installation.shop.namespace, grace_period_seconds=0)
+    assert [each.message for each in found[Check.SETTINGS] if each.verdict is not Verdict.OK] == [
+        "webhook: another could not be asked: error: unable to upgrade connection"
+    ]
+    assert Check.LAST_EVENT in found
 
 
 async def test_a_clock_that_is_wrong(installation: Installation) -> None:

@@ -115,10 +115,6 @@ class Installation:
         program.write_text(f'#!/bin/sh\nexec env -i {words} "$@"\n')
         program.chmod(0o755)
 
-    def stop_pod(self, pod: str) -> None:
-        """Let nothing be executed in it any more."""
-        (self.folder / "pods" / pod).unlink()
-
     async def make_pod(
         self, name: str, component: str, *, image: str = IMAGE, status: dict[str, Any] | None = None
     ) -> None:

@@ -32,31 +32,29 @@ class PodCheckup:
         for component, settings in _SETTINGS.items():
             for workload in self.installation.of(component):
                 asked = await self._ask(workload, settings)
-                if isinstance(asked, Finding):
-                    yield asked
-                    continue
-                answers += asked
-                for finding in merged(asked):
+                told = [each for each in asked if isinstance(each, Answer)]
+                answers += told
+                for finding in merged(told):
                     yield _of_workload(component, finding)
+                for why in (each for each in asked if not isinstance(each, Answer)):
+                    yield Finding(Verdict.UNKNOWN, Check.SETTINGS, f"{component}: {why}")
         if answers:
             yield judge_clocks(answers)
         for workload in self.installation.of(WEBHOOK):
             yield await self._round_trip(workload, _livemode(answers))
 
-    async def _ask(self, workload: Workload, settings: str) -> list[Answer] | Finding:
+    async def _ask(self, workload: Workload, settings: str) -> Sequence[Answer | Exception]:
         """Ask every pod of the webhook, since each counts its own events; of the operator the one that leads."""
         ready = workload.ready
         if self.execute is None or not ready:
             why = "no pod of it is ready" if self.execute else "there is no kubectl on PATH, which executes in pods"
-            return Finding(Verdict.UNKNOWN, Check.SETTINGS, f"{workload.component}: not asked, since {why}")
+            return [NotAskedError(f"not asked, since {why}")]
         if workload.component == OPERATOR:
             ready = [leading_pod(self.installation.lease, ready) or ready[0]]
         container, execute = container_of(workload.deployment).name, self.execute
-        asked = await for_each(
+        return await for_each(
             ready, lambda each: ask_pod(execute, each.metadata.name, container, settings), NotAskedError
         )
-        answers = [each for each in asked if isinstance(each, Answer)]
-        return answers or Finding(Verdict.UNKNOWN, Check.SETTINGS, f"{workload.component}: {asked[0]}")
 
     async def _round_trip(self, workload: Workload, livemode: bool | None) -> Finding:  # noqa: FBT001 - what was found
         if self.execute is None or not workload.ready or livemode is None:
@@ -88,15 +86,20 @@ def judge_clocks(answers: Sequence[Answer]) -> Finding:
 
 
 def merged(answers: Sequence[Answer]) -> list[Finding]:
-    """Say once what several pods say. Of the last event the best word counts: any pod may have had it."""
+    """Say once what several pods say; of the last event, which any pod may have had, what they say together."""
     found = [each.finding for answer in answers for each in answer.report.findings]
-    severity = [*Verdict].index
-    last = sorted(
-        (each for each in found if each.check is Check.LAST_EVENT),
-        key=lambda each: (severity(each.verdict), each.message),
-    )
-    latest = [each for each in last if each.verdict is last[0].verdict][-1:]
-    return [*dict.fromkeys(each for each in found if each.check is not Check.LAST_EVENT), *latest]
+    last = [each for each in found if each.check is Check.LAST_EVENT]
+    return [*dict.fromkeys(each for each in found if each.check is not Check.LAST_EVENT), *_last_event(last)]
+
+
+def _last_event(found: Sequence[Finding]) -> list[Finding]:
+    """Give wrong signatures, whichever pod had them; else the latest event; else that nobody knows of one."""
+    wrong = dict.fromkeys(each for each in found if each.verdict in {Verdict.FAILURE, Verdict.WARNING})
+    if wrong:  # where a right one came, too, most of Stripe's may be
+        has_right_one = any(each.verdict in {Verdict.OK, Verdict.WARNING} for each in found)
+        return [replace(each, verdict=Verdict.WARNING) if has_right_one else each for each in wrong]
+    latest_first = sorted(found, key=lambda each: (each.verdict is Verdict.OK, each.message), reverse=True)
+    return latest_first[:1]
 
 
 def _livemode(answers: Sequence[Answer]) -> bool | None:

@@ -1,5 +1,6 @@
 """What doctor makes of what it found: orders, clocks, the last event, and the exit code."""
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -126,14 +127,29 @@ def answer(pod: str, *findings: Finding, skew: timedelta = timedelta(0)) -> Answ
     return Answer(pod, Report(CREATED, [WorkloadFinding("service", each) for each in findings]), skew)
 
 
-def test_what_several_pods_say_is_said_once() -> None:
-    """And of their last events the latest, whichever pod had it."""
-    well = Finding(Verdict.OK, Check.SETTINGS, "the settings are right")
-    none = Finding(Verdict.UNKNOWN, Check.LAST_EVENT, "no event came")
-    early = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T09:00:00Z")
-    late = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T10:00:00Z")
-    found = merged([answer("a", well, late), answer("b", well, none), answer("c", well, early)])
-    assert found == [well, late]
+WELL = Finding(Verdict.OK, Check.SETTINGS, "the settings are right")
+NONE = Finding(Verdict.UNKNOWN, Check.LAST_EVENT, "no event came")
+EARLY = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T09:00:00Z")
+LATE = Finding(Verdict.OK, Check.LAST_EVENT, "Stripe's last event came 2026-11-02T10:00:00Z")
+ALL_WRONG = Finding(Verdict.FAILURE, Check.LAST_EVENT, "each of the 3 events had a wrong signature")
+SOME_WRONG = Finding(Verdict.WARNING, Check.LAST_EVENT, "Stripe's last event came then, and 3 had a wrong signature")
+
+
+@pytest.mark.parametrize(
+    ("of_pods", "expected"),
+    [
+        ([LATE, NONE, EARLY], [LATE]),
+        ([NONE, NONE], [NONE]),
+        ([NONE, ALL_WRONG], [ALL_WRONG]),
+        ([ALL_WRONG, ALL_WRONG], [ALL_WRONG]),
+        ([EARLY, ALL_WRONG], [replace(ALL_WRONG, verdict=Verdict.WARNING)]),
+        ([EARLY, SOME_WRONG, ALL_WRONG], [SOME_WRONG, replace(ALL_WRONG, verdict=Verdict.WARNING)]),
+    ],
+)
+def test_what_several_pods_say_is_said_once(of_pods: list[Finding], expected: list[Finding]) -> None:
+    """And of their last events the latest, whichever pod had it, unless one had a wrong signature."""
+    answers = [answer(str(number), WELL, each) for number, each in enumerate(of_pods)]
+    assert merged(answers) == [WELL, *expected]
 
 
 @pytest.mark.parametrize(
