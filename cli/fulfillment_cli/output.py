@@ -211,6 +211,11 @@ def age(span: timedelta) -> str:
     return shown if span >= timedelta(0) else f"in {shown}"
 
 
+def counted(count: int, one: str, several: str) -> str:
+    """Say how many there are, and what they are or do: `1 is paid`, `2 are paid`."""
+    return f"{count} {one if count == 1 else several}"
+
+
 def _attempts(request: FulfillmentRequest) -> str:
     tries = request.status.fulfillment if request.status else None
     return str(tries.attempts) if tries else ""

@@ -502,7 +502,7 @@ async def test_orders_that_do_not_decode(installation: Installation) -> None:
     (found,) = (await of_all(installation, execute=None))[Check.ORDERS]
     await installation.shop.requests.delete(name)
     assert found.verdict is Verdict.WARNING
-    assert found.message.startswith("no other waits; 1 do not decode, and nothing is done for them: kubectl logs -n ")
+    assert found.message.startswith("no other waits; 1 does not decode, and nothing is done for it: kubectl logs -n ")
 
 
 async def test_orders_that_failed(installation: Installation) -> None:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
-from fulfillment_cli.output import age
+from fulfillment_cli.output import age, counted
 from fulfillment_cli.state import UNSEEN
 from fulfillment_runtime.findings import Check, Finding, Verdict
 
@@ -17,6 +18,42 @@ STUCK_FOR = timedelta(hours=1)
 knows when orders were created and no more, takes half an hour longer."""
 _WITH_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
 """In these the operator has nothing to do, however long it takes."""
+_WAIT_FOR_A_PERSON = {Reason.RESTORED, Reason.PAYMENT_OVERDUE, Reason.STRIPE_MISCONFIGURED}
+"""In these nothing goes on by itself, though the order has not failed."""
+_LIST = "kubectl fulfillment list -n"
+
+
+@dataclass(slots=True)
+class _Counts:
+    """How many orders there are of what is told."""
+
+    phases: Counter[str] = field(default_factory=Counter)
+    """Of those that wait."""
+    held: Counter[str] = field(default_factory=Counter)
+    """Of these, those that wait for a person, by their reason."""
+    unacknowledged: Counter[str] = field(default_factory=Counter)
+    """Of those that failed, by their reason."""
+    unseen: int = 0
+    stuck: int = 0
+    oldest: datetime | None = None
+    """Of those that wait."""
+
+    def add(self, request: FulfillmentRequest, now: datetime) -> None:
+        """Count one that is not fulfilled."""
+        status, since = request.status, request.metadata.creation_timestamp
+        if status is not None and status.phase is Phase.FAILED:
+            if not request.is_acknowledged:
+                self.unacknowledged[status.reason] += 1
+            return
+        self.phases[status.phase if status else UNSEEN] += 1
+        self.oldest = min(self.oldest or since, since)
+        if status is None:
+            self.unseen += now - since > UNSEEN_FOR
+            return
+        if status.reason in _WAIT_FOR_A_PERSON:
+            self.held[status.reason] += 1
+        if status.phase is Phase.FULFILLING and status.reason not in _WITH_OTHERS:
+            self.stuck += now - _paid_at(status, since) > STUCK_FOR
 
 
 def judge_orders(
@@ -30,39 +67,45 @@ def judge_orders(
         now: the time.
         undecodable: how many more there are, which do not decode.
     """
-    phases, unacknowledged = Counter[str](), Counter[str]()
-    oldest: datetime | None = None
-    unseen = stuck = 0
-    for request in requests:
-        status, since = request.status, request.metadata.creation_timestamp
-        if status is not None and status.phase is Phase.FAILED:
-            if not request.is_acknowledged:
-                unacknowledged[status.reason] += 1
-            continue
-        phases[status.phase if status else UNSEEN] += 1
-        oldest = min(oldest or since, since)
-        if status is None:
-            unseen += now - since > UNSEEN_FOR
-        elif status.phase is Phase.FULFILLING and status.reason not in _WITH_OTHERS:
-            stuck += now - _paid_at(status, since) > STUCK_FOR
-    waiting = ", ".join(f"{count} {phase}" for phase, count in phases.most_common())
+    counts = _Counts()
+    for each in requests:
+        counts.add(each, now)
+    waiting = ", ".join(f"{count} {phase}" for phase, count in counts.phases.most_common())
     nothing = "no other waits" if undecodable else "none waits"
-    backlog = f"{waiting}, the oldest for {age(now - oldest)}" if oldest else nothing
-    listed = f"kubectl fulfillment list -n {namespace}"
-    if unseen:
-        why = f"{unseen} were not looked at for {age(UNSEEN_FOR)} or more. See the line on the leader"
-        return Finding(Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}")
-    if stuck:
-        why = f"{stuck} are paid and not fulfilled for {age(STUCK_FOR)} or more: "
-        return Finding(Verdict.FAILURE, Check.ORDERS, f"{backlog}; {why}{listed} --phase fulfilling -o wide")
-    warnings = []
+    backlog = f"{waiting}, the oldest for {age(now - counts.oldest)}" if counts.oldest else nothing
+    failures, warnings = _failures(counts, namespace), _warnings(counts, namespace, undecodable)
+    verdict = Verdict.FAILURE if failures else Verdict.WARNING if warnings else Verdict.OK
+    return Finding(verdict, Check.ORDERS, "; ".join([backlog, *failures, *warnings]))
+
+
+def _failures(counts: _Counts, namespace: str) -> list[str]:
+    """Say of which orders nobody takes care."""
+    told = []
+    if counts.unseen:
+        which = counted(counts.unseen, "was not looked at", "were not looked at")
+        told.append(f"{which} for {age(UNSEEN_FOR)} or more: see the line on the leader")
+    if counts.stuck:
+        which, them = counted(counts.stuck, "is paid", "are paid"), f"{_LIST} {namespace} --phase fulfilling -o wide"
+        told.append(f"{which} and not fulfilled for {age(STUCK_FOR)} or more: {them}")
+    return told
+
+
+def _warnings(counts: _Counts, namespace: str, undecodable: int) -> list[str]:
+    """Say which orders a person must see to."""
+    told = []
     if undecodable:
+        which = counted(
+            undecodable, "does not decode, and nothing is done for it", "do not decode, and nothing is done for them"
+        )
         log = f"kubectl logs -n {namespace} -l app.kubernetes.io/component=operator --tail=-1 | grep watch.undecodable"
-        warnings.append(f"{undecodable} do not decode, and nothing is done for them: {log}")
-    if unacknowledged:
-        failed = ", ".join(f"{reason}: {count}" for reason, count in unacknowledged.most_common())
-        warnings.append(f"failed, and not acknowledged: {failed}. {listed} --phase failed")
-    return Finding(Verdict.WARNING if warnings else Verdict.OK, Check.ORDERS, "; ".join([backlog, *warnings]))
+        told.append(f"{which}: {log}")
+    for reason, count in counts.held.most_common():
+        which = counted(count, "waits for a person", "wait for a person")
+        told.append(f"{which}, {reason}: {_LIST} {namespace} --reason {reason}")
+    if counts.unacknowledged:
+        which = ", ".join(f"{reason}: {count}" for reason, count in counts.unacknowledged.most_common())
+        told.append(f"failed, and not acknowledged: {which}. {_LIST} {namespace} --phase failed")
+    return told
 
 
 def _paid_at(status: Status, created_at: datetime) -> datetime:

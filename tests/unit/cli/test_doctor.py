@@ -15,6 +15,7 @@ from fulfillment_runtime.findings import Check, Finding, Report, Verdict, Worklo
 from fulfillment_service.check_online import judge_last_event
 from support.builders import CREATED, make_request
 
+LIST = "kubectl fulfillment list -n shop"
 PAID = partial(Condition, type=ConditionType.PAID, status=ConditionStatus.TRUE, reason="Paid", message="m")
 
 
@@ -38,19 +39,19 @@ def status(phase: Phase, reason: Reason, *, paid_after: timedelta | None = None)
             [None, status(Phase.FULFILLING, Reason.DISPATCHED)],
             timedelta(minutes=6),
             Verdict.FAILURE,
-            "1 were not looked at for 5m or more. See the line on the leader",
+            "; 1 was not looked at for 5m or more: see the line on the leader",
         ),
         (
             [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)],
             timedelta(hours=2),
             Verdict.FAILURE,
-            "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list -n shop --phase fulfilling -o wide",
+            f"; 1 is paid and not fulfilled for 60m or more: {LIST} --phase fulfilling -o wide",
         ),
         (
             [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, paid_after=timedelta(days=5))],
             timedelta(days=5, hours=2),
             Verdict.FAILURE,
-            "1 are paid and not fulfilled for 60m or more: kubectl fulfillment list -n shop --phase fulfilling -o wide",
+            f"; 1 is paid and not fulfilled for 60m or more: {LIST} --phase fulfilling -o wide",
         ),
         (
             [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, paid_after=timedelta(days=5))],
@@ -61,6 +62,34 @@ def status(phase: Phase, reason: Reason, *, paid_after: timedelta | None = None)
         ([status(Phase.FULFILLING, Reason.DISPATCHED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
         ([status(Phase.FULFILLING, Reason.PAUSED)], timedelta(hours=5), Verdict.OK, "the oldest for 5h"),
         (
+            [
+                status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_OVERDUE),
+                *2 * [status(Phase.FULFILLING, Reason.RESTORED)],
+            ],
+            timedelta(hours=2),
+            Verdict.WARNING,
+            (
+                f"; 2 wait for a person, Restored: {LIST} --reason Restored"
+                f"; 1 waits for a person, PaymentOverdue: {LIST} --reason PaymentOverdue"
+            ),
+        ),
+        (
+            [
+                None,
+                *2 * [status(Phase.FULFILLING, Reason.STRIPE_MISCONFIGURED)],
+                status(Phase.FAILED, Reason.NO_ROUTE),
+            ],
+            timedelta(hours=2),
+            Verdict.FAILURE,
+            (
+                "2 fulfilling, 1 not reconciled yet, the oldest for 120m"
+                "; 1 was not looked at for 5m or more: see the line on the leader"
+                f"; 2 are paid and not fulfilled for 60m or more: {LIST} --phase fulfilling -o wide"
+                f"; 2 wait for a person, StripeMisconfigured: {LIST} --reason StripeMisconfigured"
+                f"; failed, and not acknowledged: NoRoute: 1. {LIST} --phase failed"
+            ),
+        ),
+        (
             [status(Phase.FAILED, Reason.PAYMENT_FAILED), status(Phase.FAILED, Reason.PAYMENT_FAILED)],
             timedelta(hours=2),
             Verdict.WARNING,
@@ -69,7 +98,7 @@ def status(phase: Phase, reason: Reason, *, paid_after: timedelta | None = None)
     ],
 )
 def test_orders(orders: list[Status | None], age: timedelta, verdict: Verdict, message: str) -> None:
-    """What waits for a buyer, a bank or a backend is well; what waits for nobody is not."""
+    """What waits for a buyer, a bank or a backend is well; what waits for a person, or for nobody, is not."""
     found = judge_orders([make_request(status=each) for each in orders], "shop", CREATED + age)
     assert (found.verdict, found.message.endswith(message)) == (verdict, True), found.message
 
@@ -97,12 +126,15 @@ UNDECODABLE = (
         (
             [status(Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)],
             Verdict.FAILURE,
-            "1 fulfilling, the oldest for 5h; 1 ",
+            (
+                "1 fulfilling, the oldest for 5h; 1 is paid and not fulfilled for 60m or more: "
+                f"kubectl fulfillment list -n shop --phase fulfilling -o wide; {UNDECODABLE}"
+            ),
         ),
     ],
 )
 def test_orders_that_do_not_decode(orders: list[Status], verdict: Verdict, begins: str) -> None:
-    """A person is told how many, and by which command to see them, unless something worse is to be told."""
+    """A person is told how many, and by which command to see them, also where something worse is to be told."""
     later = CREATED + timedelta(hours=5)
     found = judge_orders([make_request(status=each) for each in orders], "shop", later, undecodable=2)
     assert (found.verdict, found.message[: len(begins)]) == (verdict, begins)
