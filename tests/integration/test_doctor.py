@@ -523,36 +523,36 @@ async def test_orders_that_failed(installation: Installation) -> None:
     assert (dealt_with.verdict, dealt_with.message) == (Verdict.OK, "none waits")
 
 
+def alert(health: str, state: str) -> dict[str, str]:
+    return {"name": "CheckoutOrderStuck", "health": health, "state": state}
+
+
 @pytest.mark.parametrize(
     ("rules", "verdict", "message"),
     [
-        ([], "failure", "Prometheus has none of the group checkout-fulfillment: set monitoring.prometheusRule.enabled"),
+        ([], "failure", "Prometheus has none of the group checkout-fulfillment for the namespace test-"),
+        ([alert("err", "inactive")], "warning", "Prometheus cannot evaluate CheckoutOrderStuck: see its log"),
         (
-            [{"name": "CheckoutOrderStuck", "health": "err", "state": "inactive"}],
-            "warning",
-            "Prometheus cannot evaluate CheckoutOrderStuck: see its log",
-        ),
-        (
-            [{"name": "CheckoutOrderStuck", "health": "ok", "state": "firing"}],
+            [alert("ok", "firing")],
             "warning",
             "CheckoutOrderStuck fires: docs/runbooks/CheckoutOrderStuck.md says what to do",
         ),
-        (
-            [{"name": "CheckoutOrderStuck", "health": "ok", "state": "inactive"}],
-            "ok",
-            "Prometheus has 1 alerts, and none fires",
-        ),
+        ([alert("ok", "inactive")], "ok", "Prometheus has 1 alert, and none fires"),
+        ([alert("ok", "inactive")] * 2, "ok", "Prometheus has 2 alerts, and none fires"),
     ],
-    ids=["none", "broken", "firing", "well"],
+    ids=["none", "broken", "firing", "well", "several"],
 )
 async def test_alerts_of_a_prometheus(
     installation: Installation, rules: list[dict[str, str]], verdict: str, message: str
 ) -> None:
-    """As its HTTP API lists them; other groups are not looked at."""
+    """As its HTTP API lists them; other groups are not looked at, nor those of another installation."""
+    elsewhere = {"name": "CheckoutOrderStuck", "query": 'up{namespace="elsewhere"}', "health": "err", "state": "firing"}
+    query = f'max by (namespace) (fulfillment_requests{{namespace="{installation.shop.namespace}"}}) > 0'
 
     async def answer(_request: web.Request) -> web.Response:
-        groups = [{"name": "others", "rules": [{"name": "Watchdog", "state": "firing"}]}]
-        groups += [{"name": "checkout-fulfillment", "rules": rules}] if rules else []
+        groups: list[dict[str, Any]] = [{"name": "others", "rules": [{"name": "Watchdog", "state": "firing"}]}]
+        groups += [{"name": "checkout-fulfillment", "rules": [elsewhere]}]
+        groups += [{"name": "checkout-fulfillment", "rules": [{**each, "query": query} for each in rules]}]
         return web.json_response({"status": "success", "data": {"groups": groups}})
 
     async with serving(web.get("/api/v1/rules", answer)) as url:

@@ -7,6 +7,7 @@ import urllib.request
 import msgspec
 from msgspec import Struct
 
+from fulfillment_cli.output import counted
 from fulfillment_runtime.findings import Check, Finding, Verdict
 
 GROUP = "checkout-fulfillment"
@@ -17,6 +18,7 @@ _TURN_ON = "set monitoring.prometheusRule.enabled, and see that Prometheus selec
 
 class _Rule(Struct, frozen=True):
     name: str = ""
+    query: str = ""
     health: str = "unknown"
     state: str = ""
 
@@ -36,11 +38,12 @@ class _Rules(Struct, frozen=True):
     data: _Groups = _Groups()
 
 
-async def judge_alerts(url: str) -> Finding:
+async def judge_alerts(url: str, namespace: str) -> Finding:
     """Ask Prometheus for the alerts: whether they are loaded, can be evaluated, and fire.
 
     Args:
         url: where Prometheus is, such as http://localhost:9090.
+        namespace: of the installation. Others in the cluster have alerts of the same names.
     """
     if not url.startswith(("http://", "https://")):
         return Finding(Verdict.UNKNOWN, Check.ALERTS, f"--prometheus {url} is no URL: http://localhost:9090")
@@ -49,20 +52,21 @@ async def judge_alerts(url: str) -> Finding:
         found = msgspec.json.decode(body, type=_Rules)
     except (OSError, ValueError, msgspec.DecodeError) as error:  # a refusal by its status is an OSError, too
         return Finding(Verdict.UNKNOWN, Check.ALERTS, f"Prometheus at {url} cannot be asked: {error}")
-    return judge_rules([rule for group in found.data.groups if group.name == GROUP for rule in group.rules])
+    rules = [rule for group in found.data.groups if group.name == GROUP for rule in group.rules]
+    return _judged([each for each in rules if f'namespace="{namespace}"' in each.query], namespace)
 
 
-def judge_rules(rules: list[_Rule]) -> Finding:
+def _judged(rules: list[_Rule], namespace: str) -> Finding:
     """Say whether the alerts are there, can be evaluated, and fire."""
     if not rules:
-        return Finding(Verdict.FAILURE, Check.ALERTS, f"Prometheus has none of the group {GROUP}: {_TURN_ON}")
+        missing = f"Prometheus has none of the group {GROUP} for the namespace {namespace}"
+        return Finding(Verdict.FAILURE, Check.ALERTS, f"{missing}: {_TURN_ON}")
     if broken := sorted({each.name for each in rules if each.health == "err"}):
         return Finding(Verdict.WARNING, Check.ALERTS, f"Prometheus cannot evaluate {', '.join(broken)}: see its log")
     if firing := sorted({each.name for each in rules if each.state == "firing"}):
-        return Finding(
-            Verdict.WARNING, Check.ALERTS, f"{', '.join(firing)} fires: docs/runbooks/{firing[0]}.md says what to do"
-        )
-    return Finding(Verdict.OK, Check.ALERTS, f"Prometheus has {len(rules)} alerts, and none fires")
+        fires = f"{', '.join(firing)} {'fires' if len(firing) == 1 else 'fire'}"
+        return Finding(Verdict.WARNING, Check.ALERTS, f"{fires}: docs/runbooks/{firing[0]}.md says what to do")
+    return Finding(Verdict.OK, Check.ALERTS, f"Prometheus has {counted(len(rules), 'alert', 'alerts')}, and none fires")
 
 
 def _get(url: str) -> bytes:

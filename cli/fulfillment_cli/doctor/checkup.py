@@ -37,7 +37,7 @@ async def checkup(
         yield finding
     yield await _orders(cluster, now)
     if prometheus is not None:
-        yield await judge_alerts(prometheus)
+        yield await judge_alerts(prometheus, cluster.namespace)
 
 
 async def _orders(cluster: Cluster, now: datetime) -> Finding:
