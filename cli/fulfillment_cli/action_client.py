@@ -21,7 +21,7 @@ from fulfillment_cli.actions import (
 from fulfillment_runtime.kubernetes.errors import ConflictError, KubernetesError
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.events import Event, EventType
-from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.fulfillment_requests import UNFULFILLED, FulfillmentRequestClient
 
 _ATTEMPTS = 5
 
@@ -113,8 +113,10 @@ class ActionClient:
             return str(error)
         return None
 
-    async def read_all(self, *, timeout: float) -> dict[str, FulfillmentRequest]:
-        """List the requests as they are, by their names: to ask for many by name takes many times as long.
+    async def read_unfulfilled(self, *, timeout: float) -> dict[str, FulfillmentRequest]:
+        """List the requests that are not fulfilled, by their names: to ask for many by name takes many times as long.
+
+        Of those that are fulfilled there may be very many more than what was acted on.
 
         Args:
             timeout: seconds that a page may take.
@@ -122,7 +124,7 @@ class ActionClient:
         Raises:
             KubernetesError: as `FulfillmentRequestClient`'s methods do.
         """
-        pages = self.requests.list_pages(timeout=timeout)
+        pages = self.requests.list_pages(field_selector=UNFULFILLED, timeout=timeout)
         return {each.request.metadata.name: each.request async for page in pages for each in page if each.request}
 
     async def wait_until_handled(self, requested: RequestedAction, deadline: float) -> FulfillmentRequest | None:

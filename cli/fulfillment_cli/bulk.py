@@ -103,7 +103,7 @@ async def print_outcomes(
         requested: the actions.
         namespace: where, for the hint of what to check.
         seconds: until when the operator should have handled one; 0 does not wait.
-        many: from how many on all orders are listed, instead of asking for each by its name.
+        many: from how many on all that are not fulfilled are listed, and the others alone asked for by their names.
 
     Raises:
         KubernetesError: as `FulfillmentRequestClient`'s methods do, unless it is about one order alone.
@@ -114,7 +114,7 @@ async def print_outcomes(
             return len(requested)
         handled, unhandled, timeout = 0, 0, seconds
         are_many = len(requested) >= many
-        known = await actions.read_all(timeout=TIMEOUT) if are_many else {}
+        known = await actions.read_unfulfilled(timeout=TIMEOUT) if are_many else {}
 
         async def one(each: RequestedAction, deadline: float) -> FulfillmentRequest | None:
             request = known.get(each.request.metadata.name)
@@ -137,7 +137,7 @@ async def print_outcomes(
             is_anybody_there = any(isinstance(each, FulfillmentRequest | PreconditionFailedError) for each in outcomes)
             waited, timeout = timeout, seconds if is_anybody_there else 0  # else the next are only read
             if are_many and waited and not timeout:
-                known = await actions.read_all(timeout=TIMEOUT)
+                known = await actions.read_unfulfilled(timeout=TIMEOUT)
     finally:  # those that were not waited for, whyever
         for each in requested[told:]:
             _print_requested(each)

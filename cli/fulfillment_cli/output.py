@@ -189,9 +189,9 @@ def _indent(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _width_of(rows: Sequence[Sequence[str]]) -> int:
+    widths = _widths(rows)
     return max(
-        len(_GAP.join(f"{cell:<{size}}" for cell, size in zip(row, _widths(rows), strict=True)).rstrip())
-        for row in rows
+        len(_GAP.join(f"{cell:<{size}}" for cell, size in zip(row, widths, strict=True)).rstrip()) for row in rows
     )
 
 

@@ -90,23 +90,30 @@ async def test_a_retry_of_many_tells_of_each_by_itself(shop: Shop, alice: Plugin
 
 
 async def test_of_very_many_it_tells_of_each_as_a_list_shows_it(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once nobody handled the first ones, none is waited for: each is told of as it is, also one that is gone."""
-    sold = [await shop.make(f"cs_test_{number:02}") for number in range(CONCURRENCY + 3)]
+    """Once nobody handled the first ones, none is waited for: each is told of as it is, also one that is gone.
+
+    Those that are fulfilled are read by their names: of these a list may have very many more.
+    """
+    sold = [await shop.make(f"cs_test_{number:02}") for number in range(CONCURRENCY + 4)]
     for each in sold:
         await shop.requests.patch_status(each, FAILED)
     events = EventSink(LibraryRestClient(shop.api), shop.namespace, reporter="here", timeout=5)
     actions = ActionClient(shop.requests, events, Actor(datetime(2026, 11, 24, 16, tzinfo=UTC), "alice"))
     requested = [await actions.request_action(Action(Verb.RETRY), await shop.requests.get(each)) for each in sold]
-    *first, handled, gone, unhandled = sold
+    *first, handled, done, gone, unhandled = sold
     retry = LastHandled(retry="2026-11-24T16:00:00Z by alice")
-    await shop.requests.patch_status(handled, msgspec.structs.replace(FAILED, last_handled=retry))
+    retried = msgspec.structs.replace(FAILED, last_handled=retry)
+    await shop.requests.patch_status(handled, retried)
+    await shop.requests.patch_status(done, msgspec.structs.replace(retried, phase=Phase.FULFILLED))
     await shop.requests.delete(gone)
 
-    assert await print_outcomes(actions, requested, shop.namespace, 0.5, many=2) == 1
+    assert set(await actions.read_unfulfilled(timeout=5)) == {*first, handled, unhandled}
+    assert await print_outcomes(actions, requested, shop.namespace, 0.5, many=2) == 2
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         *(f"{each} retry requested, and not handled yet" for each in first),
         f"{handled} retried: failed (FulfillmentFailed): it failed",
+        f"{done} retried: fulfilled (FulfillmentFailed): it failed",
         f"{unhandled} retry requested, and not handled yet",
     ]
     (lost, hint) = said.err.splitlines()

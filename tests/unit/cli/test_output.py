@@ -72,6 +72,12 @@ def test_a_table_is_as_wide_as_the_terminal(width: int | None, lines: list[str])
     assert requests_table([waiting()], NOW, width=width).splitlines() == lines
 
 
+def test_very_many_orders_are_shown_while_a_person_looks() -> None:
+    """It takes ten times as long for ten times as many; if for each all were measured, this would be here for hours."""
+    table = requests_table([waiting()] * 20_000, NOW, width=80)
+    assert len(table.splitlines()) == 20_001
+
+
 def test_a_wide_table_is_never_cut() -> None:
     """Who asks for it wants all of it."""
     assert requests_table([waiting()], NOW, wide=True, width=40) == requests_table([waiting()], NOW, wide=True)
