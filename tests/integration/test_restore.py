@@ -322,19 +322,25 @@ async def test_a_change_that_nobody_had_handled_is_handled_after_the_restore(sho
 
 @pytest.mark.usefixtures("alice")
 async def test_what_cannot_be_restored_is_said(shop: Shop) -> None:
-    """One that the API server rejects stops no other; what is no backup stops all, and nothing is written."""
+    """One that the API server rejects, or that does not decode, stops no other; what is no backup stops all."""
     good, bad = await shop.make("cs_test_1"), await shop.make("cs_test_2")
     _, backup, _ = await run(shop, "export", user=User.OPERATOR)
+    undecodable = await shop.make_undecodable("cs_test_3")
+    _, whole, _ = await run(shop, "export", user=User.OPERATOR)
     await lost(shop)
-    code, output, errors = await run(shop, "restore", stdin=backup.replace(bad, "by-hand"))
-    assert (code, output) == (1, "2 found: 1 restored, 0 exists, 1 rejected\n")
-    assert errors.startswith("by-hand is rejected: ")
+    code, output, errors = await run(shop, "restore", stdin=whole.replace(bad, "by-hand"))
+    assert (code, output) == (1, "3 found: 1 restored, 0 exists, 2 rejected\n")
+    assert sorted(line.partition(":")[0] for line in errors.splitlines()) == [
+        "by-hand is rejected",
+        f"{undecodable} is rejected",
+    ]
+    assert f"{undecodable} is rejected: it does not decode: Invalid RFC3339" in errors
     assert [*await statuses(shop)] == [good]
 
     for text, why in (
         ('{"kind": "Pod"}', "line 1 is no FulfillmentRequest"),
         (backup + "{", "line 3 is no FulfillmentRequest"),
-        (backup.replace("FulfillmentRequest", "Order"), "line 1 is a Order of"),
+        (backup.replace("FulfillmentRequest", "Order"), "line 1 is of the kind Order of"),
         (backup + backup.replace(shop.namespace, "another"), "the orders are of several namespaces"),
     ):
         code, output, errors = await run(shop, "restore", stdin=text)

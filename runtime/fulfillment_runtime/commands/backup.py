@@ -20,12 +20,17 @@ class BackedUpMetadata(Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-class BackedUpRequest(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A FulfillmentRequest as it was when it was backed up."""
+class _BackedUpObject(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Any Kubernetes object."""
 
     api_version: str
     kind: str
     metadata: BackedUpMetadata
+
+
+class BackedUpRequest(_BackedUpObject, frozen=True, kw_only=True, rename="camel"):
+    """A FulfillmentRequest as it was when it was backed up."""
+
     spec: Spec
     status: Status | None = None
 
@@ -43,6 +48,14 @@ class BackedUpRequest(Struct, frozen=True, kw_only=True, rename="camel"):
         return replace(self.status, observed_generation=observed, conditions=conditions)
 
 
+class UndecodableRequest(Struct, frozen=True):
+    """A FulfillmentRequest that does not decode: it was made by hand, or by a newer version."""
+
+    metadata: BackedUpMetadata
+    message: str
+    """Why."""
+
+
 class _List(Struct):
     """As kubectl prints several objects."""
 
@@ -54,8 +67,8 @@ class BackupError(ValueError):
     """What was read is no backup of FulfillmentRequests."""
 
 
-def read_backup(data: bytes) -> list[BackedUpRequest]:
-    """Read JSON lines, or the one List that `kubectl get -o json` prints.
+def read_backup(data: bytes) -> list[BackedUpRequest | UndecodableRequest]:
+    """Read JSON lines, or the one List that `kubectl get -o json` prints; an export holds also what does not decode.
 
     Raises:
         BackupError: something in it is no FulfillmentRequest; with its place.
@@ -69,11 +82,14 @@ def read_backup(data: bytes) -> list[BackedUpRequest]:
     return [_decoded(item, f"{place} {number}") for number, item in enumerate(items, start=1)]
 
 
-def _decoded(item: Raw, place: str) -> BackedUpRequest:
+def _decoded(item: Raw, place: str) -> BackedUpRequest | UndecodableRequest:
     try:
-        request = msgspec.json.decode(item, type=BackedUpRequest)
+        found = msgspec.json.decode(item, type=_BackedUpObject)
     except msgspec.DecodeError as error:
         raise BackupError(f"{place} is no FulfillmentRequest as `fulfillment export` writes it: {error}") from error
-    if (request.api_version, request.kind) != (names.API_VERSION, names.KIND):
-        raise BackupError(f"{place} is a {request.kind} of {request.api_version}, and no {names.KIND}")
-    return request
+    if (found.api_version, found.kind) != (names.API_VERSION, names.KIND):
+        raise BackupError(f"{place} is of the kind {found.kind} of {found.api_version}, and no {names.KIND}")
+    try:
+        return msgspec.json.decode(item, type=BackedUpRequest)
+    except msgspec.ValidationError as error:
+        return UndecodableRequest(found.metadata, f"it does not decode: {error}")

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 
 from fulfillment_runtime.commands.at_hand import at_hand
-from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, read_backup
+from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, UndecodableRequest, read_backup
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
@@ -39,14 +39,16 @@ def command(*, files: tuple[BinaryIO, ...], dry_run: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def _read(file: BinaryIO) -> list[BackedUpRequest]:
+def _read(file: BinaryIO) -> list[BackedUpRequest | UndecodableRequest]:
     try:
         return read_backup(file.read())
     except BackupError as error:
         raise click.ClickException(f"{file.name}: {error}") from error
 
 
-async def _restore(settings: WorkloadSettings, backup: list[BackedUpRequest], *, dry_run: bool) -> int:
+async def _restore(
+    settings: WorkloadSettings, backup: list[BackedUpRequest | UndecodableRequest], *, dry_run: bool
+) -> int:
     """Restore them, print what became of them, and return how many were rejected."""
     from fulfillment_runtime.commands.restoring import CONCURRENCY, Outcome, restore  # noqa: PLC0415 - loads the client library
     from fulfillment_runtime.kubernetes.connection import connect  # noqa: PLC0415 - likewise

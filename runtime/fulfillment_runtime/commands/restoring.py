@@ -13,7 +13,7 @@ from enum import StrEnum, unique
 
 from fulfillment_api import names
 from fulfillment_runtime.backoff import Backoff, retry
-from fulfillment_runtime.commands.backup import BackedUpRequest
+from fulfillment_runtime.commands.backup import BackedUpRequest, UndecodableRequest
 from fulfillment_runtime.kubernetes.errors import (
     AlreadyExistsError,
     ApiUnavailableError,
@@ -50,7 +50,7 @@ class Restored:
 
 
 async def restore(
-    requests: FulfillmentRequestClient, backup: Sequence[BackedUpRequest], *, dry_run: bool
+    requests: FulfillmentRequestClient, backup: Sequence[BackedUpRequest | UndecodableRequest], *, dry_run: bool
 ) -> list[Restored]:
     """Restore what is not there.
 
@@ -75,7 +75,11 @@ async def restore(
     return done
 
 
-async def _one(requests: FulfillmentRequestClient, each: BackedUpRequest, *, dry_run: bool) -> Restored:
+async def _one(
+    requests: FulfillmentRequestClient, each: BackedUpRequest | UndecodableRequest, *, dry_run: bool
+) -> Restored:
+    if isinstance(each, UndecodableRequest):
+        return Restored(each.metadata.name, Outcome.REJECTED, each.message)
     try:
         outcome = await retry(
             lambda: _restored(requests, each, dry_run=dry_run),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fulfillment_runtime.commands.backup import BackedUpRequest, read_backup
+from fulfillment_runtime.commands.backup import BackedUpRequest, UndecodableRequest, read_backup
 
 CONDITION = {
     "type": "Ready",
@@ -37,7 +37,8 @@ def backed_up(observed: int | None, generation: int | None) -> dict[str, Any]:
 
 
 def read(*items: dict[str, Any]) -> list[BackedUpRequest]:
-    return read_backup(b"\n".join(json.dumps(each).encode() for each in items))
+    found = read_backup(b"\n".join(json.dumps(each).encode() for each in items))
+    return [each for each in found if isinstance(each, BackedUpRequest)]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,20 @@ def test_lines_and_lists_are_read_alike(kind: str, indent: int | None) -> None:
     items = [backed_up(1, 1), backed_up(None, 1)]
     found = read_backup(json.dumps({"kind": kind, "items": items}, indent=indent).encode())
     assert found == read(*items) == read_backup(b"\n\n".join(json.dumps(each).encode() for each in items) + b"\n")
+
+
+def test_one_that_does_not_decode_hides_none_of_the_others() -> None:
+    """An export has it, and says nothing of it: it may be of a newer version."""
+    newer = backed_up(1, 1)
+    newer["status"]["phase"] = "packing"
+    data = b"\n".join(json.dumps(each).encode() for each in (newer, backed_up(1, 1)))
+    undecodable, decoded = read_backup(data)
+    assert isinstance(undecodable, UndecodableRequest)
+    assert (undecodable.metadata.name, undecodable.message) == (
+        "cs-1",
+        "it does not decode: Invalid enum value 'packing' - at `$.status.phase`",
+    )
+    assert [decoded] == read(backed_up(1, 1))
 
 
 def test_one_object_and_nothing_are_read() -> None:
