@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from fulfillment_api.bounds import LONGEST_REFERENCE
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
 from fulfillment_api.status import Phase, Reason
 from fulfillment_cli.action_client import ActionClient, PreconditionFailedError
 from fulfillment_cli.actions import (
@@ -25,6 +25,7 @@ from fulfillment_cli.bulk import ERRORS_OF_ONE_ACTION, print_error, print_outcom
 from fulfillment_cli.cluster import TIMEOUT, Cluster, ConfigFlags, cluster_at_hand, for_each, resolve_name
 from fulfillment_cli.completions import reasons, request_names
 from fulfillment_cli.options import cluster_options, examples, run
+from fulfillment_cli.output import undecodable_line
 from fulfillment_cli.state import state_of
 from fulfillment_cli.user import user_name
 from fulfillment_runtime.clock import utc_now
@@ -261,21 +262,21 @@ async def _act(flags: ConfigFlags, action: Action, selection: _Selection, intera
     """Request the action, and print what came of it; return whether all of it was handled."""
     async with cluster_at_hand(flags) as cluster:
         select = _select_allowed if selection.all_allowed else _select_named
-        requests = await select(cluster, action.verb, selection)
-        wanted = len(requests) if selection.all_allowed else len(selection.names)
+        requests, are_all = await select(cluster, action.verb, selection)
         if interaction.dry_run:
             _print_preview(action.verb, requests)
-            return len(requests) == wanted
+            return are_all
         _confirm(action.verb, requests, cluster.namespace, selection, interaction)
         actor = Actor(utc_now(), await user_name(cluster.api, timeout=TIMEOUT) if requests else None)
         events = cluster.events if needs_events(action.verb, len(requests)) else None
         actions = ActionClient(cluster.requests, events, actor)
         requested = await request_each(actions, action, requests)
         handled = await print_outcomes(actions, requested, cluster.namespace, interaction.wait)
-        return handled == wanted
+        return are_all and handled == len(requests)
 
 
-async def _select_named(cluster: Cluster, verb: Verb, selection: _Selection) -> list[FulfillmentRequest]:
+async def _select_named(cluster: Cluster, verb: Verb, selection: _Selection) -> tuple[list[FulfillmentRequest], bool]:
+    """Read what is named; return what allows the action, and whether that is all of it."""
     found = await for_each(selection.names, lambda name: cluster.find(name, selection.account), *ERRORS_OF_ONE_ACTION)
     allowed = []
     for name, each in zip(selection.names, found, strict=True):
@@ -287,22 +288,32 @@ async def _select_named(cluster: Cluster, verb: Verb, selection: _Selection) -> 
                 print_error(name, PreconditionFailedError(f"{each.metadata.name} {why}"))
         else:
             print_error(name, each)
-    return allowed
+    return allowed, len(allowed) == len(selection.names)
 
 
-async def _select_allowed(cluster: Cluster, verb: Verb, selection: _Selection) -> list[FulfillmentRequest]:
+async def _select_allowed(cluster: Cluster, verb: Verb, selection: _Selection) -> tuple[list[FulfillmentRequest], bool]:
+    """List what allows the action; return it, and whether all that is listed could be judged."""
     phase = None if verb is Verb.RESUME or selection.is_narrowed else Phase.FAILED
     unfinished = verb is not Verb.RESUME  # one that was paused too late is resumed as well
-    found = [
-        each
-        async for each, _ in cluster.list(phase, unfinished=unfinished, field_selector=selection.field_selector)
-        if failed_precondition(verb, each) is None
-        and selection.reason in {None, each.status and each.status.reason}
-        and not _is_dealt_with(verb, each, selection)
-    ]
+    found, undecodable = list[FulfillmentRequest](), list[ObjectMeta]()
+    async for each in cluster.list(phase, unfinished=unfinished, field_selector=selection.field_selector):
+        if each.request is None:
+            undecodable.append(each.metadata)
+        elif _is_selected(verb, each.request, selection):
+            found.append(each.request)
+    if undecodable:
+        click.echo(undecodable_line(undecodable), err=True)
     if not found:
         click.echo(f"nothing to {verb} in the namespace {cluster.namespace}", err=True)
-    return found
+    return found, not undecodable
+
+
+def _is_selected(verb: Verb, request: FulfillmentRequest, selection: _Selection) -> bool:
+    return (
+        failed_precondition(verb, request) is None
+        and selection.reason in {None, request.status and request.status.reason}
+        and not _is_dealt_with(verb, request, selection)
+    )
 
 
 def _is_dealt_with(verb: Verb, request: FulfillmentRequest, selection: _Selection) -> bool:

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from msgspec import Raw
-
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase
@@ -23,6 +21,7 @@ from fulfillment_runtime.kubernetes.errors import (
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.fulfillment_requests import UNFULFILLED, FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.kubeconfig import is_of_a_pod, kubeconfig_files, namespace_at_hand
+from fulfillment_runtime.kubernetes.list_watch import ListedRequest
 from fulfillment_runtime.kubernetes.rest import RestClient
 
 TIMEOUT = 30.0
@@ -59,8 +58,8 @@ class Cluster:
 
     async def list(
         self, phase: Phase | None, *, unfinished: bool = False, field_selector: str | None = None
-    ) -> AsyncIterator[tuple[FulfillmentRequest, Raw]]:
-        """List the requests in the order of their names, each also as JSON; what makes no sense is left out.
+    ) -> AsyncIterator[ListedRequest]:
+        """List the requests in the order of their names, also those that do not decode.
 
         Args:
             phase: only those in this phase; None for all.
@@ -74,8 +73,7 @@ class Cluster:
         selected = ",".join(selectors) or None
         async for page in self.requests.list_pages(phase=phase, field_selector=selected, timeout=TIMEOUT):
             for each in page:
-                if each.request is not None:
-                    yield each.request, each.raw
+                yield each
 
     async def find(self, argument: str, account: str | None) -> FulfillmentRequest:
         """Read the request that an argument names.

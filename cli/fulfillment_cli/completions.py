@@ -40,8 +40,9 @@ async def _listed(flags: ConfigFlags, *, unfinished: bool) -> list[FulfillmentRe
     async with cluster_at_hand(flags) as cluster:
         try:
             async with asyncio.timeout(COMPLETION_TIMEOUT):
-                async for request, _ in cluster.list(None, unfinished=unfinished):
-                    found.append(request)
+                async for listed in cluster.list(None, unfinished=unfinished):
+                    if listed.request is not None:
+                        found.append(listed.request)  # noqa: PERF401 - what came in time is kept
         except TimeoutError:
             pass
     return found

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,17 +12,17 @@ import msgspec
 from msgspec import Raw
 
 from fulfillment_api import names
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
 from fulfillment_api.status import Phase
 from fulfillment_cli.cluster import Cluster, ConfigFlags, cluster_at_hand
 from fulfillment_cli.completions import reasons
 from fulfillment_cli.options import cluster_options, examples, run
-from fulfillment_cli.output import requests_table
+from fulfillment_cli.output import requests_table, undecodable_line
 from fulfillment_cli.printers import print_json, print_yaml
 from fulfillment_cli.terminal import coloured, terminal_width
 from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.errors import ApiUnavailableError
-from fulfillment_runtime.kubernetes.list_watch import WatchEventType
+from fulfillment_runtime.kubernetes.list_watch import ListedRequest, WatchEventType
 
 _LONGEST_WATCH = 300.0  # seconds: whoever sits between closes what is silent for longer
 _ALIGNED_WITH = 50
@@ -43,7 +43,7 @@ class _Shown:
     ) -> str:
         """Show them as a table's rows, or by their names alone; below others, with which they are aligned."""
         if self.output == "name":
-            return "\n".join(f"{names.SINGULAR}.{names.GROUP}/{each.metadata.name}" for each in requests)
+            return _names(each.metadata for each in requests)
         return requests_table(
             requests,
             now,
@@ -112,22 +112,33 @@ def list_command(  # noqa: PLR0913 - click's options
 async def _list(flags: ConfigFlags, selector: str | None, shown: _Shown, *, watch: bool) -> None:
     async with cluster_at_hand(flags, all_namespaces=shown.all_namespaces) as cluster:
         found = [each async for each in cluster.list(None, field_selector=selector)]
-        found.sort(key=lambda each: (each[0].metadata.creation_timestamp, each[0].metadata.name))
-        requests = [request for request, _ in found]
+        found.sort(key=lambda each: (each.metadata.creation_timestamp, each.metadata.name))
+        requests = [each.request for each in found if each.request is not None]
         match shown.output:
             case "json":
                 print_json(_list_of(found))
             case "yaml":
                 print_yaml([_list_of(found)])
-            case _ if requests:
-                click.echo(shown.rows(requests, utc_now()))
+            case "name" if found:
+                click.echo(_names(each.metadata for each in found))
             case "name":
                 pass
             case _:
-                where = "" if shown.all_namespaces else f" in {cluster.namespace} namespace"
-                click.echo(f"No resources found{where}.", err=True)
+                _print_table(found, requests, shown, cluster.namespace)
         if watch:
             await _watch(cluster, selector, shown, requests)
+
+
+def _print_table(
+    found: Sequence[ListedRequest], requests: Sequence[FulfillmentRequest], shown: _Shown, namespace: str
+) -> None:
+    if requests:
+        click.echo(shown.rows(requests, utc_now()))
+    if undecodable := [each.metadata for each in found if each.request is None]:
+        click.echo(undecodable_line(undecodable), err=True)
+    if not found:
+        where = "" if shown.all_namespaces else f" in {namespace} namespace"
+        click.echo(f"No resources found{where}.", err=True)
 
 
 async def _watch(cluster: Cluster, selector: str | None, shown: _Shown, requests: Sequence[FulfillmentRequest]) -> None:
@@ -165,8 +176,12 @@ class _List(msgspec.Struct, frozen=True, rename="camel"):
     kind: str = "List"
 
 
-def _list_of(found: Sequence[tuple[FulfillmentRequest, Raw]]) -> _List:
-    return _List([_without_managed_fields(content) for _, content in found])
+def _names(found: Iterable[ObjectMeta]) -> str:
+    return "\n".join(f"{names.SINGULAR}.{names.GROUP}/{each.name}" for each in found)
+
+
+def _list_of(found: Sequence[ListedRequest]) -> _List:
+    return _List([_without_managed_fields(each.raw) for each in found])
 
 
 def _without_managed_fields(content: Raw) -> dict[str, Any]:

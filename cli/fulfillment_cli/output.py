@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from textwrap import wrap
 from typing import Literal, TypeAlias
 
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
 from fulfillment_api.status import INPUT_CONDITIONS, ConditionStatus, Fulfillment, Order, Status
 from fulfillment_cli.state import UNSEEN, state_of
 from fulfillment_cli.timeline import Entry
 
 _ITEMS_SHOWN = 10
+_UNDECODABLE_SHOWN = 5
 _GAP = "   "
 _LEAST_DETAIL = 30
 """Characters that a last column must have at least; else it stands below the others."""
@@ -86,6 +87,14 @@ def requests_table(  # noqa: PLR0913 - what is shown, and on what
         if _width_of(shown) <= width:
             return _aligned(shown, [columns[place] for place in kept], paint, shown_before, head=head)
     return "\n".join(_stacked(row, columns, width, paint) for row in table[shown_before:])
+
+
+def undecodable_line(undecodable: Sequence[ObjectMeta]) -> str:
+    """Say which orders do not decode, some of them by their names, and how to look at one."""
+    first, count = undecodable[0], counted(len(undecodable), "order does not decode", "orders do not decode")
+    shown = ", ".join(each.name for each in undecodable[:_UNDECODABLE_SHOWN])
+    more = ", …" if len(undecodable) > _UNDECODABLE_SHOWN else ""
+    return f"{count}: {shown}{more} (kubectl get fulfillmentrequests -n {first.namespace} {first.name} -o yaml)"
 
 
 def request_page(

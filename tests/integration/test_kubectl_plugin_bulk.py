@@ -22,7 +22,7 @@ from fulfillment_local.fake_stripe.model import Order, Outcome
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from support.order_endpoint import order_endpoint
-from support.running_operator import Shop, at_work
+from support.running_operator import BEFORE_THE_YEAR_1, Shop, at_work
 from support.running_plugin import Plugin
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -172,6 +172,22 @@ async def test_a_retry_of_all_leaves_out_what_a_person_has_dealt_with(shop: Shop
         said = await alice("retry", "--all", "--dry-run", *arguments)
         assert [line.split()[0] for line in said.output.splitlines()] == expected
     assert (await alice("retry", seen_to, "--wait=0")).output == f"{seen_to} retry requested\n"
+
+
+async def test_what_does_not_decode_cannot_be_judged(shop: Shop, alice: Plugin) -> None:
+    """So all that is to be retried may not be all: a line names it, and the exit code is 1."""
+    failed, odd = [await shop.make(f"cs_test_{number}") for number in range(2)]
+    for name in (failed, odd):
+        await shop.requests.patch_status(name, FAILED)
+    await shop.observed_at(odd, BEFORE_THE_YEAR_1)
+    line = f"1 order does not decode: {odd} (kubectl get fulfillmentrequests -n {shop.namespace} {odd} -o yaml)\n"
+    preview = await alice("retry", "--all", "--dry-run")
+    assert (preview.code, preview.output.split()[0], preview.errors) == (1, failed, line)
+    said = await alice("retry", "--all", "--yes", "--wait=0")
+    assert (said.code, said.output, said.errors) == (1, f"{failed} retry requested\n", line)
+    nothing = await alice("acknowledge", "--all", "--yes", "--reason", "PaymentFailed")
+    await shop.observed_at(odd, None)  # for those who list every namespace
+    assert (nothing.code, nothing.errors) == (1, f"{line}nothing to acknowledge in the namespace {shop.namespace}\n")
 
 
 async def test_a_retry_of_all_passes_over_what_cannot_be_tried(shop: Shop, alice: Plugin) -> None:

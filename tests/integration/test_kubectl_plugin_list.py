@@ -42,6 +42,25 @@ async def test_as_json_it_is_what_kubectl_gets(shop: Shop, alice: Plugin) -> Non
     assert (json.loads(said.output)["items"], said.errors) == ([], "")
 
 
+async def test_orders_that_do_not_decode_are_not_hidden(shop: Shop, alice: Plugin) -> None:
+    """As for kubectl they are there; a table cannot show them, and a line below it names them."""
+    good = await shop.make("cs_test_1")
+    bad = await shop.make_undecodable("cs_test_2")
+    got = json.loads(kubectl(shop.control_plane, "get", "fulfillmentrequests", "-n", shop.namespace, "-o", "json"))
+    listed = json.loads((await alice("list", "-o", "json")).output)
+    assert sorted(listed["items"], key=str) == sorted(got["items"], key=str)
+    named = (await alice("list", "-o", "name")).output.split()
+    assert {each.rpartition("/")[2] for each in named} == {good, bad}
+
+    line = f"1 order does not decode: {bad} (kubectl get fulfillmentrequests -n {shop.namespace} {bad} -o yaml)\n"
+    said = await alice("list")
+    assert (said.code, said.output.splitlines()[1].split()[0], said.errors) == (0, good, line)
+    assert len(said.output.splitlines()) == 2
+    await shop.requests.delete(good)
+    said = await alice("list")
+    assert (said.code, said.output, said.errors) == (0, "", line)
+
+
 async def test_a_wide_table_tells_more(shop: Shop, alice: Plugin) -> None:
     """The backend and its reference, the Session, and the message."""
     name = await shop.make("cs_test_1")

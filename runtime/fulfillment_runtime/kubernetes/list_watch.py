@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 import msgspec
 from msgspec import Raw, Struct, field
 
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,11 @@ class ListedRequest:
     request: FulfillmentRequest | None
     """The same, typed; None when it makes no sense: it was made by hand, or by a newer version."""
 
+    @property
+    def metadata(self) -> ObjectMeta:
+        """What the API server has made of it, so that it makes sense also where the rest does not."""
+        return self.request.metadata if self.request else msgspec.json.decode(self.raw, type=_AnyObject).metadata
+
     @classmethod
     def decode(cls, raw: Raw) -> "ListedRequest":
         """Decode it, as far as it makes sense."""
@@ -26,6 +31,10 @@ class ListedRequest:
             return cls(raw, msgspec.json.decode(raw, type=FulfillmentRequest))
         except msgspec.ValidationError:
             return cls(raw, None)
+
+
+class _AnyObject(Struct):
+    metadata: ObjectMeta
 
 
 class PartialMetadata(Struct, rename="camel"):

@@ -18,7 +18,7 @@ from fulfillment_api.status import (
     Reason,
     Status,
 )
-from fulfillment_cli.output import hanging, request_page, requests_table
+from fulfillment_cli.output import hanging, request_page, requests_table, undecodable_line
 from fulfillment_cli.timeline import timeline
 from support.builders import CREATED, make_request
 
@@ -76,6 +76,20 @@ def test_very_many_orders_are_shown_while_a_person_looks() -> None:
     """It takes ten times as long for ten times as many; if for each all were measured, this would be here for hours."""
     table = requests_table([waiting()] * 20_000, NOW, width=80)
     assert len(table.splitlines()) == 20_001
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (1, "1 order does not decode: cs-0 "),
+        (5, "5 orders do not decode: cs-0, cs-1, cs-2, cs-3, cs-4 "),
+        (6, "6 orders do not decode: cs-0, cs-1, cs-2, cs-3, cs-4, … "),
+    ],
+)
+def test_orders_that_do_not_decode_are_named(count: int, shown: str) -> None:
+    """A few of them, and how to look at the first."""
+    line = undecodable_line([make_request(name=f"cs-{number}").metadata for number in range(count)])
+    assert line == f"{shown}(kubectl get fulfillmentrequests -n shop cs-0 -o yaml)"
 
 
 def test_a_wide_table_is_never_cut() -> None:
