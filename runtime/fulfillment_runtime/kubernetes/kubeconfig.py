@@ -54,8 +54,8 @@ def contexts_at_hand(kubeconfig: str | None) -> list[str]:
 
 
 def is_of_a_pod(kubeconfig: str | None, context: str | None) -> bool:
-    """Tell whether it is the pod's service account that logs in."""
-    return kubeconfig is None and context is None and _SERVICE_HOST in os.environ
+    """Tell whether it is the pod's service account that logs in: as for kubectl, only where there is no kubeconfig."""
+    return kubeconfig is None and context is None and _SERVICE_HOST in os.environ and not _OF_KUBECTL.is_file()
 
 
 def kubeconfig_files(kubeconfig: str | None) -> list[Path]:

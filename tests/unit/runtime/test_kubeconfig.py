@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fulfillment_runtime.fatal_errors import SettingsError
-from fulfillment_runtime.kubernetes.kubeconfig import contexts_at_hand, namespace_at_hand
+from fulfillment_runtime.kubernetes.kubeconfig import contexts_at_hand, is_of_a_pod, namespace_at_hand
 
 SHOP = "{name: shop, context: {cluster: c, user: u, namespace: orders}}"
 BARE = "{name: bare, context: {cluster: c}}"
@@ -53,6 +53,25 @@ def test_a_wrong_kubeconfig_is_said_to_be_one(tmp_path: Path, content: str, cont
     with pytest.raises(SettingsError) as caught:
         namespace_at_hand(written(tmp_path, content), context)
     assert caught.value.message == f"no Kubernetes API to talk to: the kubeconfig is wrong: {why}"
+
+
+@pytest.mark.parametrize(
+    ("has_kubeconfig", "context", "namespace"),
+    [(False, None, "of-the-pod"), (True, None, "orders"), (True, "bare", "default")],
+)
+def test_in_a_pod_a_kubeconfig_goes_before_the_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_kubeconfig: bool, context: str | None, namespace: str
+) -> None:
+    """As kubectl has it, which carries the plugin's requests: both must mean the same cluster."""
+    of_kubectl, of_pod = tmp_path / "config", tmp_path / "namespace"
+    of_pod.write_text("of-the-pod")
+    if has_kubeconfig:
+        of_kubectl.write_text(f"current-context: shop\ncontexts: [{BARE}, {SHOP}]")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    monkeypatch.setattr("fulfillment_runtime.kubernetes.kubeconfig._OF_KUBECTL", of_kubectl)
+    monkeypatch.setattr("fulfillment_runtime.kubernetes.kubeconfig._OF_POD", of_pod)
+    assert namespace_at_hand(None, context) == namespace
+    assert is_of_a_pod(None, context) is not has_kubeconfig
 
 
 def test_the_contexts_of_all_files_are_listed_once(tmp_path: Path) -> None:
