@@ -1,16 +1,24 @@
 """The FulfillmentRequest as a whole."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from fulfillment_api import names
+from fulfillment_api.bounds import LONGEST_MESSAGE
 from fulfillment_api.spec import Spec
 from fulfillment_api.status import ConditionType, Phase, Reason, Status
 
 ACKNOWLEDGED_WHEN_FULFILLED = frozenset({Reason.DISPUTED, Reason.REFUND_FAILED})
 """What asks something of a person although the order is fulfilled."""
+
+
+def as_kept(text: str) -> str:
+    """Give what a person, or another controller, requests as status keeps it, to tell one value from another."""
+    return text.strip()[:LONGEST_MESSAGE]
 
 
 class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,6 +40,18 @@ class Annotations(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
     restoring: str = field(default="", name=names.RESTORING)
     """What is about to write the status that the order had."""
+
+    @classmethod
+    def of(cls, annotations: Mapping[str, str]) -> "Annotations":
+        """Read them; of what is requested as much as status keeps."""
+        found = msgspec.convert(annotations, cls)
+        return replace(
+            found,
+            paused=as_kept(found.paused),
+            retry=as_kept(found.retry),
+            complete=as_kept(found.complete),
+            fail=as_kept(found.fail),
+        )
 
 
 class ObjectMeta(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -58,7 +78,7 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
     @property
     def annotations(self) -> Annotations:
         """What people wrote onto it for this product to read."""
-        return msgspec.convert(self.metadata.annotations, Annotations)
+        return Annotations.of(self.metadata.annotations)
 
     @property
     def payment_intent(self) -> str | None:

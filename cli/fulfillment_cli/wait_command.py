@@ -124,16 +124,22 @@ async def _until_ended(
 def has_ended(request: FulfillmentRequest) -> bool:
     """Tell whether an order has ended: fulfilled for good, or failed with nothing left that could change it.
 
-    A failed one whose spec changed since, as when it was paid after all, or that a person asks to retry, goes on.
+    A failed one whose spec changed since, as when it was paid after all, or that a person asks to retry or completes,
+    goes on.
     """
     status = request.status
     if status is None:
         return False
     if status.phase is Phase.FULFILLED:
         return True
-    retry = request.annotations.retry.strip()
-    is_retry_handled = not retry or is_handled(Verb.RETRY, {names.RETRY: retry}, request)
-    return status.phase is Phase.FAILED and not request.has_unobserved_spec and is_retry_handled
+    return status.phase is Phase.FAILED and not request.has_unobserved_spec and not _goes_on(request)
+
+
+def _goes_on(request: FulfillmentRequest) -> bool:
+    """Tell whether a person asks for what takes an order out of its failure, and the operator has not handled it."""
+    annotations = request.annotations
+    asked = ((Verb.RETRY, names.RETRY, annotations.retry), (Verb.COMPLETE, names.COMPLETE, annotations.complete))
+    return any(value and not is_handled(verb, {name: value}, request) for verb, name, value in asked)
 
 
 def _exit_code(request: FulfillmentRequest) -> ExitCode:

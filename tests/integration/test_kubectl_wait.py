@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from aiohttp import web
 from kubernetes.aio import client
+from msgspec.structs import replace
 
+from fulfillment_api.bounds import LONGEST_MESSAGE
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.spec import PaymentStatus, ReversalKind
-from fulfillment_api.status import ConditionType, Phase, Status
+from fulfillment_api.status import ConditionType, LastHandled, Phase, Status
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
 from support.kubectl import kubectl
@@ -107,16 +109,24 @@ async def test_a_wait_that_is_over_says_how_the_order_stands(shop: Shop, alice: 
     assert (await alice("wait", name, "--timeout=soon")).code == 2
 
 
-async def test_a_failed_order_that_changed_or_is_to_be_retried_has_not_ended(shop: Shop, alice: Plugin) -> None:
-    """Whoever retries an order and then waits for it is not told of the failure before."""
+async def test_a_failed_order_that_goes_on_has_not_ended(shop: Shop, alice: Plugin) -> None:
+    """Whoever retries or completes an order, and then waits for it, is not told of the failure before."""
     name = await shop.make("cs_test_1", PaymentStatus.UNPAID)
     status = Status(phase=Phase.FAILED, reason="PaymentFailed", message="m", observed_generation=1, conditions=[])
-    await shop.requests.patch_status(name, status)
-    assert (await alice("wait", name, "--timeout=0")).code == 3
-    await shop.annotate(name, retry="now")
-    assert (await alice("wait", name, "--timeout=0")).code == 4
-    await shop.annotate(name, retry=None)
-    assert (await alice("wait", name, "--timeout=0")).code == 3
+    long = f" {'x' * 2 * LONGEST_MESSAGE} "  # of which status keeps a part
+    handled = LastHandled(retry=long.strip()[:LONGEST_MESSAGE])
+    for annotations, last_handled, code in (
+        ({}, None, 3),
+        ({"retry": "now"}, None, 4),
+        ({"retry": "now"}, LastHandled(retry="now"), 3),
+        ({"retry": long}, None, 4),
+        ({"retry": long}, handled, 3),
+        ({"retry": None, "complete": "parcel 7"}, handled, 4),
+        ({"complete": None}, handled, 3),
+    ):
+        await shop.annotate(name, **annotations)
+        await shop.requests.patch_status(name, replace(status, last_handled=last_handled))
+        assert (await alice("wait", name, "--timeout=0")).code == code, annotations
     await shop.hint(name, PaymentStatus.FAILED)
     assert (await alice("wait", name, "--timeout=0")).code == 4
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from fulfillment_api.bounds import LONGEST_MESSAGE
 from fulfillment_api.names import MANUAL_BACKEND
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import FulfillmentRequest, as_kept
 from fulfillment_api.status import LastHandled, Phase, Reason
 
 
@@ -59,18 +58,17 @@ ManualAction = Pause | Complete | MarkFailed
 def manual_action(request: FulfillmentRequest) -> ManualAction | None:
     """Return what a person asks for and was not handled; what ends the order goes before what holds it."""
     annotations, last_handled = request.annotations, handled_before(request)
-    reference, why, paused = (_trimmed(each) for each in (annotations.complete, annotations.fail, annotations.paused))
-    if reference and reference != last_handled.complete:
-        return Complete(reference)
-    if why and why != last_handled.fail:
-        return MarkFailed(why)
+    if annotations.complete and annotations.complete != last_handled.complete:
+        return Complete(annotations.complete)
+    if annotations.fail and annotations.fail != last_handled.fail:
+        return MarkFailed(annotations.fail)
     patch = _patch(request)
     if patch and _text(patch) != last_handled.manual:
         return patch
     failed_for = last_handled.fail or last_handled.manual
     if failed_for and _is_failed_again(request):
         return MarkFailed(failed_for, patched=last_handled.fail is None)
-    return Pause(paused) if paused else None
+    return Pause(annotations.paused) if annotations.paused else None
 
 
 def is_new_pause(request: FulfillmentRequest, pause: Pause) -> bool:
@@ -86,7 +84,7 @@ def is_new_pause(request: FulfillmentRequest, pause: Pause) -> bool:
 
 def is_retry_requested(request: FulfillmentRequest) -> bool:
     """Tell whether a person asks for a retry that was not handled."""
-    asked = _trimmed(request.annotations.retry)
+    asked = request.annotations.retry
     return bool(asked) and asked != handled_before(request).retry
 
 
@@ -117,8 +115,7 @@ def handled_by_restore(request: FulfillmentRequest) -> LastHandled:
     """Return what is handled once a restored order is held: what a person asked for before the backup."""
     if request.status is not None:
         return handled_before(request)
-    retry, fail = _trimmed(request.annotations.retry), _trimmed(request.annotations.fail)
-    return LastHandled(retry=retry or None, fail=fail or None)
+    return LastHandled(retry=request.annotations.retry or None, fail=request.annotations.fail or None)
 
 
 def has_unhandled_input(request: FulfillmentRequest) -> bool:
@@ -128,13 +125,13 @@ def has_unhandled_input(request: FulfillmentRequest) -> bool:
 
 def latest_retry(request: FulfillmentRequest) -> str:
     """Return the latest retry that a person asked for, handled or not; empty when nobody did."""
-    return _trimmed(request.annotations.retry) or handled_before(request).retry or ""
+    return request.annotations.retry or handled_before(request).retry or ""
 
 
 def handled_by_reconcile(request: FulfillmentRequest) -> LastHandled:
     """Return what is handled once the order was reconciled: that is the retry that a person asks for."""
-    asked, last_handled = _trimmed(request.annotations.retry), handled_before(request)
-    return replace(last_handled, retry=asked or last_handled.retry)
+    last_handled = handled_before(request)
+    return replace(last_handled, retry=request.annotations.retry or last_handled.retry)
 
 
 def handled_by_ending(request: FulfillmentRequest, done: Complete | MarkFailed) -> LastHandled:
@@ -173,9 +170,9 @@ def _patch(request: FulfillmentRequest) -> Complete | MarkFailed | None:
         return None
     if status.fulfillment.backend != MANUAL_BACKEND:
         return None
-    if reference := _trimmed(status.manual.complete or ""):
+    if reference := as_kept(status.manual.complete or ""):
         return Complete(reference, patched=True)
-    if why := _trimmed(status.manual.fail or ""):
+    if why := as_kept(status.manual.fail or ""):
         return MarkFailed(why, patched=True)
     return None
 
@@ -186,7 +183,3 @@ def _text(said: Complete | MarkFailed) -> str:
 
 def _who(patched: bool) -> str:  # noqa: FBT001 - the fact itself
     return "another controller" if patched else "a person"
-
-
-def _trimmed(annotation: str) -> str:
-    return annotation.strip()[:LONGEST_MESSAGE]  # as much as status keeps, to tell one value from another
