@@ -38,10 +38,13 @@ def command(*, once: bool) -> None:
     account = _account()
     if once and account is not None:
         raise click.UsageError("--once plays orders in the stand-in: unset STRIPE_API_KEY and STRIPE_WEBHOOK_SECRETS.")
+    told = list[int]()
     try:
-        asyncio.run(_demo(account, once=once))
+        asyncio.run(_demo(account, told, once=once))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("\nStopped.")
+        if once:  # not every order was played
+            sys.exit(128 + (told or [signal.SIGINT])[0])
 
 
 def _account() -> StripeAccount | None:
@@ -55,11 +58,17 @@ def _account() -> StripeAccount | None:
     return StripeAccount(given["STRIPE_API_KEY"], given["STRIPE_WEBHOOK_SECRETS"])
 
 
-async def _demo(account: StripeAccount | None, *, once: bool) -> None:
+async def _demo(account: StripeAccount | None, told: list[int], *, once: bool) -> None:
+    """Play it; the signals that it is told to stop by, it notes in `told`."""
     this = asyncio.current_task()
     assert this is not None  # noqa: S101 - a coroutine that runs is in a task
+
+    def stop(number: int) -> None:
+        told.append(number)
+        this.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):  # the first, too, where a shell has it ignored
-        asyncio.get_running_loop().add_signal_handler(number, this.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, stop, number)
     programs = find_programs(os.environ)
     title(
         "Starting etcd, kube-apiserver, the service, the operator and the order page"
