@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 import pytest
 
 from benchmarks.options import read_options as read_benchmarks_options
 from faults.cases import CASES
 from faults.options import read_options as read_faults_options
+from fulfillment_cli.main import group
 from fulfillment_local.versions import OLDER_KUBERNETES
 from fuzz.targets import TARGETS
 from support.repository import ROOT
@@ -182,3 +184,17 @@ def test_make_knows_what_the_pages_tell_it(target: str, told: dict[str, str]) ->
             assert set(told.get("TARGETS", "event").split(",")) <= set(TARGETS)
         case "test-kubernetes":
             assert set(told.values()) <= set(OLDER_KUBERNETES)
+
+
+def verbs() -> Iterator[tuple[str, str]]:
+    """Yield each command of the plugin that a line of the pages names; those in blocks are executed."""
+    for page in (*PAGES, ROOT / "CHANGELOG.md"):
+        for verb in re.findall(r"`kubectl fulfillment ([a-z][a-z-]*)", page.read_text(encoding="utf-8")):
+            yield str(page.relative_to(ROOT)), verb
+
+
+@pytest.mark.parametrize(("page", "verb"), sorted(set(verbs())))
+def test_the_plugin_has_the_commands_that_a_line_names(page: str, verb: str) -> None:
+    """A reader types it as it stands."""
+    known = group.list_commands(click.Context(group))
+    assert verb in known, f"{page} names `kubectl fulfillment {verb}`"
