@@ -11,6 +11,7 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_cli.action_client import ActionClient, PreconditionFailedError, RequestedAction, operator_hint
 from fulfillment_cli.actions import PAST_PARTICIPLES, Action
 from fulfillment_cli.cluster import CONCURRENCY, ERRORS_OF_ONE, TIMEOUT, for_each
+from fulfillment_cli.output import counted
 from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.kubernetes.fulfillment_requests import PAGE_SIZE
 from fulfillment_runtime.progress import progress
@@ -142,7 +143,7 @@ async def print_outcomes(
         for each in requested[told:]:
             _print_requested(each)
     if unhandled:
-        what = f"{unhandled} were not handled" if handled else "nobody handled it"
+        what = counted(unhandled, "was not handled", "were not handled") if handled else "nobody handled it"
         click.echo(f"{what} within {seconds:g} s: {operator_hint(namespace)}", err=True)
     return handled
 

@@ -302,7 +302,8 @@ def _items(order: Order | None) -> list[str]:
     shown = [f"{each.quantity or 1} x {each.description or each.price or each.id}" for each in items[:_ITEMS_SHOWN]]
     more = len(items) - len(shown)
     removed = order.removed_line_items if order else None
-    gone = [f"{removed} line items, removed since the order ended long ago: Stripe has them"] if removed else []
+    them = counted(removed or 0, "line item", "line items")
+    gone = [f"{them}, removed since the order ended long ago: Stripe has them"] if removed else []
     return [*shown, *([f"and {more} more"] if more else []), *gone]
 
 

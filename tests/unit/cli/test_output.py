@@ -134,6 +134,12 @@ def test_what_was_captured_goes_before_what_the_event_told() -> None:
     assert "10.99 USD" in requests_table([waiting()], NOW)
 
 
+@pytest.mark.parametrize(("removed", "told"), [(1, "1 line item, removed since"), (2, "2 line items, removed since")])
+def test_a_page_says_how_many_line_items_are_gone(removed: int, told: str) -> None:
+    """They leave the cluster a week after the order's end."""
+    assert told in request_page(captured(Order(line_items=[], removed_line_items=removed)), [], NOW)
+
+
 def lines_of_pages() -> Iterator[tuple[int, str]]:
     for width in (40, 60, 80, 120):
         page = request_page(waiting(), timeline(waiting(), []), NOW, width=width)
