@@ -1,5 +1,6 @@
 """The commands that request a manual action: retry, pause, resume, complete, fail, acknowledge."""
 
+import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -338,12 +339,21 @@ def _confirm(
         shown = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
         warnings = Counter(why for each in requests if (why := warning(verb, each)))
         shown += "".join(f"; {count} {why}" for why, count in warnings.most_common())
-        click.confirm(f"{verb} {len(requests)} in the namespace {namespace} ({shown})?", abort=True, err=True)
+        _ask(f"{verb} {len(requests)} in the namespace {namespace} ({shown})?")
         return
     for each in requests:
         why = warning(verb, each)
         if why is not None:
-            click.confirm(f"{each.metadata.name} {why}: {verb} it all the same?", abort=True, err=True)
+            _ask(f"{each.metadata.name} {why}: {verb} it all the same?")
+
+
+def _ask(question: str) -> None:
+    """Go on if a person says yes. Ctrl-C is a no, which the event loop would hear only after an answer."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _print_preview(verb: Verb, requests: Sequence[FulfillmentRequest]) -> None:

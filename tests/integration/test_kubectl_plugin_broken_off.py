@@ -185,21 +185,39 @@ async def test_who_waits_no_longer_is_told_what_was_requested(shop: Shop, capsys
     assert capsys.readouterr().out.splitlines() == [f"{each.metadata.name} retry requested" for each in requests]
 
 
-async def test_ctrl_c_takes_nothing_back(shop: Shop) -> None:
-    """Each order that has the annotation is named, and the exit code is a shell's."""
-    requests = await failed(shop, 3)
+async def retry_all(shop: Shop, *options: str) -> asyncio.subprocess.Process:
+    """Have a person retry all that failed, who may press Ctrl-C."""
     with ctrl_c():
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             commands.plugins() / "kubectl-fulfillment",
-            *("retry", "--all", "--yes", "--wait=600", "-n", shop.namespace),
+            *("retry", "--all", "-n", shop.namespace, *options),
             env={
                 **os.environ,
                 "PATH": f"{commands.plugins()}:{os.environ['PATH']}",
                 "KUBECONFIG": str(shop.control_plane.kubeconfigs[User.ADMIN]),
             },
+            stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
         )
+
+
+async def test_ctrl_c_at_the_question_is_a_no(shop: Shop) -> None:
+    """It is heeded at once, and nothing is written."""
+    (request,) = await failed(shop, 1)
+    process = await retry_all(shop)
+    assert process.stderr is not None
+    asked = await process.stderr.readuntil(b"[y/N]: ")
+    assert b"(FulfillmentFailed: 1)?" in asked
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 1
+    assert not await is_retried(shop, request)
+
+
+async def test_ctrl_c_takes_nothing_back(shop: Shop) -> None:
+    """Each order that has the annotation is named, and the exit code is a shell's."""
+    requests = await failed(shop, 3)
+    process = await retry_all(shop, "--yes", "--wait=600")
     names = {each.metadata.name for each in requests}
     async with shop.watching(None) as changes:
         async for request in changes:
