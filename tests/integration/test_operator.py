@@ -9,7 +9,7 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.server import stripe_server
-from fulfillment_local.fake_stripe.traffic import Fail
+from fulfillment_local.fake_stripe.traffic import Cut, Fail
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_runtime.settings import Secret
 from support.running_operator import LEASE_THAT_IS_KEPT, Shop, at_work
@@ -213,13 +213,14 @@ async def test_what_cannot_be_read_is_a_level_until_it_is_mended_or_deleted(shop
 
 async def test_an_outage_of_stripe_is_shown_and_passes(shop: Shop) -> None:
     """What lasts is shown on the order, which neither fails nor is forgotten; when Stripe is back it is fulfilled."""
-    shop.stripe.faults.set([Fail(status=503)])
+    shop.stripe.faults.set([Cut(times=1), Fail(status=503)])
     async with at_work(shop) as operator:
         name = await shop.sell(Order())
         request = await shop.becomes(name, Phase.FULFILLING, "StripeUnavailable")
         assert request.status is not None
         assert request.status.message.startswith("Stripe's API answered 503")
         assert (await operator.metric("fulfillment_reconcile_errors_total", error="stripe-unavailable") or 0) >= 3
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="unexpected") == 0
         shop.stripe.faults.set([])
         await shop.becomes(name, Phase.FULFILLED)
     assert await shop.events(name) == [("Warning", "StripeUnavailable"), ("Normal", "Fulfilled")]

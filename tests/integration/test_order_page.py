@@ -15,7 +15,7 @@ from fulfillment_local.credentials import User
 from fulfillment_local.cuttable_proxy import cuttable_proxy
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
-from fulfillment_local.fake_stripe.traffic import Fail
+from fulfillment_local.fake_stripe.traffic import Cut, Fail, Fault
 from fulfillment_page.main import running_page
 from fulfillment_page.session_id import SessionId
 from fulfillment_page.session_lookup import LookupOutcome
@@ -209,12 +209,15 @@ async def test_who_visits_is_known_at_a_port_of_both_families(shop: Shop, crd: N
     assert (greedy, status) == ({404, 429}, 404)
 
 
-async def test_while_stripe_is_away_an_order_that_is_known_is_shown(shop: Shop, page: RunningOrderPage) -> None:
+@pytest.mark.parametrize("fault", [Fail(status=500), Cut()])
+async def test_while_stripe_is_away_an_order_that_is_known_is_shown(
+    shop: Shop, page: RunningOrderPage, fault: Fault
+) -> None:
     """One that is not waits for it: the calm page looks again by itself, and nothing is remembered of it."""
     known, _ = shop.stripe.world.play(Order())
     await shop.make(known.id)
     session, _ = shop.stripe.world.play(Order())
-    shop.stripe.faults.set([Fail(status=500)])
+    shop.stripe.faults.set([fault])
     assert (await page.visit(known.id))[0] == 200
     assert (await page.visit(session.id))[0] == 503
     shop.stripe.faults.set([])

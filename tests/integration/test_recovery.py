@@ -11,7 +11,7 @@ from fulfillment_api.spec import Payment, PaymentStatus, ReversalKind, Session, 
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT, POWERLESS_KEY
 from fulfillment_local.fake_stripe.model import AfterPayment, DeliveryState, Mode, Order, Outcome, Settlement
-from fulfillment_local.fake_stripe.traffic import Drop, Fail, Slow
+from fulfillment_local.fake_stripe.traffic import Cut, Drop, Fail, Slow
 from fulfillment_runtime.fatal_errors import SettingsError, UnavailableError
 from fulfillment_runtime.settings import Secret
 from fulfillment_service.events.filters import Filters
@@ -255,12 +255,12 @@ async def test_the_keys_own_account_is_no_connected_one(missed: Outage) -> None:
 
 
 async def test_passing_faults_of_stripe_are_waited_for(missed: Outage) -> None:
-    """Throttled, failing or cut off: the same request is made again."""
+    """Throttled, failing or cut off, before an answer or in its midst: the same request is made again."""
     missed.clock.ago(48 * HOUR)
     missed.lose()
-    missed.stripe.faults.set([Fail(status=429, times=1), Drop(times=1), Fail(status=500, times=1)])
+    missed.stripe.faults.set([Fail(status=429, times=1), Drop(times=1), Fail(status=500, times=1), Cut(times=1)])
 
-    assert await missed.recover(backoff=tries(4)) == {"created": 1}
+    assert await missed.recover(backoff=tries(5)) == {"created": 1}
 
 
 async def test_a_hanging_api_server_is_waited_for_so_long(missed: Outage) -> None:

@@ -17,7 +17,7 @@ from fulfillment_api.spec import Session as SpecSession
 from fulfillment_local.fake_stripe.api import TEST_KEY
 from fulfillment_local.fake_stripe.model import AfterPayment, Order, Outcome, Session, Settlement
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
-from fulfillment_local.fake_stripe.traffic import Alter, Drop, Fail, Fault, Slow
+from fulfillment_local.fake_stripe.traffic import Alter, Cut, Drop, Fail, Fault, Slow
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_operator.checkout.session import SessionPayment
 from fulfillment_operator.checkout.session_list import Due
@@ -287,12 +287,13 @@ async def test_a_list_that_is_none_keeps_nobody_waiting(fault: Fault) -> None:
         await source.close()
 
 
-async def test_an_outage_is_told_to_those_that_wait() -> None:
+@pytest.mark.parametrize("fault", [Drop(), Cut()])
+async def test_an_outage_is_told_to_those_that_wait(fault: Fault) -> None:
     """By their ids they would fare no better. Those that are queued ask when it is their turn."""
     async with open_shop() as shop:
         source = SessionSource(shop.reader)
         source.backlog = orders = backlog_of(shop.sell() for _ in range(15))
-        shop.stripe.faults.set([Drop()])
+        shop.stripe.faults.set([fault])
         answers = await work(source, orders, workers=4)
         assert all(isinstance(answer, stripe.APIConnectionError) for answer in answers.values())
         assert len(answers) == 15

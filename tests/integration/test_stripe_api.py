@@ -15,7 +15,7 @@ from fulfillment_local.fake_stripe.model import AfterPayment, Mode, Order, Outco
 from fulfillment_local.fake_stripe.objects import session_object
 from fulfillment_local.fake_stripe.page import CheckoutPage, Presentment
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
-from fulfillment_local.fake_stripe.traffic import Drop, Fail, Fault, Hang, Slow
+from fulfillment_local.fake_stripe.traffic import Cut, Drop, Fail, Fault, Hang, Slow
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_operator.checkout.collected import Invoice
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
@@ -305,16 +305,18 @@ async def test_a_wrong_key_waits_for_a_person(server: StripeServer, make_api: Ma
         (Fail(status=503), "Stripe's API answered 503", None),
         (Drop(), "Stripe's API cannot be reached", None),
         (Hang(seconds=30), "Stripe's API cannot be reached", None),
+        (Cut(), "Stripe's API cannot be reached", None),
+        (Cut(seconds=30), "Stripe's API cannot be reached", None),
     ],
 )
 async def test_a_passing_fault_passes(
     server: StripeServer, make_api: MakeApi, fault: Fault, message: str, after: timedelta | None
 ) -> None:
-    """Throttling, failures, lost connections and silence are worth another try, at the time that Stripe names."""
+    """Throttling, failures, lost connections and silence, also in the midst of an answer, are worth another try."""
     session, _ = server.world.play(Order())
     server.faults.set([fault])
     with pytest.raises(StripeUnavailableError, match=message) as caught:
-        await make_api(timeout=0.5 if isinstance(fault, Hang) else 10).retrieve(session.id, None)
+        await make_api(timeout=0.5 if isinstance(fault, Hang | Cut) else 10).retrieve(session.id, None)
     assert caught.value.after == after
     server.faults.set([])
     assert (await retrieve(make_api(), session.id)).id == session.id

@@ -15,7 +15,7 @@ from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
 from fulfillment_local.fake_stripe.client import WorldClient, WorldRejectedError
 from fulfillment_local.fake_stripe.model import AfterPayment, DeliveryState, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
-from fulfillment_local.fake_stripe.traffic import Drop, Fail, Hang, Slow
+from fulfillment_local.fake_stripe.traffic import Cut, Drop, Fail, Hang, Slow
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_runtime.fatal_errors import UnavailableError
 from support.serving import serving
@@ -193,6 +193,17 @@ async def test_losing_the_connection(
         await ask(seconds=1).v1.checkout.sessions.retrieve_async(session.id)
     assert (await ask().v1.checkout.sessions.retrieve_async(session.id)).id == session.id
     assert requests == [each.status for each in server.traffic.requests]
+
+
+@pytest.mark.parametrize("fault", [Cut(), Cut(seconds=60)])
+async def test_losing_the_connection_in_the_midst_of_an_answer(server: StripeServer, fault: Cut) -> None:
+    """The head comes, and half of the body; then the connection is dropped, at once or after a silence."""
+    server.faults.set([fault])
+    url, key, timeout = f"{server.url}/v1/events", f"Bearer {TEST_KEY}", aiohttp.ClientTimeout(total=0.5)
+    async with aiohttp.ClientSession(timeout=timeout) as http, http.get(url, headers={"Authorization": key}) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+        with pytest.raises((aiohttp.ClientPayloadError, TimeoutError)):
+            await answer.read()
 
 
 async def test_a_retry_gets_through(server: StripeServer, ask: Ask) -> None:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
-from fulfillment_local.fake_stripe.traffic import Fail
+from fulfillment_local.fake_stripe.traffic import Cut, Fail
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_operator.upkeep.webhook_endpoint_check import (
     EndpointsUnreadableError,
@@ -93,7 +93,7 @@ async def test_the_gauge_follows_what_is_registered(server: StripeServer) -> Non
         server.world.webhook_endpoints = [
             replace(each, enabled_events=("checkout.session.completed",)) for each in usual
         ]
-        server.faults.set([Fail(path="/v1/webhook_endpoints", status=500, times=2)])
+        server.faults.set([Fail(path="/v1/webhook_endpoints", status=500, times=1), Cut(times=1)])
         running = asyncio.create_task(check(connected, registry).run())
         await becomes(1)
         server.world.webhook_endpoints = usual

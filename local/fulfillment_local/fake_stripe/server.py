@@ -19,7 +19,7 @@ from fulfillment_local.fake_stripe.model import API_VERSION
 from fulfillment_local.fake_stripe.objects import Json
 from fulfillment_local.fake_stripe.query import Parameters
 from fulfillment_local.fake_stripe.rate_limits import RateLimiter, RateLimits
-from fulfillment_local.fake_stripe.traffic import Alter, Drop, Fail, Fault, Faults, Hang, Request, Slow, Traffic
+from fulfillment_local.fake_stripe.traffic import Alter, Cut, Drop, Fail, Fault, Faults, Hang, Request, Slow, Traffic
 from fulfillment_local.fake_stripe.world import StripeWorld
 from fulfillment_runtime.fatal_errors import UnavailableError
 
@@ -146,6 +146,7 @@ class _Site:
             idempotency_key=request.headers.get("Idempotency-Key"),
             api_version=request.headers.get("Stripe-Version"),
         )
+        fault: Fault | None = None
         with self.traffic.recording(record):
             try:
                 fault = self.faults.meet(request.path, request.headers.get("Stripe-Account"))
@@ -169,7 +170,7 @@ class _Site:
             ):
                 if value is not None:
                     answer.headers[name] = value
-            return answer
+            return await self._cut(request, answer, fault.seconds) if isinstance(fault, Cut) else answer
 
     async def _goes_through(self, fault: Fault | None) -> bool:
         """Let a request meet its fault; tell whether it is to be answered at all."""
@@ -187,8 +188,20 @@ class _Site:
             case Slow(seconds=seconds):
                 await self._pause(seconds)
                 return True
-            case Alter() | None:
+            case Cut() | Alter() | None:
                 return True
+
+    async def _cut(self, request: web.Request, answer: web.StreamResponse, seconds: float) -> web.StreamResponse:
+        """Begin to send an answer, and leave off in its midst."""
+        body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
+        begun = web.StreamResponse(status=answer.status, headers=answer.headers)
+        begun.content_length = len(body)
+        await begun.prepare(request)
+        await begun.write(body[: len(body) // 2])
+        await self._pause(seconds)
+        if request.transport is not None:
+            request.transport.abort()
+        return begun
 
     async def _pause(self, seconds: float) -> None:
         """Let time pass, but not beyond the server's own end."""

@@ -91,6 +91,12 @@ class Slow(_Fault, frozen=True, tag="slow"):
     seconds: Seconds
 
 
+class Cut(_Fault, frozen=True, tag="cut"):
+    """Send the head and half of the body, say nothing for some seconds, then drop the connection."""
+
+    seconds: Seconds = 0
+
+
 class Alter(_Fault, frozen=True, tag="alter"):
     """Give an answer of another form: an older one, or one that Stripe's schema allows and nobody expects."""
 
@@ -100,7 +106,7 @@ class Alter(_Fault, frozen=True, tag="alter"):
     """The names that it lacks."""
 
 
-Fault = Fail | Hang | Drop | Slow | Alter
+Fault = Fail | Hang | Drop | Slow | Cut | Alter
 
 
 class Faults:

@@ -1,8 +1,10 @@
-"""The library's HTTP client, which can keep a successful answer's body from the library.
+"""The library's HTTP client, but for a connection that is lost, and for a successful answer's body.
+
+The library reads a body outside of what turns lost connections into its own error, so they are turned here.
 
 The library makes ordered dicts of each body, which takes several times as long as msgspec, and of a page of a hundred
 Sessions a seventh of what an order costs the operator. Its raw requests have no way around that, but its HTTP client
-may be one of ours.
+may be one of ours, which keeps such a body from it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
 
+import aiohttp
 import stripe
 
 _kept: ContextVar[list[bytes] | None] = ContextVar("kept", default=None)
@@ -22,8 +25,16 @@ class StripeHttpClient(stripe.AIOHTTPClient):
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: object = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        """Send a request as the library does, and give it an empty answer in place of a body that is kept."""
-        body, status, answered = await super().request_async(method, url, headers, post_data)
+        """Send a request as the library does, and give it an empty answer in place of a body that is kept.
+
+        Raises:
+            stripe.APIConnectionError: the connection is lost, or silent, before the answer or in its midst.
+        """
+        try:
+            body, status, answered = await super().request_async(method, url, headers, post_data)
+        except (aiohttp.ClientError, OSError) as error:
+            message = f"the connection to Stripe was lost in the midst of an answer: {type(error).__name__}"
+            raise stripe.APIConnectionError(message, should_retry=True) from error  # type: ignore[no-untyped-call] # the library's
         kept = _kept.get()
         if kept is None or status != HTTPStatus.OK:
             return body, status, answered
