@@ -36,6 +36,7 @@ from fulfillment_service.events.envelope import decode_envelope
 from fulfillment_service.events.event import parse_event
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.rejections import EventRejectedError
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.stored_fields import StoredFields
 from fulfillment_service.events.translate import DesiredRequest, ExpiryHint, PaymentHint, ReversalHint, translate
 from fulfillment_service.http.signature import verify
@@ -48,7 +49,10 @@ TOLERANCE = timedelta(minutes=5)
 _PLACEHOLDER = b"SIGNATURE"
 """In a header of the corpus: the right signature of the body, which no fuzzer finds by itself."""
 _STORED = StoredFields(metadata_keys=frozenset({"colour"}), client_reference_id=True)
-_FILTERS = Filters(livemode=False, accounts=("acct_1",), retention=timedelta(days=45))
+_RULES = (
+    EventRules(stored=_STORED),
+    EventRules(filters=Filters(livemode=False, accounts=("acct_1",), retention=timedelta(days=45)), stored=_STORED),
+)
 
 T = TypeVar("T")
 
@@ -84,9 +88,9 @@ def event(data: bytes) -> None:
         text = data.decode()
     except UnicodeDecodeError:
         return
-    for filters in (Filters(), _FILTERS):
+    for rules in _RULES:
         with contextlib.suppress(EventRejectedError):
-            change = translate(parse_event(decode_envelope(text)), filters, _STORED, observed_at=SIGNED_NOW)
+            change = translate(parse_event(decode_envelope(text)), rules, observed_at=SIGNED_NOW)
             match change:
                 case DesiredRequest(name, spec):
                     _promise(_as_stored(spec, Spec) == spec, "the API server takes the spec")

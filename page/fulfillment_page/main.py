@@ -21,7 +21,7 @@ from fulfillment_page.metrics import PageMetrics
 from fulfillment_page.order_feed import OrderFeed
 from fulfillment_page.orders import Orders
 from fulfillment_page.rbac import PAGE_RULES
-from fulfillment_page.session_lookup import LookupOutcome, Origin, SessionLookup
+from fulfillment_page.session_lookup import LookupOutcome, SessionLookup
 from fulfillment_page.settings import PageSettings, load_page_settings
 from fulfillment_page.visits import OrderPage
 from fulfillment_runtime.backoff import Backoff
@@ -53,7 +53,7 @@ _LOOKUPS_OF_ONE, _LOOKUPS = Rate(burst=5, per_second=1 / 15), Rate(burst=20, per
 
 
 async def run_until_stopped(settings: PageSettings, events: EventSettings) -> None:
-    """Run the page until it is told to stop, with a new API key as it comes.
+    """Run the page until it is told to stop, with a new API key, and new rules, as they come.
 
     Raises:
         ClickException: it cannot start, as `running_page` says.
@@ -67,11 +67,11 @@ async def run_until_stopped(settings: PageSettings, events: EventSettings) -> No
 
 
 async def _reload(page: "RunningPage", environ: Mapping[str, str], current: tuple[PageSettings, EventSettings]) -> None:
-    """Take a new API key as its file changes, so that it can be rolled without a restart."""
+    """Take a new API key, and which Sessions are orders, as their files change, without a restart."""
     async with AsyncExitStack() as stack:
-        async for settings, _ in settings_changes(load_page_settings, environ, current):
+        async for settings, events in settings_changes(load_page_settings, environ, current):
             client = await stack.enter_async_context(stripe_client(settings))
-            page.orders.lookup.ask_by(stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY))
+            page.orders.lookup.take(stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY), events.rules)
             page.orders.livemode = settings.key_is_live
 
 
@@ -111,7 +111,7 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
                 await stack.enter_async_context(stripe_client(settings)), settings, concurrency=_STRIPE_CONCURRENCY
             ),
             RequestStore(requests=requests, semaphore=asyncio.Semaphore(_CONNECTIONS), random=random.random),
-            Origin(filters=events.filters, stored=events.stored),
+            events.rules,
             budget=Budget(_LOOKUPS_OF_ONE, _LOOKUPS, time.monotonic),
             deadline=_DEADLINE,
             metrics=metrics,

@@ -8,7 +8,6 @@ address and over all, and what was no order is not asked again.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum, unique
 
@@ -21,9 +20,8 @@ from fulfillment_page.session_id import SessionId
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, translate_error
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.refusals import error_code
-from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.retrieved_session import NotCompleted, parse_retrieved_session
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import DesiredRequest, translate
 from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, RequestStore
 
@@ -88,21 +86,13 @@ _NOT_COMPLETED = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Which Sessions are orders here."""
-
-    filters: Filters
-    stored: StoredFields
-
-
-def request_of(body: bytes, session: SessionId, origin: Origin, *, now: datetime) -> DesiredRequest | LookupOutcome:
+def request_of(body: bytes, session: SessionId, rules: EventRules, *, now: datetime) -> DesiredRequest | LookupOutcome:
     """Decide which request a Session that was retrieved should have. Pure.
 
     Args:
         body: Stripe's answer, as it came.
         session: the Session that was asked for.
-        origin: which Sessions are orders here.
+        rules: which Sessions are orders here, and what is stored of them.
         now: the time, with its zone.
     """
     event = parse_retrieved_session(body, session.id, session.account)
@@ -110,7 +100,7 @@ def request_of(body: bytes, session: SessionId, origin: Origin, *, now: datetime
         return _NOT_COMPLETED[event]
     if event.created_at is None or event.created_at < now - _LANDS_WITHIN:
         return LookupOutcome.TOO_OLD
-    change = translate(event, origin.filters, origin.stored, observed_at=now)
+    change = translate(event, rules, observed_at=now)
     return change if isinstance(change, DesiredRequest) else LookupOutcome.NOT_COUNTED
 
 
@@ -121,7 +111,7 @@ class SessionLookup:
         self,
         reader: StripeReader,
         store: RequestStore,
-        origin: Origin,
+        rules: EventRules,
         *,
         budget: Budget,
         deadline: timedelta,
@@ -133,7 +123,7 @@ class SessionLookup:
         Args:
             reader: asks Stripe.
             store: makes requests.
-            origin: which Sessions are orders here.
+            rules: which Sessions are orders here, and what is stored of them.
             budget: how often Stripe is asked.
             deadline: how long an answer may take.
             metrics: counts.
@@ -141,7 +131,7 @@ class SessionLookup:
         """
         self._reader = reader
         self._store = store
-        self._origin = origin
+        self._rules = rules
         self._budget = budget
         self._deadline = deadline.total_seconds()
         self._metrics = metrics
@@ -149,9 +139,9 @@ class SessionLookup:
         self._no_orders: OrderedDict[SessionId, datetime] = OrderedDict()
         self._under_way: dict[SessionId, asyncio.Task[LookupOutcome]] = {}
 
-    def ask_by(self, reader: StripeReader) -> None:
-        """Ask Stripe by another API key, to which other Sessions may be known."""
-        self._reader = reader
+    def take(self, reader: StripeReader, rules: EventRules) -> None:
+        """Ask Stripe by another API key, or go by other rules: what was no order may be one then."""
+        self._reader, self._rules = reader, rules
         self._no_orders.clear()
 
     async def make_request(self, session: SessionId, address: str) -> LookupOutcome:
@@ -180,47 +170,35 @@ class SessionLookup:
         return await asyncio.shield(task)
 
     async def _ask(self, session: SessionId) -> LookupOutcome:
+        reader, rules = self._reader, self._rules  # others may take their place meanwhile
         try:
             async with asyncio.timeout(self._deadline):
-                outcome = await self._ask_stripe(session)
+                outcome = await self._ask_stripe(session, reader, rules)
         except TimeoutError:
             return LookupOutcome.UNAVAILABLE
-        if outcome in _FORGOTTEN_AFTER:
+        if outcome in _FORGOTTEN_AFTER and reader is self._reader:
             self._no_orders[session] = self._clock() + _FORGOTTEN_AFTER[outcome]
             self._no_orders.move_to_end(session)
             if len(self._no_orders) > _REMEMBERED:
                 self._no_orders.popitem(last=False)
         return outcome
 
-    async def _ask_stripe(self, session: SessionId) -> LookupOutcome:
-        body = await self._retrieve(session)
+    async def _ask_stripe(self, session: SessionId, reader: StripeReader, rules: EventRules) -> LookupOutcome:
+        body = await _retrieve(session, reader)
         if isinstance(body, LookupOutcome):
             return body
-        desired = request_of(body, session, self._origin, now=self._clock())
+        desired = request_of(body, session, rules, now=self._clock())
         if not isinstance(desired, DesiredRequest):
             return desired
         if session.account is not None:
             # Whoever names the key's own account gets its Sessions, too: under that name an order of the shop's would
             # be fulfilled a second time.
-            own = await self._retrieve(SessionId(session.id, None))
+            own = await _retrieve(SessionId(session.id, None), reader)
             if isinstance(own, bytes):
                 return LookupOutcome.NOT_FOUND
             if own is not LookupOutcome.NOT_FOUND:
                 return own
         return await self._make(desired)
-
-    async def _retrieve(self, session: SessionId) -> bytes | LookupOutcome:
-        """Return a Session as Stripe answers it, or why there is none."""
-        try:
-            answer = await self._reader.get(_SESSION, {}, account=session.account, object_id=session.id)
-        except stripe.StripeError as error:
-            if error_code(error) in _NO_SUCH_SESSION:
-                return LookupOutcome.NOT_FOUND
-            failure = translate_error(error, right=_RIGHT)
-            _log.warning("page.stripe_not_asked", message=str(failure))
-            is_wrong = isinstance(failure, StripeMisconfiguredError)
-            return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
-        return answer.body
 
     async def _make(self, desired: DesiredRequest) -> LookupOutcome:
         deadline = asyncio.get_running_loop().time() + self._deadline
@@ -232,3 +210,17 @@ class SessionLookup:
             return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
         _log.info("page.order_recorded", request=desired.name, session=desired.spec.session.id, outcome=result)
         return LookupOutcome.MADE
+
+
+async def _retrieve(session: SessionId, reader: StripeReader) -> bytes | LookupOutcome:
+    """Return a Session as Stripe answers it, or why there is none."""
+    try:
+        answer = await reader.get(_SESSION, {}, account=session.account, object_id=session.id)
+    except stripe.StripeError as error:
+        if error_code(error) in _NO_SUCH_SESSION:
+            return LookupOutcome.NOT_FOUND
+        failure = translate_error(error, right=_RIGHT)
+        _log.warning("page.stripe_not_asked", message=str(failure))
+        is_wrong = isinstance(failure, StripeMisconfiguredError)
+        return LookupOutcome.MISCONFIGURED if is_wrong else LookupOutcome.UNAVAILABLE
+    return answer.body

@@ -37,7 +37,7 @@ _CONNECTIONS = 64  # to the API server: more do not make it any faster
 
 
 async def run_until_stopped(settings: ServiceSettings) -> None:
-    """Run the service until it is told to stop, with new signing secrets as they come.
+    """Run the service until it is told to stop, with new signing secrets, and new rules, as they come.
 
     Raises:
         ClickException: it cannot start, as `running_service` says.
@@ -57,11 +57,10 @@ def _allowed_sources(settings: ServiceSettings) -> AllowedSources | None:
 
 
 async def _reload(service: "RunningService", current: ServiceSettings) -> None:
-    """Take new signing secrets as their files change, so that one can be rolled without a restart."""
+    """Take new signing secrets, and which events count, as their files change, without a restart."""
     load = partial(load_settings, ServiceSettings)
     async for settings in settings_changes(load, os.environ, current):
-        service.webhook.secrets = settings.webhook_secrets
-        service.callbacks.secret = settings.http_secret
+        service.take(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,14 @@ class RunningService:
     callbacks: Callbacks
     webhook_port: int
     management_port: int
+
+    def take(self, settings: ServiceSettings) -> None:
+        """Go by other settings from the next answer on, but for what it was started with: ports, deadlines, sizes."""
+        webhook, callbacks = self.webhook, self.callbacks
+        webhook.secrets, webhook.rules = settings.webhook_secrets, settings.rules
+        webhook.sources = _allowed_sources(settings)
+        webhook.tolerance = callbacks.tolerance = settings.tolerance
+        callbacks.secret = settings.http_secret
 
 
 @asynccontextmanager
@@ -98,8 +105,7 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
             metrics=WebhookMetrics(registry, started_at=started_at),
             secrets=settings.webhook_secrets,
             tolerance=settings.tolerance,
-            filters=settings.filters,
-            stored=settings.stored,
+            rules=settings.rules,
             deadline=settings.deadline,
             clock=lambda: datetime.now(UTC),
             sources=_allowed_sources(settings),

@@ -14,6 +14,7 @@ from fulfillment_runtime.http_secret import HTTP_SECRET, HttpSecret, check_http_
 from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
 from fulfillment_runtime.stripe.settings import StripeSettings
 from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.stored_fields import StoredFields
 
 _REDIRECT_HELD = timedelta(seconds=10)
@@ -96,9 +97,10 @@ class EventSettings(WorkloadSettings, frozen=True, kw_only=True):
         )
 
     @property
-    def stored(self) -> StoredFields:
-        """What of a Session is stored beside its ids."""
-        return StoredFields(metadata_keys=frozenset(self.metadata_keys), client_reference_id=self.client_reference_id)
+    def rules(self) -> EventRules:
+        """The filters, with what of a Session is stored beside its ids."""
+        stored = StoredFields(metadata_keys=frozenset(self.metadata_keys), client_reference_id=self.client_reference_id)
+        return EventRules(filters=self.filters, stored=stored)
 
 
 class ServiceSettings(EventSettings, frozen=True, kw_only=True):

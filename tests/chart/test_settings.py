@@ -16,8 +16,7 @@ from fulfillment_operator.settings import OperatorSettings
 from fulfillment_page.settings import PageSettings
 from fulfillment_runtime.chart_values import CHART_VALUES
 from fulfillment_runtime.settings import LogFormat, known_settings, load_settings
-from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.recovery.command import command as recover_command
 from fulfillment_service.settings import EventSettings, RecoverSettings, ServiceSettings
 from support.chart_rendering import DEFAULTS, VALUES, HelmError, Manifest, render
@@ -168,8 +167,9 @@ def test_the_recovery_is_told_what_both_workloads_are(
 
     assert recovery.recovery_name == "shop-fulfillment-recovery"
     assert (recovery.stripe_api_base, recovery.stripe_timeout) == (operator.stripe_api_base, operator.stripe_timeout)
-    assert events.filters == service.filters != Filters()
-    assert events.stored == service.stored != StoredFields()
+    assert events.rules == service.rules
+    assert events.rules.filters != EventRules().filters
+    assert events.rules.stored != EventRules().stored
     arguments = containers(manifests)["recovery"]["args"]
     assert arguments == ["recover", "--since", "168h", "--all"]
     assert recover_command.make_context("recover", arguments[1:]).params == {
@@ -192,8 +192,9 @@ def test_the_page_is_told_what_both_workloads_are(
 
     assert (page.stripe_api_base, page.stripe_timeout) == (operator.stripe_api_base, operator.stripe_timeout)
     assert (page.shop_name, page.shop_url) == (operator.shop_name, operator.shop_url)
-    assert events.filters == service.filters != Filters()
-    assert events.stored == service.stored != StoredFields()
+    assert events.rules == service.rules
+    assert events.rules.filters != EventRules().filters
+    assert events.rules.stored != EventRules().stored
 
 
 def test_the_charts_defaults_are_the_programs(

@@ -36,8 +36,7 @@ from fulfillment_local.fake_stripe.model import (
 )
 from fulfillment_local.fake_stripe.world import StripeWorld
 from fulfillment_local.webhook_sender import Delivery, delivery_of
-from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.recovery.main import recover
 from fulfillment_service.recovery.run import RecoveryOptions
 from support.running_business import Business, open_business
@@ -235,7 +234,7 @@ async def recovered(business: Business, fate: Fate) -> int:
     while time.time() < int(newest) + 1:  # noqa: ASYNC110 - a recovery sees to whole seconds that are over
         await asyncio.sleep(0.01)
     settings = recover_settings(shop.control_plane, shop.namespace, shop.stripe)
-    summary = await recover(settings, Filters(), StoredFields(), RecoveryOptions())
+    summary = await recover(settings, EventRules(), RecoveryOptions())
     assert summary is not None
     assert (summary.found, summary.failed) == (fate.lost, 0)
     for event in fate.world.events.values():  # as in the Dashboard, where a recovered one can be marked so

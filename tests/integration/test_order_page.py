@@ -15,12 +15,14 @@ from fulfillment_local.credentials import User
 from fulfillment_local.cuttable_proxy import cuttable_proxy
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
-from fulfillment_local.fake_stripe.traffic import Cut, Fail, Fault
+from fulfillment_local.fake_stripe.traffic import Cut, Fail, Fault, Slow
 from fulfillment_page.main import running_page
 from fulfillment_page.session_id import SessionId
 from fulfillment_page.session_lookup import LookupOutcome
 from fulfillment_runtime.kubernetes.errors import NotFoundError
 from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
+from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.settings import EventSettings
 from support.builders import make_status
 from support.running_operator import Shop, at_work
@@ -224,16 +226,25 @@ async def test_while_stripe_is_away_an_order_that_is_known_is_shown(
     assert (await page.visit(session.id))[0] == 200
 
 
-async def test_another_key_is_asked_anew_about_what_was_no_order(shop: Shop, crd: None) -> None:  # noqa: ARG001 - likewise
-    """What is remembered is what the key before it was told: that may have been another account's."""
+async def test_what_was_no_order_is_asked_anew_by_another_key_or_other_rules(shop: Shop, crd: None) -> None:  # noqa: ARG001 - likewise
+    """What is remembered is what was told before, also by an answer that comes later."""
     await shop.control_plane.grant(User.PAGE, shop.namespace, [PAGE_RULES])
     settings, unknown = page_settings(shop), SessionId(f"cs_test_{'a' * 58}", None)
     async with running_page(settings, EventSettings()) as page, stripe_client(settings) as client:
         lookup = page.orders.lookup
         outcomes = [await lookup.make_request(unknown, "192.0.2.1") for _ in range(2)]
-        lookup.ask_by(stripe_reader(client, settings))
+        lookup.take(stripe_reader(client, settings), EventRules(filters=Filters(payment_links=["plink_ours"])))
         outcomes.append(await lookup.make_request(unknown, "192.0.2.1"))
-    assert outcomes == [LookupOutcome.NOT_FOUND, LookupOutcome.REMEMBERED, LookupOutcome.NOT_FOUND]
+        assert outcomes == [LookupOutcome.NOT_FOUND, LookupOutcome.REMEMBERED, LookupOutcome.NOT_FOUND]
+
+        session = SessionId(shop.stripe.world.play(Order())[0].id, None)
+        shop.stripe.faults.set([Slow(path=session.id, seconds=0.2, times=1)])
+        asking = asyncio.create_task(lookup.make_request(session, "192.0.2.1"))
+        while not shop.stripe.traffic.at(SESSION + session.id):  # noqa: ASYNC110 - the stand-in tells nobody
+            await asyncio.sleep(0.01)
+        lookup.take(stripe_reader(client, settings), EventRules())
+        assert await asking is LookupOutcome.NOT_COUNTED
+        assert await lookup.make_request(session, "192.0.2.1") is LookupOutcome.MADE
 
 
 async def test_an_order_is_followed_to_its_end(shop: Shop, page: RunningOrderPage) -> None:

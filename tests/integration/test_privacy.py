@@ -41,8 +41,7 @@ from fulfillment_local.webhook_sender import Webhook, delivery_of
 from fulfillment_runtime.commands.json_lines import json_lines
 from fulfillment_runtime.logs import configure_logs
 from fulfillment_runtime.settings import LogFormat, LogLevel, Secret
-from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.main import RunningService, running_service
 from fulfillment_service.recovery.main import recover
 from fulfillment_service.recovery.run import RecoveryOptions
@@ -218,8 +217,7 @@ async def test_personal_data_stays_where_it_belongs(
             await asyncio.sleep(0.01)
         await recover(
             recover_settings(shop.control_plane, shop.namespace, shop.stripe),
-            Filters(),
-            StoredFields(),
+            EventRules(),
             RecoveryOptions(backoff=tries(1)),
             QUICK,
         )

@@ -17,6 +17,7 @@ from fulfillment_api.names import request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.programs import find_programs
+from support.kubelet import MountedVolume
 from support.running_webhook import OLD_SECRET, SECRET, sign
 from support.service_process import connected, end, running, service_environ, start
 from support.stripe_events import SESSION, snapshot
@@ -153,24 +154,26 @@ async def test_it_does_not_start_on_an_address_that_is_not_its_own(environ: dict
     assert "cannot be opened on 192.0.2.1 (" in errors
 
 
-async def test_a_signing_secret_is_rolled_without_a_restart(environ: dict[str, str], tmp_path: Path) -> None:
-    """When the mounted Secret changes, events signed with the new secret are taken, by the same process."""
-    secrets = tmp_path / "webhook-secrets"
-    secrets.write_text(OLD_SECRET)
+async def test_what_stands_in_files_is_changed_without_a_restart(environ: dict[str, str], tmp_path: Path) -> None:
+    """Events signed with a new secret are taken, and those of a new account count, by the same process."""
+    volume = MountedVolume(tmp_path, {"webhook-secrets": OLD_SECRET, "accounts": "acct_1"})
     mounted = {name: value for name, value in environ.items() if name != "STRIPE_WEBHOOK_SECRETS"}
-    mounted["STRIPE_WEBHOOK_SECRETS_FILE"] = str(secrets)
-    body = json.dumps(snapshot())
+    mounted["STRIPE_WEBHOOK_SECRETS_FILE"] = str(tmp_path / "webhook-secrets")
+    mounted["STRIPE_ACCOUNTS_FILE"] = str(tmp_path / "accounts")
+    body = json.dumps(snapshot(account="acct_2"))
     async with running(mounted) as (process, started), connected(started["webhook_port"]) as kept:
         assert process.stderr is not None
         assert await kept.post(body, OLD_SECRET) == (200, False)
+        assert json.loads(await process.stderr.readline())["event"] == "webhook.ignored"
         async with connected(started["webhook_port"]) as rejected:
             assert await rejected.post(body) == (400, True)
             assert await rejected.reader.read() == b""
-        secrets.write_text(f"{OLD_SECRET} {SECRET}\n")
+        volume.change({"webhook-secrets": f"{OLD_SECRET} {SECRET}\n", "accounts": "acct_1 acct_2"})
         async with asyncio.timeout(60):
             while json.loads(await process.stderr.readline())["event"] != "settings.reloaded":
                 pass
         assert await kept.post(body) == (200, False)  # over the same connection
+        assert json.loads(await process.stderr.readline())["event"] == "webhook.recorded"
 
 
 async def test_a_log_that_nobody_reads_keeps_no_event_waiting(environ: dict[str, str]) -> None:

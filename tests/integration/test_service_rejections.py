@@ -18,8 +18,7 @@ from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
-from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.http.metrics import WebhookMetrics
 from fulfillment_service.http.senders import Sender
 from fulfillment_service.http.webhook import Webhook
@@ -342,8 +341,7 @@ async def test_an_unexpected_fault_is_answered_500(control_plane: ControlPlane) 
             metrics=WebhookMetrics(CollectorRegistry(), started_at=0),
             secrets=(),
             tolerance=timedelta(minutes=5),
-            filters=Filters(),
-            stored=StoredFields(),
+            rules=EventRules(),
             deadline=timedelta(seconds=1),
             clock=lambda: datetime.now(UTC),
         )

@@ -27,7 +27,7 @@ from fulfillment_runtime.kubernetes.leases import LeaseApi
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.settings import Secret
 from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.recovery.backfill import Summary
 from fulfillment_service.recovery.main import recover
 from fulfillment_service.recovery.run import RecoveryOptions
@@ -130,7 +130,7 @@ class Outage:
     ) -> dict[str, int] | None:
         """Run a recovery: what came of how many events; None when another one was under way."""
         run = RecoveryOptions(**({"backoff": tries(1)} | options))
-        found = await recover(settings or self.settings(), filters, StoredFields(), run, QUICK)
+        found = await recover(settings or self.settings(), EventRules(filters=filters), run, QUICK)
         return None if found is None else plain(found)
 
     async def orders(self) -> list[str]:

@@ -15,9 +15,8 @@ from fulfillment_service.events.event import (
     PaymentEvent,
     ReversalEvent,
 )
-from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +62,12 @@ class ReversalHint:
 SpecChange = DesiredRequest | ExpiryHint | PaymentHint | ReversalHint
 
 
-def translate(event: Event, filters: Filters, stored: StoredFields, *, observed_at: datetime) -> SpecChange | Ignored:
+def translate(event: Event, rules: EventRules, *, observed_at: datetime) -> SpecChange | Ignored:
     """Decide what an event changes.
 
     Args:
         event: the event, its signature verified.
-        filters: which events count.
-        stored: what of a Session is stored beside its ids.
+        rules: which events count, and what is stored of them.
         observed_at: when it was received, in UTC.
 
     Raises:
@@ -77,7 +75,7 @@ def translate(event: Event, filters: Filters, stored: StoredFields, *, observed_
     """
     if isinstance(event, OtherEvent):
         return Ignored.EVENT_TYPE
-    if reason := filters.reason_to_ignore(event, now=observed_at):
+    if reason := rules.filters.reason_to_ignore(event, now=observed_at):
         return reason
     second = observed_at.replace(microsecond=0)
     match event:
@@ -85,7 +83,7 @@ def translate(event: Event, filters: Filters, stored: StoredFields, *, observed_
             return Ignored.SETUP_MODE
         case CheckoutEvent(session=session):
             payment = Payment(status=_payment_status(event), event=event.id, observed_at=second)
-            spec = Spec(session=stored.of(session), payment=payment, amount=event.amount)
+            spec = Spec(session=rules.stored.of(session), payment=payment, amount=event.amount)
             return DesiredRequest(request_name(session.id, session.account), spec)
         case ExpiryEvent():
             return ExpiryHint(

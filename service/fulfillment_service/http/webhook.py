@@ -13,10 +13,9 @@ from fulfillment_api.names import SELF_TEST
 from fulfillment_runtime.settings import Secret
 from fulfillment_service.events.envelope import decode_envelope
 from fulfillment_service.events.event import Event, parse_event
-from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rejections import EventRejectedError
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import PaymentHint, ReversalHint, SpecChange, translate
 from fulfillment_service.http.metrics import WebhookMetrics
 from fulfillment_service.http.request_body import BodyRejectedError
@@ -45,10 +44,8 @@ class Webhook:
     """The signing secrets, each of which may have signed an event; others may take their place at any time."""
     tolerance: timedelta
     """How far a signature's time may be from the clock."""
-    filters: Filters
-    """Which events count."""
-    stored: StoredFields
-    """What of a Session is stored beside its ids."""
+    rules: EventRules
+    """Which events count, and what is stored of them; likewise."""
     deadline: timedelta
     """How long an answer may take, from the request's head on."""
     clock: Callable[[], datetime]
@@ -97,7 +94,7 @@ class Webhook:
         if not (envelope.id or "").startswith(_SELF_TEST):  # we signed that one
             self.metrics.received(now.timestamp())
         event = parse_event(envelope)
-        change = translate(event, self.filters, self.stored, observed_at=now)
+        change = translate(event, self.rules, observed_at=now)
         if isinstance(change, Ignored):
             return self._ignore(event, change)
         return await self._record(event, change, started)

@@ -12,10 +12,9 @@ import structlog
 from fulfillment_api.recovery import RunResult
 from fulfillment_service.events.envelope import Envelope
 from fulfillment_service.events.event import parse_event
-from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rejections import EventRejectedError
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import PaymentHint, ReversalHint, SpecChange, translate
 from fulfillment_service.recovery.event_list import Page
 from fulfillment_service.recovery.time_window import Window
@@ -104,8 +103,7 @@ class Backfill:
     """Handles the events of one account."""
 
     event_list: EventList
-    filters: Filters
-    stored: StoredFields
+    rules: EventRules
     record: Callable[[SpecChange], Awaitable[OperationResult | Ignored]]
     """Records what an event changes, or only returns what that would change; may raise NotRecordedError."""
     save_progress: Callable[[int], Awaitable[None]]
@@ -147,7 +145,7 @@ class Backfill:
         try:
             event = parse_event(envelope)
             log = log.bind(**event.subject)
-            change = translate(event, self.filters, self.stored, observed_at=self.clock())
+            change = translate(event, self.rules, observed_at=self.clock())
             if isinstance(change, Ignored):
                 log.info("recovery.ignored", reason=change)
                 return change

@@ -50,7 +50,7 @@ def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
 
     with progress("events") as advance:
         options = RecoveryOptions(look_back=since, undelivered=not every, dry_run=dry_run, handled=advance)
-        work = run_until_stopped(settings, events.filters, events.stored, options)
+        work = run_until_stopped(settings, events.rules, options)
         summary = run_process(settings, work, terminal=sys.stderr if sys.stderr.isatty() else None)
     if summary is None:
         click.echo("Another recovery is under way: nothing to do for this one.")

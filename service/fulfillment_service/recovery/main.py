@@ -18,8 +18,7 @@ from fulfillment_runtime.kubernetes.leases import LeaseApi
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.process import fail, on_stop_signal
 from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
-from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.rbac import recovery_rules
 from fulfillment_service.recovery.backfill import Summary
 from fulfillment_service.recovery.run import RESUMES, RecoveryOptions, RecoveryRun
@@ -29,16 +28,14 @@ from fulfillment_service.settings import RecoverSettings
 _KUBERNETES_TIMEOUT = 5.0
 
 
-async def run_until_stopped(
-    settings: RecoverSettings, filters: Filters, stored: StoredFields, options: RecoveryOptions
-) -> Summary | None:
+async def run_until_stopped(settings: RecoverSettings, rules: EventRules, options: RecoveryOptions) -> Summary | None:
     """Run a recovery once, unless it is told to stop.
 
     Raises:
         StoppedError: it was told to.
         ClickException: it cannot go on, as `recover` says.
     """
-    work = asyncio.ensure_future(recover(settings, filters, stored, options))
+    work = asyncio.ensure_future(recover(settings, rules, options))
     on_stop_signal(work.cancel)
     try:
         return await work
@@ -48,8 +45,7 @@ async def run_until_stopped(
 
 async def recover(
     settings: RecoverSettings,
-    filters: Filters,
-    stored: StoredFields,
+    rules: EventRules,
     options: RecoveryOptions,
     election: LeaderElectionConfig = LeaderElectionConfig(),  # noqa: B008 - frozen
 ) -> Summary | None:
@@ -57,8 +53,7 @@ async def recover(
 
     Args:
         settings: its settings.
-        filters: which events count.
-        stored: what of a Session is stored beside its ids.
+        rules: which events count, and what is stored of them.
         options: what it does.
         election: how long the Lease holds, and how it is renewed.
 
@@ -73,13 +68,13 @@ async def recover(
     """
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=4))
-        rules = recovery_rules(settings, dry_run=options.dry_run)
-        await check_access(api, settings.namespace, rules, timeout=_KUBERNETES_TIMEOUT)
+        rights = recovery_rules(settings, dry_run=options.dry_run)
+        await check_access(api, settings.namespace, rights, timeout=_KUBERNETES_TIMEOUT)
         connected = await stack.enter_async_context(stripe_client(settings))
         requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         checkpoint = ConfigMapApi(api, settings.namespace, settings.recovery_name, timeout=_KUBERNETES_TIMEOUT)
         store = RequestStore(requests=requests, semaphore=asyncio.Semaphore(1), random=random.random)
-        run = RecoveryRun(settings, filters, stored, options, stripe_reader(connected, settings), store, checkpoint)
+        run = RecoveryRun(settings, rules, options, stripe_reader(connected, settings), store, checkpoint)
         if options.dry_run:
             return await run.run()
         leases = LeaseApi(api, settings.namespace, settings.recovery_name, timeout=_KUBERNETES_TIMEOUT)

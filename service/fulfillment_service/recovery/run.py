@@ -16,9 +16,8 @@ from fulfillment_runtime.fatal_errors import SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
 from fulfillment_runtime.stripe.reader import StripeReader
-from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import SpecChange
 from fulfillment_service.recovery.backfill import Backfill, Summary
 from fulfillment_service.recovery.checkpoint import format_progress, parse_last_success, parse_progress, progress_key
@@ -60,8 +59,7 @@ class RecoveryRun:
     """One run over the events of every account."""
 
     settings: RecoverSettings
-    filters: Filters
-    stored: StoredFields
+    rules: EventRules
     options: RecoveryOptions
     stripe: StripeReader
     store: RequestStore
@@ -81,7 +79,7 @@ class RecoveryRun:
             data = await self._retry(self.checkpoint.read)
             started = datetime.now(UTC)
             finished = [await self._account(None, data, started)]
-            for account in self.filters.accounts or ():
+            for account in self.rules.filters.accounts or ():
                 try:
                     finished.append(await self._account(account, data, started))
                 except StripeMisconfiguredError as error:
@@ -110,8 +108,7 @@ class RecoveryRun:
                 undelivered=options.undelivered,
                 backoff=options.backoff,
             ),
-            filters=self.filters,
-            stored=self.stored,
+            rules=self.rules,
             record=DryRun(self._preview).record if options.dry_run else self._record,
             save_progress=partial(self._save_progress, key, point.start),
             summary=self.summary,

@@ -8,9 +8,9 @@ import pytest
 
 from fulfillment_api.names import request_name
 from fulfillment_page.session_id import SessionId
-from fulfillment_page.session_lookup import LookupOutcome, Origin, request_of
+from fulfillment_page.session_lookup import LookupOutcome, request_of
 from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import DesiredRequest
 
 ACCOUNT = "acct_1032D82eZvKYlo2C"
@@ -30,8 +30,8 @@ def asked(filters: Filters = Filters(), account: str | None = None, **changes: A
         "currency": "usd",
         **changes,
     }
-    origin = Origin(filters=filters, stored=StoredFields())
-    return request_of(json.dumps(answer).encode(), SessionId(ID, account), origin, now=NOW)
+    rules = EventRules(filters=filters)
+    return request_of(json.dumps(answer).encode(), SessionId(ID, account), rules, now=NOW)
 
 
 @pytest.mark.parametrize("payment", ["paid", "unpaid", "no_payment_required"])

@@ -20,8 +20,7 @@ from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.checkout.session_answer import parse_session
 from fulfillment_service.events.envelope import decode_envelope
 from fulfillment_service.events.event import parse_event
-from fulfillment_service.events.filters import Filters
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import DesiredRequest, translate
 from support.builders import CREATED
 from support.order_documents import SCHEMA_FILE, mistakes_in
@@ -83,7 +82,7 @@ def sold(order: Order) -> tuple[Event, CheckoutSession]:
 
 def spec_after(event: dict[str, Any]) -> Spec:
     parsed = parse_event(decode_envelope(json.dumps(event)))
-    desired = translate(parsed, Filters(), StoredFields(), observed_at=CREATED)
+    desired = translate(parsed, EventRules(), observed_at=CREATED)
     assert isinstance(desired, DesiredRequest)
     return desired.spec
 

@@ -8,8 +8,8 @@ import pytest
 
 from fulfillment_service.events.envelope import decode_envelope
 from fulfillment_service.events.event import CheckoutEvent, parse_event
-from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.retrieved_session import NotCompleted, parse_retrieved_session
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.stored_fields import StoredFields
 from fulfillment_service.events.translate import DesiredRequest, translate
 from support.stripe_events import SESSION, snapshot
@@ -30,7 +30,7 @@ def test_it_makes_the_request_that_its_event_makes(account: str | None) -> None:
     for each in (event, retrieved(account)):
         assert isinstance(each, CheckoutEvent)
         stored = StoredFields(metadata_keys=frozenset(SESSION.get("metadata", {})), client_reference_id=True)
-        change = translate(each, Filters(), stored, observed_at=NOW)
+        change = translate(each, EventRules(stored=stored), observed_at=NOW)
         assert isinstance(change, DesiredRequest)
         requests.append((change.name, change.spec.session, change.spec.amount, change.spec.payment.status))
     assert requests[0] == requests[1]

@@ -18,6 +18,7 @@ from fulfillment_service.events.event_fields import SessionFields
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rejections import EventRejectedError, EventRejectReason
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.stored_fields import StoredFields
 from fulfillment_service.events.translate import DesiredRequest, ExpiryHint, ReversalHint, SpecChange, translate
 from support.repository import SHARED
@@ -35,7 +36,8 @@ def decide(
     event: dict[str, Any], filters: Filters | None = None, stored: StoredFields | None = None
 ) -> SpecChange | Ignored:
     parsed = parse_event(decode_envelope(json.dumps(event)))
-    return translate(parsed, filters or Filters(), stored or StoredFields(), observed_at=OBSERVED)
+    rules = EventRules(filters=filters or Filters(), stored=stored or StoredFields())
+    return translate(parsed, rules, observed_at=OBSERVED)
 
 
 def spec_of(event: dict[str, Any], stored: StoredFields | None = None) -> Spec:

@@ -11,7 +11,7 @@ from fulfillment_service.events.envelope import decode_envelope
 from fulfillment_service.events.event import parse_event
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import PaymentHint, SpecChange, translate
 from support.stripe_events import SESSION, charge_event, payment_intent_event, thin
 
@@ -20,7 +20,8 @@ INTENT = SESSION["payment_intent"]
 
 
 def decide(event: dict[str, Any], filters: Filters = Filters()) -> SpecChange | Ignored:  # noqa: B008 - frozen
-    return translate(parse_event(decode_envelope(json.dumps(event))), filters, StoredFields(), observed_at=OBSERVED)
+    rules = EventRules(filters=filters)
+    return translate(parse_event(decode_envelope(json.dumps(event))), rules, observed_at=OBSERVED)
 
 
 def hint(status: PaymentStatus, **changes: Any) -> PaymentHint:

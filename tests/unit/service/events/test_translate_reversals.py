@@ -13,7 +13,7 @@ from fulfillment_service.events.event import parse_event
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rejections import EventRejectedError, EventRejectReason
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import ExpiryHint, ReversalHint, SpecChange, translate
 from support.stripe_events import NOW, SESSION, charge_event, snapshot, thin
 
@@ -23,7 +23,8 @@ REFUNDED, DISPUTED, EXPIRED = "charge.refunded", "charge.dispute.created", "chec
 
 
 def decide(event: dict[str, Any], filters: Filters = Filters()) -> SpecChange | Ignored:  # noqa: B008 - frozen
-    return translate(parse_event(decode_envelope(json.dumps(event))), filters, StoredFields(), observed_at=OBSERVED)
+    rules = EventRules(filters=filters)
+    return translate(parse_event(decode_envelope(json.dumps(event))), rules, observed_at=OBSERVED)
 
 
 def hint(kind: ReversalKind, **changes: Any) -> ReversalHint:

@@ -15,7 +15,7 @@ from fulfillment_api.recovery import RunResult
 from fulfillment_service.events.envelope import Envelope, decode_envelope
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
-from fulfillment_service.events.stored_fields import StoredFields
+from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import SpecChange
 from fulfillment_service.recovery.backfill import Backfill, Summary, oldest_first
 from fulfillment_service.recovery.event_list import Page
@@ -148,8 +148,7 @@ async def test_the_log_says_what_an_ignored_event_is_about() -> None:
 
     backfill = Backfill(
         event_list=OnePage(),
-        filters=Filters(livemode=False),
-        stored=StoredFields(),
+        rules=EventRules(filters=Filters(livemode=False)),
         record=refuse,
         save_progress=save,
         summary=Summary(),
