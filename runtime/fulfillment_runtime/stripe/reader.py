@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 import stripe
 
+from fulfillment_runtime.json_text import without_lone_surrogates
 from fulfillment_runtime.stripe.http_client import keeping_bodies
 from fulfillment_runtime.stripe.refusals import refused_limit, retry_after
 from fulfillment_runtime.stripe.throttle import Throttle, Turn
@@ -24,7 +25,7 @@ class StripeAnswer:
     """What Stripe answered."""
 
     body: bytes
-    """As it came."""
+    """As it came, but for halves of surrogate pairs, which nothing that is made of it could hold."""
     data: object
     """Its JSON."""
 
@@ -86,7 +87,8 @@ class StripeReader:
             raise
         finally:
             turn.end(failure)
-        body = bodies[-1] if bodies else answer.body.encode()  # of an HTTP client that keeps none
+        came = bodies[-1] if bodies else answer.body.encode()  # of an HTTP client that keeps none
+        body = without_lone_surrogates(came)
         return StripeAnswer(body, _decode(body))
 
 
@@ -98,8 +100,8 @@ def _decode(body: bytes) -> object:
 
 
 def _decode_odd(body: bytes) -> object:
-    """Decode as the library does, which takes a number beyond all bounds, and half of a surrogate pair."""
+    """Decode as the library does, which takes a number beyond all bounds."""
     try:
-        return json.loads(body)
+        return json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise stripe.APIError("Stripe's answer is no JSON") from error

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Raw, Struct
 
+from fulfillment_runtime.json_text import without_lone_surrogates
 from fulfillment_service.events.event_fields import (
     parse_boolean,
     parse_id,
@@ -67,7 +68,7 @@ def decode_envelope(text: str) -> Envelope:
         EventRejectedError: it is not JSON, or not an object.
     """
     try:
-        fields = msgspec.json.decode(text, type=_Fields)
+        fields = msgspec.json.decode(without_lone_surrogates(text.encode()), type=_Fields)
     except msgspec.ValidationError:
         raise EventRejectedError(EventRejectReason.NOT_AN_OBJECT, "the body is not a JSON object") from None
     except (msgspec.DecodeError, RecursionError):

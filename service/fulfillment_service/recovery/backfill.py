@@ -10,13 +10,12 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.recovery import RunResult
-from fulfillment_service.events.envelope import Envelope
 from fulfillment_service.events.event import parse_event
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rejections import EventRejectedError
 from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import PaymentHint, ReversalHint, SpecChange, translate
-from fulfillment_service.recovery.event_list import Page
+from fulfillment_service.recovery.event_list import Listed, Page
 from fulfillment_service.recovery.time_window import Window
 from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, OperationResult
 
@@ -38,7 +37,7 @@ class Slice:
     """The events of a thin stretch of time."""
 
     window: Window
-    events: tuple[Envelope, ...]
+    events: tuple[Listed, ...]
     """Oldest first."""
 
 
@@ -58,7 +57,7 @@ async def oldest_first(event_list: EventList, window: Window) -> AsyncIterator[S
             continue
         events = list(page.events)
         while page.has_more:
-            page = await event_list.page(now, after=events[-1].id)
+            page = await event_list.page(now, after=page.last_id)
             events += page.events
         yield Slice(now, tuple(reversed(events)))
 
@@ -140,10 +139,12 @@ class Backfill:
                 await self.save_progress(part.window.end)
         return complete
 
-    async def _handle(self, envelope: Envelope) -> EventResult:
-        log = _log.bind(event_id=envelope.id, type=envelope.type)
+    async def _handle(self, listed: Listed) -> EventResult:
+        log = _log if isinstance(listed, EventRejectedError) else _log.bind(event_id=listed.id, type=listed.type)
         try:
-            event = parse_event(envelope)
+            if isinstance(listed, EventRejectedError):
+                raise listed
+            event = parse_event(listed)
             log = log.bind(**event.subject)
             change = translate(event, self.rules, observed_at=self.clock())
             if isinstance(change, Ignored):

@@ -13,6 +13,7 @@ from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUn
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.refusals import error_code
 from fulfillment_service.events.envelope import Envelope, decode_envelope
+from fulfillment_service.events.rejections import EventRejectedError
 from fulfillment_service.recovery.time_window import Window
 
 _log = structlog.get_logger(__name__)
@@ -25,6 +26,7 @@ PAGE = 100
 _TYPES: list[str] = [each for each in StripeEventType if each is not StripeEventType.PAYMENT_SUCCEEDED]
 """What is listed: an account has such an event of every payment, and of one that was captured another tells, too."""
 
+_UNEXPECTED = "Stripe's answer has an unexpected form"
 _NO_SUCH_EVENT = "resource_missing"
 
 _RIGHT = "to read Events{of}: give the restricted key this read permission{or_else}"
@@ -35,13 +37,23 @@ _KEYS_OWN = with_chart_values(
 )
 
 
+Listed = Envelope | EventRejectedError
+"""An event; or why what is listed in its place is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some events, newest first."""
 
-    events: tuple[Envelope, ...]
+    events: tuple[Listed, ...]
     has_more: bool
     """Whether there are older ones in the same stretch of time."""
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last event, after which the next page begins; None when the last is none."""
+        last = self.events[-1] if self.events else None
+        return last.id if isinstance(last, Envelope) else None
 
 
 class StripeEvents:
@@ -109,13 +121,16 @@ class StripeEvents:
             raise translate_error(error, right=self._right) from error
         try:
             found = msgspec.json.decode(body, type=_List)
-        except msgspec.DecodeError as error:
-            raise StripeUnavailableError(f"Stripe's answer has an unexpected form: {error}") from error
-        events = tuple(self._event(raw) for raw in found.data)
-        if events and not self._is_checked:
-            await self._check_connected(events[0])
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise StripeUnavailableError(f"{_UNEXPECTED}: {error}") from error
+        page = Page(tuple(self._event(raw) for raw in found.data), found.has_more)
+        if page.has_more and page.last_id is None:
+            raise StripeUnavailableError(f"{_UNEXPECTED}: a page that ends with no event")
+        known = next((each for each in page.events if isinstance(each, Envelope)), None)
+        if known and not self._is_checked:
+            await self._check_connected(known)
             self._is_checked = True
-        return Page(events, found.has_more)
+        return page
 
     async def _check_connected(self, event: Envelope) -> None:
         """Make sure that the account is not the key's own: that one has the event under its own name, too."""
@@ -127,11 +142,14 @@ class StripeEvents:
             raise translate_error(error, right=_RIGHT.format(of="", or_else="")) from error
         raise StripeMisconfiguredError(_KEYS_OWN.format(self._account))
 
-    def _event(self, raw: msgspec.Raw) -> Envelope:
+    def _event(self, raw: msgspec.Raw) -> Listed:
         """Decode an event. What Stripe lists for an account does not always name it, as a webhook's body does."""
-        event = decode_envelope(bytes(raw).decode())
+        try:
+            event = decode_envelope(bytes(raw).decode())
+        except EventRejectedError as error:
+            return error
         if event.id is None:
-            raise StripeUnavailableError("Stripe's answer has an unexpected form: an event without an id")
+            raise StripeUnavailableError(f"{_UNEXPECTED}: an event without an id")
         return event if event.account is not None else replace(event, account=self._account)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -15,10 +15,11 @@ from fulfillment_api.recovery import RunResult
 from fulfillment_service.events.envelope import Envelope, decode_envelope
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.ignored import Ignored
+from fulfillment_service.events.rejections import EventRejectedError, EventRejectReason
 from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import SpecChange
 from fulfillment_service.recovery.backfill import Backfill, Summary, oldest_first
-from fulfillment_service.recovery.event_list import Page
+from fulfillment_service.recovery.event_list import Listed, Page
 from fulfillment_service.recovery.time_window import Window
 from fulfillment_service.request_store import NotRecordedReason, OperationResult
 from support.stripe_events import SESSION, charge_event, snapshot
@@ -27,7 +28,7 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
 
 
-class Listed:
+class EventsByPage:
     """Events as Stripe lists them: newest first, a page at a time."""
 
     def __init__(self, created: Sequence[int], page: int) -> None:
@@ -55,10 +56,10 @@ def _second(event: Envelope) -> int:
 @given(created=st.lists(st.integers(0, 2000), max_size=120), page=st.integers(1, 10), start=st.integers(0, 1500))
 def test_every_event_of_a_window_comes_once_and_oldest_first(created: list[int], page: int, start: int) -> None:
     """Whatever their times, in slices that follow each other without a gap."""
-    listed = Listed(created, page)
+    listed = EventsByPage(created, page)
     window = Window(start, 1800)
 
-    async def run() -> list[tuple[Window, tuple[Envelope, ...]]]:
+    async def run() -> list[tuple[Window, tuple[Listed, ...]]]:
         return [(each.window, each.events) async for each in oldest_first(listed, window)]
 
     slices = asyncio.run(run())
@@ -78,7 +79,7 @@ def test_every_event_of_a_window_comes_once_and_oldest_first(created: list[int],
 )
 def test_few_requests(created: list[int], requests: int) -> None:
     """A quiet window is one; the way down to a crowd halves the time with each."""
-    listed = Listed(created, page=10)
+    listed = EventsByPage(created, page=10)
 
     async def run() -> int:
         return sum([len(each.events) async for each in oldest_first(listed, Window(0, 2000))])
@@ -89,7 +90,7 @@ def test_few_requests(created: list[int], requests: int) -> None:
 
 def test_an_empty_window_asks_for_nothing() -> None:
     """As when a run follows another one within its second."""
-    listed = Listed([5], page=10)
+    listed = EventsByPage([5], page=10)
 
     async def run() -> int:
         return len([each async for each in oldest_first(listed, Window(10, 10))])
@@ -126,6 +127,29 @@ def test_a_summary_as_it_is_written() -> None:
     assert summary.result == RunResult(created=3, ignored=3, failed=1)
 
 
+def backfill_of(
+    events: Sequence[Listed], record: Callable[[SpecChange], Awaitable[OperationResult | Ignored]]
+) -> Backfill:
+    """Make one of a list of one page."""
+
+    class OnePage:
+        async def page(self, window: Window, after: str | None = None) -> Page:
+            del window, after
+            return Page(tuple(reversed(events)), has_more=False)
+
+    async def save(reached: int) -> None:
+        del reached
+
+    return Backfill(
+        event_list=OnePage(),
+        rules=EventRules(filters=Filters(livemode=False)),
+        record=record,
+        save_progress=save,
+        summary=Summary(),
+        clock=lambda: NOW,
+    )
+
+
 async def test_the_log_says_what_an_ignored_event_is_about() -> None:
     """A Session, or the charge and the payment that were refunded or disputed: each by its own name."""
     events = [
@@ -135,25 +159,10 @@ async def test_the_log_says_what_an_ignored_event_is_about() -> None:
         snapshot("invoice.paid", id="evt_4", session={"id": "in_1"}),
     ]
 
-    class OnePage:
-        async def page(self, window: Window, after: str | None = None) -> Page:
-            del window, after
-            return Page(tuple(decode_envelope(json.dumps(event)) for event in reversed(events)), has_more=False)
-
     async def refuse(change: SpecChange) -> OperationResult | Ignored:
         raise AssertionError(change)
 
-    async def save(reached: int) -> None:
-        del reached
-
-    backfill = Backfill(
-        event_list=OnePage(),
-        rules=EventRules(filters=Filters(livemode=False)),
-        record=refuse,
-        save_progress=save,
-        summary=Summary(),
-        clock=lambda: NOW,
-    )
+    backfill = backfill_of([decode_envelope(json.dumps(event)) for event in events], refuse)
     with capture_logs() as logs:
         assert await backfill.run(Window(SECOND - 60, SECOND))
     lines = [line for line in logs if line["event"] != "recovery.progress"]
@@ -163,6 +172,19 @@ async def test_the_log_says_what_an_ignored_event_is_about() -> None:
         ("recovery.ignored", {"charge": "ch_1"}),
         ("recovery.ignored", {}),
     ]
+
+
+async def test_what_is_no_event_waits_for_a_person_and_holds_up_no_other() -> None:
+    """Whatever stands in its place in the list."""
+
+    async def record(change: SpecChange) -> OperationResult | Ignored:
+        del change
+        return OperationResult.CREATED
+
+    no_event = EventRejectedError(EventRejectReason.NOT_AN_OBJECT, "the body is not a JSON object")
+    backfill = backfill_of([_event("evt_1", SECOND), no_event, _event("evt_2", SECOND)], record)
+    assert not await backfill.run(Window(SECOND - 60, SECOND))
+    assert backfill.summary.results == {OperationResult.CREATED: 2, NotRecordedReason.BLOCKED: 1}
 
 
 def _names(line: Mapping[str, object]) -> dict[str, object]:
