@@ -9,14 +9,20 @@ import pytest
 
 from fulfillment_api.spec import Payment, PaymentStatus, ReversalKind, Session, Spec
 from fulfillment_local.control_plane import ControlPlane
+from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT, POWERLESS_KEY
 from fulfillment_local.fake_stripe.model import AfterPayment, DeliveryState, Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.traffic import Cut, Drop, Fail, Slow
-from fulfillment_runtime.fatal_errors import SettingsError, UnavailableError
+from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
+from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
 from fulfillment_runtime.settings import Secret
+from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
 from fulfillment_service.events.filters import Filters
+from fulfillment_service.events.rules import EventRules
+from fulfillment_service.recovery.run import RecoveryOptions, RecoveryRun
 from fulfillment_service.recovery.time_window import format_time
-from support.running_recovery import HOUR, Outage, name_of, outage, tries
+from fulfillment_service.request_store import RequestStore
+from support.running_recovery import HOUR, NAME, Outage, name_of, outage, tries
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -307,3 +313,15 @@ async def test_what_was_lost_while_no_run_could_do_anything_is_found(missed: Out
         with pytest.raises(SettingsError):
             await missed.recover(settings=missed.settings(stripe_api_key=Secret(key)), look_back=timedelta(hours=3))
     assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 1}
+
+
+async def test_rbac_that_forbids_to_note_how_far_it_came_is_told_as_such(missed: Outage) -> None:
+    """A person must mend it, although it was there when the run began."""
+    settings = missed.settings()
+    async with missed.control_plane.connect(User.SERVICE) as api, stripe_client(settings) as client:
+        store = RequestStore(requests=missed.requests, semaphore=asyncio.Semaphore(1), random=lambda: 1.0)
+        elsewhere = ConfigMapApi(api, "kube-system", NAME, timeout=10)
+        reader = stripe_reader(client, settings)
+        run = RecoveryRun(settings, EventRules(), RecoveryOptions(), reader, store, elsewhere)
+        with pytest.raises(AccessDeniedError, match='RBAC forbids it: configmaps "checkout-fulfillment-recovery" is'):
+            await run.run()

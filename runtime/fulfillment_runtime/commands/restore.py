@@ -11,7 +11,6 @@ import click
 from fulfillment_runtime.commands.at_hand import at_hand
 from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, UndecodableRequest, read_backup
 from fulfillment_runtime.examples import examples
-from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
 _TIMEOUT = 30.0  # seconds, of one request to the API server
@@ -51,12 +50,9 @@ async def _restore(
 ) -> int:
     """Restore them, print what became of them, and return how many were rejected."""
     from fulfillment_runtime.commands.restoring import CONCURRENCY, Outcome, restore  # noqa: PLC0415 - loads the client library
+    from fulfillment_runtime.kubernetes.access import fatal_error  # noqa: PLC0415 - likewise
     from fulfillment_runtime.kubernetes.connection import connect  # noqa: PLC0415 - likewise
-    from fulfillment_runtime.kubernetes.errors import (  # noqa: PLC0415 - likewise
-        ForbiddenError,
-        KubernetesError,
-        NotInstalledError,
-    )
+    from fulfillment_runtime.kubernetes.errors import KubernetesError  # noqa: PLC0415 - likewise
     from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient  # noqa: PLC0415 - likewise
     from fulfillment_runtime.kubernetes.library import LibraryRestClient  # noqa: PLC0415 - likewise
 
@@ -64,12 +60,8 @@ async def _restore(
         async with connect(settings.kubeconfig, connections=CONCURRENCY) as api:
             requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=_TIMEOUT)
             done = await restore(requests, backup, dry_run=dry_run)
-    except ForbiddenError as error:
-        raise AccessDeniedError(str(error)) from error
-    except NotInstalledError as error:
-        raise SettingsError(str(error)) from error
     except KubernetesError as error:
-        raise UnavailableError(f"{error}; run it again: what is restored by then is left alone") from error
+        raise fatal_error(error, advice="; run it again: what is restored by then is left alone") from error
     for each in done:
         match each.outcome:
             case Outcome.EXISTS:

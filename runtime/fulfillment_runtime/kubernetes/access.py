@@ -10,8 +10,8 @@ from msgspec import Struct
 from fulfillment_api import names
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes.errors import (
-    ApiUnavailableError,
     ForbiddenError,
+    KubernetesError,
     NotFoundError,
     NotInstalledError,
     error_of,
@@ -53,12 +53,24 @@ async def check_access(api: client.ApiClient, namespace: str, rules: Iterable[Ru
             await _check_rule(rest, namespace, rule, timeout)
         with suppress(NotFoundError):
             await FulfillmentRequestClient(rest, namespace, timeout=timeout).get(names.request_name("start-up check"))
-    except ApiUnavailableError as error:
-        raise UnavailableError(f"{error}: is it up, and is the address right?") from error
-    except ForbiddenError as error:
-        raise AccessDeniedError(str(error)) from error
-    except NotInstalledError as error:
-        raise SettingsError(str(error)) from error
+    except KubernetesError as error:
+        raise fatal_error(error, advice=": is it up, and is the address right?") from error
+
+
+def fatal_error(error: KubernetesError, *, advice: str) -> AccessDeniedError | SettingsError | UnavailableError:
+    """Tell how a process ends that cannot go on for what the API server did.
+
+    Args:
+        error: that.
+        advice: what to do where it may pass by itself; ends the message.
+    """
+    match error:
+        case ForbiddenError():
+            return AccessDeniedError(str(error))
+        case NotInstalledError():
+            return SettingsError(str(error))
+        case _:
+            return UnavailableError(f"{error}{advice}")
 
 
 async def _check_rule(rest: RestClient, namespace: str, rule: Rule, timeout: float) -> None:

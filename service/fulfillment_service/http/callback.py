@@ -120,16 +120,12 @@ class Callbacks:
 
     async def _record(self, name: str, payload: CallbackPayload) -> CallbackOutcome:
         requests = self.store.requests
-        while True:
-            try:
-                found = await requests.get(name)
-            except NotFoundError:
-                raise CallbackRejectedError(CallbackRejectReason.UNKNOWN_ORDER, "there is no such order") from None
-            callback = new_callback(payload, found, self.clock())
-            if callback is None:
-                return CallbackOutcome.UNCHANGED
-            try:
-                await requests.patch_spec(found, callback)
-            except (NotFoundError, ConflictError):
-                continue  # another writer was quicker: read it again
-            return CallbackOutcome.RECORDED
+        try:
+            found = await requests.get(name)
+        except NotFoundError:
+            raise CallbackRejectedError(CallbackRejectReason.UNKNOWN_ORDER, "there is no such order") from None
+        callback = new_callback(payload, found, self.clock())
+        if callback is None:
+            return CallbackOutcome.UNCHANGED
+        await requests.patch_spec(found, callback)
+        return CallbackOutcome.RECORDED

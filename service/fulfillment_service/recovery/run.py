@@ -13,9 +13,12 @@ import structlog
 from fulfillment_api.recovery import LAST_RESULT, LAST_SUCCESS, format_result
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.fatal_errors import SettingsError, UnavailableError
+from fulfillment_runtime.kubernetes.access import fatal_error
 from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
+from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
 from fulfillment_runtime.stripe.reader import StripeReader
+from fulfillment_service.api_retry import until_answered
 from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import SpecChange
@@ -72,6 +75,7 @@ class RecoveryRun:
 
         Raises:
             SettingsError: Stripe denies the API key. Where that is for a connected account, the others are handled.
+            AccessDeniedError: RBAC forbids to note how far it came.
             UnavailableError: Stripe or the API server is away for longer than the timeout.
         """
         denied: list[StripeMisconfiguredError] = []
@@ -90,6 +94,8 @@ class RecoveryRun:
             raise SettingsError(str(error)) from error
         except (StripeUnavailableError, NotRecordedError) as error:
             raise UnavailableError(f"{error}; {RESUMES}") from error
+        except KubernetesError as error:
+            raise fatal_error(error, advice=f"; {RESUMES}") from error
         if denied:
             raise SettingsError("; ".join(map(str, denied)))
         return self.summary
@@ -142,7 +148,7 @@ class RecoveryRun:
         return await self.store.preview(change, deadline=self._deadline())
 
     async def _retry(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        return await self.store.retry(attempt, deadline=self._deadline())
+        return await until_answered(attempt, deadline=self._deadline(), random=random.random)
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.options.timeout.total_seconds()
