@@ -4,10 +4,10 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
@@ -25,8 +25,9 @@ from fulfillment_page.session_lookup import LookupOutcome, SessionLookup
 from fulfillment_page.settings import PageSettings, load_page_settings
 from fulfillment_page.visits import OrderPage
 from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.http_server import serve
-from fulfillment_runtime.kubernetes.access import check_access
+from fulfillment_runtime.kubernetes.access import check_access, check_clock
 from fulfillment_runtime.kubernetes.connection import connect
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
@@ -85,18 +86,21 @@ class RunningPage:
 
 
 @asynccontextmanager
-async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIterator[RunningPage]:
+async def running_page(
+    settings: PageSettings, events: EventSettings, *, clock: Callable[[], datetime] = utc_now
+) -> AsyncIterator[RunningPage]:
     """Run the order page while the context lasts; at its end drain it, and finish the visits under way.
 
     Args:
         settings: its own.
         events: which Sessions are orders, as the webhook has it.
+        clock: tells the time, with its zone.
 
     Raises:
         SettingsError: a template, a catalogue or the logo is broken, there is no Kubernetes API to talk to, or the
             CustomResourceDefinition is missing.
         AccessDeniedError: RBAC forbids what the page must do.
-        UnavailableError: the API server cannot be reached, or a port is taken.
+        UnavailableError: the API server cannot be reached, the clock is slow, or a port is taken.
     """
     stopping = asyncio.Event()
     renderer, languages = page_renderer(settings)
@@ -106,6 +110,7 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=_CONNECTIONS + 1))
         requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         await check_access(api, settings.namespace, PAGE_RULES, timeout=_KUBERNETES_TIMEOUT)
+        await check_clock(api, clock, timeout=_KUBERNETES_TIMEOUT)
         lookup = SessionLookup(
             stripe_reader(
                 await stack.enter_async_context(stripe_client(settings)), settings, concurrency=_STRIPE_CONCURRENCY
@@ -115,7 +120,7 @@ async def running_page(settings: PageSettings, events: EventSettings) -> AsyncIt
             budget=Budget(_LOOKUPS_OF_ONE, _LOOKUPS, time.monotonic),
             deadline=_DEADLINE,
             metrics=metrics,
-            clock=lambda: datetime.now(UTC),
+            clock=clock,
         )
         feed = OrderFeed(requests, backoff=Backoff(*_WATCH_AGAIN, random.random), metrics=metrics)
         orders = Orders(

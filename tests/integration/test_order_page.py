@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from fulfillment_local.fake_stripe.traffic import Cut, Fail, Fault, Slow
 from fulfillment_page.main import running_page
 from fulfillment_page.session_id import SessionId
 from fulfillment_page.session_lookup import LookupOutcome
+from fulfillment_runtime.clock import utc_now
+from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.kubernetes.errors import NotFoundError
 from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
 from fulfillment_service.events.filters import Filters
@@ -368,3 +371,12 @@ async def test_what_counts_is_what_counts_for_the_webhook(shop: Shop, crd: None)
     async with order_page(shop, EventSettings(payment_links=("plink_ours",))) as page:
         assert (await page.visit(session.id))[0] == 404
     assert not [each async for each in shop.requests.list_pages(timeout=5) if each]
+
+
+async def test_a_slow_clock_makes_no_order_that_looks_restored(shop: Shop, crd: None) -> None:  # noqa: ARG001 - likewise
+    """It does not start, and says what to do."""
+    await shop.control_plane.grant(User.PAGE, shop.namespace, [PAGE_RULES])
+    starting = running_page(page_settings(shop), EventSettings(), clock=lambda: utc_now() - timedelta(minutes=10))
+    with pytest.raises(UnavailableError, match=r"clock is 10 minutes behind the API server's"):
+        async with starting:
+            pass

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT, POWERLESS_KEY
 from fulfillment_local.fake_stripe.model import AfterPayment, DeliveryState, Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.traffic import Cut, Drop, Fail, Slow
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
 from fulfillment_runtime.settings import Secret
@@ -322,6 +324,17 @@ async def test_rbac_that_forbids_to_note_how_far_it_came_is_told_as_such(missed:
         store = RequestStore(requests=missed.requests, semaphore=asyncio.Semaphore(1), random=lambda: 1.0)
         elsewhere = ConfigMapApi(api, "kube-system", NAME, timeout=10)
         reader = stripe_reader(client, settings)
-        run = RecoveryRun(settings, EventRules(), RecoveryOptions(), reader, store, elsewhere)
+        run = RecoveryRun(settings, EventRules(), RecoveryOptions(), reader, store, elsewhere, utc_now)
         with pytest.raises(AccessDeniedError, match='RBAC forbids it: configmaps "checkout-fulfillment-recovery" is'):
             await run.run()
+
+
+@pytest.mark.parametrize(("minutes", "refused"), [(8, False), (10, True)])
+async def test_a_slow_clock_makes_no_order_that_looks_restored(missed: Outage, minutes: int, *, refused: bool) -> None:
+    """The operator would hold each, since what its spec says was observed long before the object was made."""
+    missed.clock.ago(48 * HOUR)
+    missed.lose()
+    slow = timedelta(minutes=minutes)
+    with pytest.raises(UnavailableError, match="clock is 10 minutes behind") if refused else nullcontext():
+        assert await missed.recover(clock=lambda: utc_now() - slow) == {"created": 1}
+    assert len(await missed.orders()) == (0 if refused else 1)

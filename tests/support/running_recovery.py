@@ -3,10 +3,10 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,6 +20,7 @@ from fulfillment_local.fake_stripe.model import DeliveryState, Event, Order
 from fulfillment_local.fake_stripe.server import StripeServer, stripe_server
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.leader_election import LeaderElectionConfig
@@ -126,11 +127,12 @@ class Outage:
         *,
         settings: RecoverSettings | None = None,
         filters: Filters = Filters(),  # noqa: B008 - frozen
+        clock: Callable[[], datetime] = utc_now,
         **options: Any,
     ) -> dict[str, int] | None:
         """Run a recovery: what came of how many events; None when another one was under way."""
         run = RecoveryOptions(**({"backoff": tries(1)} | options))
-        found = await recover(settings or self.settings(), EventRules(filters=filters), run, QUICK)
+        found = await recover(settings or self.settings(), EventRules(filters=filters), run, QUICK, clock)
         return None if found is None else plain(found)
 
     async def orders(self) -> list[str]:

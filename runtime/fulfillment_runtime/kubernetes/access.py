@@ -1,7 +1,9 @@
 """Makes sure at start that this process will be able to work: the API server is there, and allows what it must do."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import msgspec
 from kubernetes.aio import client
@@ -10,6 +12,7 @@ from msgspec import Struct
 from fulfillment_api import names
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
 from fulfillment_runtime.kubernetes.errors import (
+    ApiUnavailableError,
     ForbiddenError,
     KubernetesError,
     NotFoundError,
@@ -21,6 +24,10 @@ from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.kubernetes.rbac import Rule
 from fulfillment_runtime.kubernetes.rest import Method, RestClient
 
+MOST_BEHIND = timedelta(minutes=9)
+"""How far a clock that dates orders may be behind the API server's: less than by what the operator knows a restored
+one."""
+_IS_IT_UP = ": is it up, and is the address right?"
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _GROUPS = {
     names.PLURAL: names.GROUP,
@@ -54,7 +61,34 @@ async def check_access(api: client.ApiClient, namespace: str, rules: Iterable[Ru
         with suppress(NotFoundError):
             await FulfillmentRequestClient(rest, namespace, timeout=timeout).get(names.request_name("start-up check"))
     except KubernetesError as error:
-        raise fatal_error(error, advice=": is it up, and is the address right?") from error
+        raise fatal_error(error, advice=_IS_IT_UP) from error
+
+
+async def check_clock(api: client.ApiClient, clock: Callable[[], datetime], *, timeout: float) -> None:
+    """Make sure that this machine's clock is not so far behind the API server's that new orders look restored.
+
+    What was observed long before its object was made came from a backup, for the operator; so an order that a slow
+    clock dates would be held until a person says what it is.
+
+    Args:
+        api: as whom.
+        clock: tells the time, with its zone.
+        timeout: seconds that the request may take.
+
+    Raises:
+        UnavailableError: the clock is, or the API server cannot be reached.
+    """
+    try:
+        answer = await LibraryRestClient(api).request(Method.GET, "/version", timeout=timeout)
+    except ApiUnavailableError as error:
+        raise fatal_error(error, advice=_IS_IT_UP) from error
+    date = answer.headers.get("Date")
+    behind = parsedate_to_datetime(date) - clock() if date else timedelta(0)
+    if behind > MOST_BEHIND:
+        raise UnavailableError(
+            f"this machine's clock is {behind.total_seconds() / 60:.0f} minutes behind the API server's: have the "
+            "nodes keep time (NTP); each order that is made by it would look as one that a backup brought back"
+        )
 
 
 def fatal_error(error: KubernetesError, *, advice: str) -> AccessDeniedError | SettingsError | UnavailableError:

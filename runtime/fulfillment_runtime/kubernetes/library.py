@@ -81,7 +81,7 @@ class LibraryRestClient:
                 timeout=_timeout(timeout),
                 **self._options,
             ) as response:
-                return Answer(response.status, response.reason or "", await response.read())
+                return Answer(response.status, response.reason or "", await response.read(), response.headers)
 
     @asynccontextmanager
     async def stream(

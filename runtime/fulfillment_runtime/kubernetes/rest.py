@@ -5,7 +5,7 @@ For the workloads that is the client library's connection (`library`), for the p
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum, unique
 from http import HTTPStatus
 from types import MappingProxyType
@@ -42,6 +42,8 @@ class Answer:
     reason: str
     """The status line's."""
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_QUERY)
+    """Whatever the case of their names; none where who carries it tells none."""
 
     @property
     def is_success(self) -> bool:

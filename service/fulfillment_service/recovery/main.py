@@ -2,14 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.fatal_errors import StoppedError, UnavailableError
-from fulfillment_runtime.kubernetes.access import check_access
+from fulfillment_runtime.kubernetes.access import check_access, check_clock
 from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
 from fulfillment_runtime.kubernetes.connection import connect
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
@@ -48,6 +49,7 @@ async def recover(
     rules: EventRules,
     options: RecoveryOptions,
     election: LeaderElectionConfig = LeaderElectionConfig(),  # noqa: B008 - frozen
+    clock: Callable[[], datetime] = utc_now,
 ) -> Summary | None:
     """Run a recovery once.
 
@@ -56,6 +58,7 @@ async def recover(
         rules: which events count, and what is stored of them.
         options: what it does.
         election: how long the Lease holds, and how it is renewed.
+        clock: tells the time, with its zone, by which orders are dated.
 
     Returns:
         What it found; None when another one is under way.
@@ -64,17 +67,19 @@ async def recover(
         SettingsError: Stripe denies the API key, there is no Kubernetes API to talk to, or the
             CustomResourceDefinition is missing.
         AccessDeniedError: RBAC forbids what it must do.
-        UnavailableError: Stripe or the API server is away for longer than the timeout.
+        UnavailableError: Stripe or the API server is away for longer than the timeout, or the clock is slow.
     """
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(connect(settings.kubeconfig, connections=4))
         rights = recovery_rules(settings, dry_run=options.dry_run)
         await check_access(api, settings.namespace, rights, timeout=_KUBERNETES_TIMEOUT)
+        await check_clock(api, clock, timeout=_KUBERNETES_TIMEOUT)
         connected = await stack.enter_async_context(stripe_client(settings))
         requests = FulfillmentRequestClient(LibraryRestClient(api), settings.namespace, timeout=_KUBERNETES_TIMEOUT)
         checkpoint = ConfigMapApi(api, settings.namespace, settings.recovery_name, timeout=_KUBERNETES_TIMEOUT)
         store = RequestStore(requests=requests, semaphore=asyncio.Semaphore(1), random=random.random)
-        run = RecoveryRun(settings, rules, options, stripe_reader(connected, settings), store, checkpoint)
+        reader = stripe_reader(connected, settings)
+        run = RecoveryRun(settings, rules, options, reader, store, checkpoint, clock)
         if options.dry_run:
             return await run.run()
         leases = LeaseApi(api, settings.namespace, settings.recovery_name, timeout=_KUBERNETES_TIMEOUT)

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -68,6 +68,8 @@ class RecoveryRun:
     store: RequestStore
     checkpoint: ConfigMapApi
     """How far recoveries came, and what they found."""
+    clock: Callable[[], datetime]
+    """Tells the time, with its zone."""
     summary: Summary = field(default_factory=Summary)
 
     async def run(self) -> Summary:
@@ -81,7 +83,7 @@ class RecoveryRun:
         denied: list[StripeMisconfiguredError] = []
         try:
             data = await self._retry(self.checkpoint.read)
-            started = datetime.now(UTC)
+            started = self.clock()
             finished = [await self._account(None, data, started)]
             for account in self.rules.filters.accounts or ():
                 try:
@@ -119,7 +121,7 @@ class RecoveryRun:
             save_progress=partial(self._save_progress, key, point.start),
             summary=self.summary,
             handled=options.handled,
-            clock=lambda: datetime.now(UTC),
+            clock=self.clock,
         )
         # Should the first event fail, the next run starts there.
         await self._save_progress(key, point.start, window.start)
