@@ -11,6 +11,7 @@ from fulfillment_runtime.kubernetes.errors import (
     ForbiddenError,
     KubernetesError,
     NotInstalledError,
+    retry_after,
 )
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ _STARTED_WITHIN = 2.0  # seconds
 
 
 async def until_answered(attempt: Callable[[], Awaitable[T]], *, deadline: float, random: Callable[[], float]) -> T:
-    """Try until the API server answers.
+    """Try until the API server answers, and no sooner than it asks for.
 
     Args:
         attempt: one try.
@@ -48,6 +49,7 @@ async def until_answered(attempt: Callable[[], Awaitable[T]], *, deadline: float
                 attempt,
                 on=(ApiUnavailableError, *_DENIED_AT_FIRST),
                 backoff=Backoff(_FIRST_WAIT, _LONGEST_WAIT, random),
+                retry_after=retry_after,
                 scheduled=raise_if_denied,
             )
     except TimeoutError:

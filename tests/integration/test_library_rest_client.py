@@ -1,11 +1,14 @@
 """The workloads' way to the cluster: as the client library is configured, though none of its types is used."""
 
+from datetime import timedelta
+
 import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
 from fulfillment_local.control_plane import ControlPlane
-from fulfillment_runtime.kubernetes.errors import ApiUnavailableError, ForbiddenError, NotFoundError
+from fulfillment_runtime.kubernetes.configmaps import ConfigMapApi
+from fulfillment_runtime.kubernetes.errors import ApiUnavailableError, ForbiddenError, NotFoundError, retry_after
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.kubernetes.rest import Method
@@ -62,3 +65,21 @@ async def test_an_api_server_that_nobody_reaches_is_a_passing_fault() -> None:
         with pytest.raises(ApiUnavailableError, match="the Kubernetes API cannot be reached"):
             async with rest.stream("/version", timeout=30):
                 pass
+
+
+async def test_an_api_server_that_asks_to_wait_is_not_asked_sooner() -> None:
+    """By whichever way it is asked: what throttles it names the seconds."""
+
+    async def throttle(_request: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "7"})
+
+    async with (
+        serving(web.route("*", "/{path:.*}", throttle)) as server,
+        client.ApiClient(client.Configuration(host=server)) as api,
+    ):
+        requests = FulfillmentRequestClient(LibraryRestClient(api), "default", timeout=30)
+        configmap = ConfigMapApi(api, "default", "progress", timeout=30)
+        for asking in (requests.get("cs-1"), anext(requests.watch("cs-1", timeout=1)), configmap.read()):
+            with pytest.raises(ApiUnavailableError) as caught:
+                await asking
+            assert retry_after(caught.value) == timedelta(seconds=7)

@@ -19,6 +19,7 @@ from fulfillment_runtime.kubernetes.errors import (
     ApiUnavailableError,
     ConflictError,
     InvalidError,
+    retry_after,
 )
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.progress import progress
@@ -85,6 +86,7 @@ async def _one(
             lambda: _restored(requests, each, dry_run=dry_run),
             on=(ApiUnavailableError, ConflictError),
             backoff=_BACKOFF,
+            retry_after=retry_after,
         )
     except InvalidError as error:
         return Restored(each.metadata.name, Outcome.REJECTED, str(error))

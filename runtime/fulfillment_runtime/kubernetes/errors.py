@@ -4,6 +4,7 @@ They are passing (`ApiUnavailableError`), misconfigured (`ForbiddenError`, `NotI
 the request, whatever its kind.
 """
 
+from datetime import timedelta
 from http import HTTPStatus
 
 import msgspec
@@ -17,7 +18,8 @@ _QUOTA = "is forbidden: exceeded quota: "  # as its quota admission says it
 _CONFLICT = "Conflict"
 """Of a create: something else changed meanwhile, such as the ResourceQuota that counts it. An object that is there has
 the reason `AlreadyExists`."""
-_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS}
+_LONGEST_WAIT = timedelta(minutes=1)  # whatever is asked
 
 
 class KubernetesError(Exception):
@@ -26,6 +28,11 @@ class KubernetesError(Exception):
 
 class ApiUnavailableError(KubernetesError):
     """A passing fault: unreachable, too slow, throttling, or failing. Worth another try."""
+
+    def __init__(self, message: str, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+        """How long the API server asks to wait."""
 
 
 class ForbiddenError(KubernetesError):
@@ -62,7 +69,7 @@ class UndecodableError(KubernetesError):
 
 
 class InvalidError(KubernetesError):
-    """The API server refuses the object's content: its schema, or a rule of it, does not allow it."""
+    """The API server refuses what it was sent: the object's schema, a rule of it, its size, or the request's form."""
 
 
 def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) -> KubernetesError:
@@ -95,9 +102,19 @@ def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) ->
         case HTTPStatus.CONFLICT:
             return conflict(message)
         case code if code in _PASSING or not code or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ApiUnavailableError(f"the Kubernetes API answered {code}: {message}")
+            return ApiUnavailableError(f"the Kubernetes API answered {code}: {message}", _asked_to_wait(answer))
         case _:
             return InvalidError(message)
+
+
+def retry_after(error: KubernetesError) -> timedelta | None:
+    """Tell how long the API server asks to wait, as when too much is asked of it: a minute at most."""
+    return error.after if isinstance(error, ApiUnavailableError) else None
+
+
+def _asked_to_wait(answer: Answer) -> timedelta | None:
+    seconds = answer.headers.get("Retry-After", "")
+    return min(timedelta(seconds=int(seconds[:9])), _LONGEST_WAIT) if seconds.isdecimal() else None
 
 
 def _forbidden(message: str) -> ForbiddenError:

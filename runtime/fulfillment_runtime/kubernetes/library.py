@@ -34,7 +34,8 @@ def translated_errors(conflict: type[KubernetesError] = ConflictError) -> Iterat
         with _unreachable():
             yield
     except ApiException as error:
-        raise error_of(Answer(error.status, str(error.reason), (error.body or "").encode()), conflict) from error
+        answer = Answer(error.status, str(error.reason), (error.body or "").encode(), error.headers or {})
+        raise error_of(answer, conflict) from error
 
 
 class LibraryRestClient:
@@ -81,7 +82,7 @@ class LibraryRestClient:
                 timeout=_timeout(timeout),
                 **self._options,
             ) as response:
-                return Answer(response.status, response.reason or "", await response.read(), response.headers)
+                return await _answer(response)
 
     @asynccontextmanager
     async def stream(
@@ -97,7 +98,7 @@ class LibraryRestClient:
             )
             try:
                 if response.status != HTTPStatus.OK:
-                    raise error_of(Answer(response.status, response.reason or "", await response.read()))
+                    raise error_of(await _answer(response))
                 yield aiter(response.content)
             finally:
                 response.close()  # what is left of it is not waited for
@@ -117,6 +118,10 @@ class LibraryRestClient:
         for each in (await self._configuration.auth_settings()).values():
             headers[each["key"]] = each["value"]
         return headers
+
+
+async def _answer(response: aiohttp.ClientResponse) -> Answer:
+    return Answer(response.status, response.reason or "", await response.read(), response.headers)
 
 
 @lru_cache(maxsize=16)
