@@ -41,7 +41,7 @@ from fulfillment_service.settings import EventSettings
 _log = structlog.get_logger(__name__)
 
 _DEADLINE = timedelta(seconds=8)
-"""Within which a visitor is answered; nobody waits longer for a page."""
+"""Within which a visit is answered; nobody waits longer for a page."""
 _KUBERNETES_TIMEOUT = 4.0  # seconds, of one request to the API server
 _CONNECTIONS = 16  # to the API server
 _STRIPE_CONCURRENCY = 5
@@ -87,13 +87,18 @@ class RunningPage:
 
 @asynccontextmanager
 async def running_page(
-    settings: PageSettings, events: EventSettings, *, clock: Callable[[], datetime] = utc_now
+    settings: PageSettings,
+    events: EventSettings,
+    *,
+    deadline: timedelta = _DEADLINE,
+    clock: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[RunningPage]:
     """Run the order page while the context lasts; at its end drain it, and finish the visits under way.
 
     Args:
         settings: its own.
         events: which Sessions are orders, as the webhook has it.
+        deadline: within which a visit is answered.
         clock: tells the time, with its zone.
 
     Raises:
@@ -118,7 +123,7 @@ async def running_page(
             RequestStore(requests=requests, semaphore=asyncio.Semaphore(_CONNECTIONS), random=random.random),
             events.rules,
             budget=Budget(_LOOKUPS_OF_ONE, _LOOKUPS, time.monotonic),
-            deadline=_DEADLINE,
+            deadline=deadline,
             metrics=metrics,
             clock=clock,
         )
@@ -136,6 +141,7 @@ async def running_page(
             renderer=renderer,
             languages=languages,
             metrics=metrics,
+            deadline=deadline,
         )
         watching = asyncio.create_task(feed.run())
         stack.callback(watching.cancel)
@@ -157,9 +163,9 @@ async def running_page(
                 what="the order page's port",
                 setting="FULFILLMENT_PAGE_PORT",
                 address=settings.bind_address,
-                head_timeout=_DEADLINE.total_seconds(),
+                head_timeout=deadline.total_seconds(),
                 drain=settings.page_drain.total_seconds(),
-                grace=_DEADLINE.total_seconds() + 1,
+                grace=deadline.total_seconds() + 1,
                 closing=stopping.set,
             )
         )

@@ -171,26 +171,30 @@ class SessionLookup:
 
     async def _ask(self, session: SessionId) -> LookupOutcome:
         reader, rules = self._reader, self._rules  # others may take their place meanwhile
+        deadline = asyncio.get_running_loop().time() + self._deadline
         try:
-            async with asyncio.timeout(self._deadline):
-                outcome = await self._ask_stripe(session, reader, rules)
+            async with asyncio.timeout_at(deadline):
+                found = await self._ask_stripe(session, reader, rules)
         except TimeoutError:
+            _log.warning("page.stripe_not_asked", message="Stripe did not answer in time")
             return LookupOutcome.UNAVAILABLE
-        if outcome in _FORGOTTEN_AFTER and reader is self._reader:
-            self._no_orders[session] = self._clock() + _FORGOTTEN_AFTER[outcome]
+        if isinstance(found, DesiredRequest):
+            return await self._make(found, deadline)
+        if found in _FORGOTTEN_AFTER and reader is self._reader:
+            self._no_orders[session] = self._clock() + _FORGOTTEN_AFTER[found]
             self._no_orders.move_to_end(session)
             if len(self._no_orders) > _REMEMBERED:
                 self._no_orders.popitem(last=False)
-        return outcome
+        return found
 
-    async def _ask_stripe(self, session: SessionId, reader: StripeReader, rules: EventRules) -> LookupOutcome:
+    async def _ask_stripe(
+        self, session: SessionId, reader: StripeReader, rules: EventRules
+    ) -> DesiredRequest | LookupOutcome:
         body = await _retrieve(session, reader)
         if isinstance(body, LookupOutcome):
             return body
         desired = request_of(body, session, rules, now=self._clock())
-        if not isinstance(desired, DesiredRequest):
-            return desired
-        if session.account is not None:
+        if isinstance(desired, DesiredRequest) and session.account is not None:
             # Whoever names the key's own account gets its Sessions, too: under that name an order of the shop's would
             # be fulfilled a second time.
             own = await _retrieve(SessionId(session.id, None), reader)
@@ -198,10 +202,9 @@ class SessionLookup:
                 return LookupOutcome.NOT_FOUND
             if own is not LookupOutcome.NOT_FOUND:
                 return own
-        return await self._make(desired)
+        return desired
 
-    async def _make(self, desired: DesiredRequest) -> LookupOutcome:
-        deadline = asyncio.get_running_loop().time() + self._deadline
+    async def _make(self, desired: DesiredRequest, deadline: float) -> LookupOutcome:
         try:
             result = await self._store.ensure(desired, deadline=deadline)
         except NotRecordedError as error:

@@ -1,10 +1,11 @@
 """How a visit is answered: with the order, or with the page that shows none; and how an order is followed."""
 
 import time
-from asyncio import get_running_loop, wait_for
+from asyncio import get_running_loop, timeout, wait_for
 from collections import Counter
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -66,12 +67,18 @@ class OrderPage:
     renderer: PageRenderer
     languages: Languages
     metrics: PageMetrics
+    deadline: timedelta
+    """Within which a visit is answered."""
     _followers: Counter[str] = field(default_factory=Counter)
 
     async def visit(self, visit: Visit) -> Answer:
-        """Show the order that a visitor names, if there is one."""
+        """Show the order that a visitor names, if there is one, within the deadline."""
         started = time.perf_counter()
-        found = await self.orders.find(visit.session, visit.address)
+        try:
+            async with timeout(self.deadline.total_seconds()):
+                found = await self.orders.find(visit.session, visit.address)
+        except TimeoutError:
+            found = VisitOutcome.UNAVAILABLE
         if isinstance(found, OrderView):
             outcome, answer = VisitOutcome.SHOWN, self._order(found, visit)
         else:

@@ -2,12 +2,16 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from kubernetes.aio import client
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from fulfillment_api.names import request_name
 from fulfillment_api.spec import PaymentStatus
@@ -16,16 +20,21 @@ from fulfillment_local.credentials import User
 from fulfillment_local.cuttable_proxy import cuttable_proxy
 from fulfillment_local.fake_stripe.api import OWN_ACCOUNT
 from fulfillment_local.fake_stripe.model import Mode, Order, Outcome, Settlement
-from fulfillment_local.fake_stripe.traffic import Cut, Fail, Fault, Slow
+from fulfillment_local.fake_stripe.traffic import Cut, Fail, Fault, Hang, Slow
+from fulfillment_page.budgets import Budget, Rate
 from fulfillment_page.main import running_page
+from fulfillment_page.metrics import PageMetrics
 from fulfillment_page.session_id import SessionId
-from fulfillment_page.session_lookup import LookupOutcome
+from fulfillment_page.session_lookup import LookupOutcome, SessionLookup
 from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.fatal_errors import UnavailableError
 from fulfillment_runtime.kubernetes.errors import NotFoundError
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.rules import EventRules
+from fulfillment_service.request_store import RequestStore
 from fulfillment_service.settings import EventSettings
 from support.builders import make_status
 from support.running_operator import Shop, at_work
@@ -233,10 +242,10 @@ async def test_what_was_no_order_is_asked_anew_by_another_key_or_other_rules(sho
     """What is remembered is what was told before, also by an answer that comes later."""
     await shop.control_plane.grant(User.PAGE, shop.namespace, [PAGE_RULES])
     settings, unknown = page_settings(shop), SessionId(f"cs_test_{'a' * 58}", None)
-    async with running_page(settings, EventSettings()) as page, stripe_client(settings) as client:
+    async with running_page(settings, EventSettings()) as page, stripe_client(settings) as connected:
         lookup = page.orders.lookup
         outcomes = [await lookup.make_request(unknown, "192.0.2.1") for _ in range(2)]
-        lookup.take(stripe_reader(client, settings), EventRules(filters=Filters(payment_links=["plink_ours"])))
+        lookup.take(stripe_reader(connected, settings), EventRules(filters=Filters(payment_links=["plink_ours"])))
         outcomes.append(await lookup.make_request(unknown, "192.0.2.1"))
         assert outcomes == [LookupOutcome.NOT_FOUND, LookupOutcome.REMEMBERED, LookupOutcome.NOT_FOUND]
 
@@ -245,7 +254,7 @@ async def test_what_was_no_order_is_asked_anew_by_another_key_or_other_rules(sho
         asking = asyncio.create_task(lookup.make_request(session, "192.0.2.1"))
         while not shop.stripe.traffic.at(SESSION + session.id):  # noqa: ASYNC110 - the stand-in tells nobody
             await asyncio.sleep(0.01)
-        lookup.take(stripe_reader(client, settings), EventRules())
+        lookup.take(stripe_reader(connected, settings), EventRules())
         assert await asking is LookupOutcome.NOT_COUNTED
         assert await lookup.make_request(session, "192.0.2.1") is LookupOutcome.MADE
 
@@ -380,3 +389,40 @@ async def test_a_slow_clock_makes_no_order_that_looks_restored(shop: Shop, crd: 
     with pytest.raises(UnavailableError, match=r"clock is 10 minutes behind the API server's"):
         async with starting:
             pass
+
+
+async def test_a_visit_is_answered_within_its_deadline(shop: Shop, crd: None) -> None:  # noqa: ARG001 - likewise
+    """Whoever hangs, the API server or Stripe; and the log says that it was Stripe."""
+    session, _ = shop.stripe.world.play(Order())
+    shop.stripe.faults.set([Hang(seconds=60)])
+    async with order_page(shop, deadline=timedelta(seconds=1)) as page:
+        with capture_logs() as logs:
+            began = time.monotonic()
+            assert (await page.visit(session.id))[0] == 503
+            with shop.control_plane.hanging():
+                assert (await page.visit(session.id))[0] == 503
+            assert time.monotonic() - began < 3.5  # one request to the API server alone may take 4 s
+            async with asyncio.timeout(10):
+                while not logs:  # noqa: ASYNC110 - a log line is no event that could be awaited
+                    await asyncio.sleep(0.01)
+    assert logs[0]["event"] == "page.stripe_not_asked"
+
+
+async def test_an_order_that_the_api_server_does_not_take_in_time_is_told(shop: Shop) -> None:
+    """By the time that is left after Stripe's answer: the runbook has people look for that line."""
+    settings, session = page_settings(shop), SessionId(shop.stripe.world.play(Order())[0].id, None)
+    nobody = client.Configuration(host="http://127.0.0.1:9")
+    async with client.ApiClient(nobody) as api, stripe_client(settings) as connected:
+        requests = FulfillmentRequestClient(LibraryRestClient(api), shop.namespace, timeout=1)
+        lookup = SessionLookup(
+            stripe_reader(connected, settings),
+            RequestStore(requests=requests, semaphore=asyncio.Semaphore(1), random=lambda: 0.5),
+            EventRules(),
+            budget=Budget(Rate(burst=1, per_second=1), Rate(burst=1, per_second=1), time.monotonic),
+            deadline=timedelta(seconds=0.5),
+            metrics=PageMetrics(CollectorRegistry(), LookupOutcome),
+            clock=utc_now,
+        )
+        with capture_logs() as logs:
+            assert await lookup.make_request(session, "192.0.2.1") is LookupOutcome.UNAVAILABLE
+    assert [each["event"] for each in logs] == ["page.order_not_recorded"]

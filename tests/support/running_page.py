@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -102,11 +103,15 @@ async def _events(lines: aiohttp.StreamReader) -> AsyncIterator[dict[str, str]]:
 
 @asynccontextmanager
 async def order_page(
-    shop: Shop, events: EventSettings | None = None, **changes: Any
+    shop: Shop,
+    events: EventSettings | None = None,
+    *,
+    deadline: timedelta = timedelta(seconds=8),
+    **changes: Any,
 ) -> AsyncIterator[RunningOrderPage]:
     """Run an order page in this process, allowed what the chart allows it."""
     await shop.control_plane.grant(User.PAGE, shop.namespace, [PAGE_RULES])
-    async with running_page(page_settings(shop, **changes), events or EventSettings()) as page:
+    async with running_page(page_settings(shop, **changes), events or EventSettings(), deadline=deadline) as page:
         yield RunningOrderPage(
             shop.http, f"http://127.0.0.1:{page.page_port}", f"http://127.0.0.1:{page.management_port}"
         )
