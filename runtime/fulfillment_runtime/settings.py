@@ -28,6 +28,7 @@ GROUP = "fulfillment.settings"
 
 # Kubernetes adds these to every pod for each Service of the namespace ("Discovering services").
 _SERVICE_LINK = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
+_FILE = "_FILE"
 _PREFIXES = ("FULFILLMENT_", "STRIPE_")
 
 
@@ -171,10 +172,18 @@ def known_settings() -> Mapping[str, str]:
     return known
 
 
+def is_file_of_setting(name: str) -> bool:
+    """Tell whether a variable names the file of a setting, of whichever workload or backend.
+
+    Others have such a name, too: `AWS_WEB_IDENTITY_TOKEN_FILE`.
+    """
+    return name.endswith(_FILE) and name.removesuffix(_FILE) in known_settings()
+
+
 def _reject_unknown(environ: Mapping[str, str]) -> None:
     known = known_settings()
     for name in sorted(environ):
-        setting = name.removesuffix("_FILE")
+        setting = name.removesuffix(_FILE)
         if name.startswith(_PREFIXES) and setting not in known and not _SERVICE_LINK.search(name):
             close = difflib.get_close_matches(setting, known, n=1)
             hint = f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
@@ -192,7 +201,7 @@ def _value(each: msgspec.structs.FieldInfo, hint: Any, environ: Mapping[str, str
 
 
 def _read(name: str, environ: Mapping[str, str], *, several: bool) -> str | None:
-    text, path = environ.get(name), environ.get(f"{name}_FILE")
+    text, path = environ.get(name), environ.get(f"{name}{_FILE}")
     if text is not None and path is not None:
         raise SettingsError(f"{name} and {name}_FILE are both set: set one of them")
     if path is not None:

@@ -8,20 +8,19 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, UnavailableError
-from fulfillment_runtime.settings import contents_of
+from fulfillment_runtime.settings import contents_of, is_file_of_setting
 
 _log = structlog.get_logger(__name__)
 
 _INTERVAL = 5.0  # seconds; the kubelet itself takes a minute or so
 _TRIED_AGAIN_AFTER = 12  # looks: what was refused is tried again once a minute, or at once when the files change
 
+_AUTHORITIES = "SSL_CERT_FILE"
+"""No setting of ours: whom TLS trusts, which is read when a connection is wired anew."""
+
 _Contents: TypeAlias = list[list[bytes] | None]
 
 S = TypeVar("S")
-
-
-async def _take(_settings: object) -> None:
-    pass
 
 
 async def settings_changes(
@@ -29,7 +28,7 @@ async def settings_changes(
     environ: Mapping[str, str],
     current: S,
     *,
-    check: Callable[[S], Awaitable[None]] = _take,
+    check: Callable[[S], Awaitable[None]] | None = None,
     interval: float = _INTERVAL,
 ) -> AsyncIterator[S]:
     """Yield the settings anew whenever a file that one of them is read from has changed, for ever.
@@ -44,9 +43,10 @@ async def settings_changes(
         current: the settings that the process began with. A file may have changed since.
         check: tries what the settings themselves do not show, beside what is at work; raises SettingsError,
             AccessDeniedError, or UnavailableError. Whichever it is may pass by itself, so it is tried again and again.
+            None: they are taken as they are.
         interval: seconds between two times that the files are read.
     """
-    files = sorted(value for name, value in environ.items() if name.endswith("_FILE"))
+    files = sorted(value for name, value in environ.items() if name == _AUTHORITIES or is_file_of_setting(name))
     known: _Contents | None = None
     refused: _Contents | None = None
     message, looks = "", 0
@@ -61,7 +61,7 @@ async def settings_changes(
                 _log.error("settings.not_reloaded", message=error.message)
             else:
                 is_news = known is not None or changed != current
-                failure = await _failure_of(check, changed) if is_news else None
+                failure = await _failure_of(check, changed) if is_news and check else None
                 if failure is None:
                     known, refused, message = contents, None, ""
                     if is_news:
@@ -89,6 +89,8 @@ def _contents(files: list[str]) -> _Contents:
 
 
 def _content(file: Path) -> list[bytes] | None:
+    if not (file.is_dir() or file.is_file()):
+        return None  # gone for now; or a pipe, which can be read once, and would block
     try:
         return contents_of(file)
     except OSError:  # gone for now: what is wrong with it is said when it is read as a setting

@@ -8,7 +8,7 @@ import pytest
 from fulfillment_operator.settings import OperatorSettings, load_operator_settings
 from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.fatal_errors import SettingsError
-from fulfillment_runtime.settings import Secret, known_settings, load_settings
+from fulfillment_runtime.settings import Secret, is_file_of_setting, known_settings, load_settings
 from fulfillment_service.settings import ServiceSettings
 from support.kubelet import MountedVolume
 
@@ -197,3 +197,19 @@ def test_every_setting_is_described() -> None:
     described = known_settings()
     assert {"STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_BASE", "FULFILLMENT_NAMESPACE"} <= set(described)
     assert all(described.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("STRIPE_API_KEY_FILE", True),
+        ("FULFILLMENT_HTTP_SECRET_FILE", True),
+        ("STRIPE_API_KEY", False),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", False),
+        ("AZURE_FEDERATED_TOKEN_FILE", False),
+        ("_FILE", False),
+    ],
+)
+def test_the_files_of_settings_are_told_from_those_of_others(name: str, *, expected: bool) -> None:
+    """A cloud's tokens change every hour, and are no setting."""
+    assert is_file_of_setting(name) is expected

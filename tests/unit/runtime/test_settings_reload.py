@@ -1,9 +1,11 @@
 """Settings in files are read again when the files change, as the kubelet changes mounted Secrets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from click import ClickException
@@ -23,11 +25,12 @@ def secret(tmp_path: Path) -> MountedVolume:
 
 
 def changes(
-    secret: MountedVolume, check: Callable[[OperatorSettings], Awaitable[None]] | None = None
+    secret: MountedVolume,
+    check: Callable[[OperatorSettings], Awaitable[None]] | None = None,
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[OperatorSettings]:
     load, environ = partial(load_settings, OperatorSettings), {"STRIPE_API_KEY_FILE": str(secret.folder / "api-key")}
-    checked = {} if check is None else {"check": check}
-    return settings_changes(load, environ, load(environ), **checked, interval=0.01)
+    return settings_changes(load, {**environ, **others}, load(environ), check=check, interval=0.01)
 
 
 async def test_a_changed_secret_is_taken(secret: MountedVolume) -> None:
@@ -38,6 +41,27 @@ async def test_a_changed_secret_is_taken(secret: MountedVolume) -> None:
     settings = await asyncio.wait_for(waiting, 60)
     assert settings.stripe_api_key == "rk_live_second"
     assert settings.key_is_live is True
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "FULFILLMENT_HTTP_SECRET_FILE"])
+async def test_a_change_of_what_is_read_beside_them_is_taken(secret: MountedVolume, tmp_path: Path, name: str) -> None:
+    """Whom TLS trusts, and the settings of backends."""
+    file = tmp_path / "other"
+    file.write_text("before")
+    waiting = asyncio.ensure_future(anext(changes(secret, others={name: str(file)})))
+    await asyncio.sleep(0)
+    file.write_text("after")
+    assert (await asyncio.wait_for(waiting, 60)).stripe_api_key == "sk_test_first"
+
+
+async def test_a_pipe_is_read_once(secret: MountedVolume, tmp_path: Path) -> None:
+    """As a shell makes one of `<(…)`: to read it again would block the process."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    waiting = asyncio.ensure_future(anext(changes(secret, others={"FULFILLMENT_HTTP_SECRET_FILE": str(pipe)})))
+    await asyncio.sleep(0)
+    secret.change({"api-key": "sk_test_second\n"})
+    assert (await asyncio.wait_for(waiting, 60)).stripe_api_key == "sk_test_second"
 
 
 async def test_a_wrong_secret_is_passed_over(secret: MountedVolume) -> None:
