@@ -30,6 +30,9 @@ Check = Callable[[], str | None]
 """Tells what is wrong, in words for a person; None when nothing is."""
 
 
+STARTED_AT = "fulfillment_start_timestamp_seconds"
+
+
 def process_registry(started_at: float) -> CollectorRegistry:
     """Make the registry that a workload puts its metrics in: with those of the process, and the version that runs.
 
@@ -46,7 +49,7 @@ def process_registry(started_at: float) -> CollectorRegistry:
     build = Gauge("fulfillment_build_info", "The version that runs; always 1.", ["version"], registry=registry)
     build.labels(version("checkout-fulfillment")).set(1)
     start = Gauge(
-        "fulfillment_start_timestamp_seconds",
+        STARTED_AT,
         "When this workload began with the settings that it has, and its counters at 0, in Unix time.",
         registry=registry,
     )

@@ -6,12 +6,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fulfillment_api.names import request_name
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
+from fulfillment_runtime.findings import Check, Verdict
 from fulfillment_runtime.kubernetes.errors import NotFoundError
+from fulfillment_service.check_online import check_last_event
 from support.running_webhook import RULES, RunningWebhook, running_webhook, service_settings
+from support.serving import serving
 from support.stripe_events import snapshot, thin
 
 FILTERS: dict[str, Any] = {
@@ -69,9 +73,26 @@ async def test_what_counts_is_recorded(webhook: RunningWebhook) -> None:
         assert (await webhook.stored(name)).spec.session.payment_link == "plink_2"
 
 
-async def test_a_thin_event_is_rejected(webhook: RunningWebhook) -> None:
+async def test_a_thin_event_is_rejected(webhook: RunningWebhook, control_plane: ControlPlane) -> None:
     """Its order may be another app's or this one's: the answer, which Stripe's Dashboard shows, says what to do."""
     status, answer = await webhook.send(thin())
     assert (status, answer["error"]) == (400, "unfilterable")
     assert answer["detail"].endswith("let the event destination send snapshot events, or unset both")
     assert await webhook.metric("fulfillment_webhook_rejections_total", reason="unfilterable") == 1
+    settings = service_settings(control_plane, "default", management_port=webhook.management_port)
+    last, rejected = await check_last_event(settings)
+    assert (last.verdict, last.check) == (Verdict.OK, Check.LAST_EVENT)
+    assert (rejected.verdict, rejected.check) == (Verdict.FAILURE, Check.ENDPOINT)
+    assert rejected.message.startswith("events that Stripe signed are rejected (1 unfilterable since the pod started, ")
+
+
+async def test_no_event_is_looked_for_where_no_service_runs(control_plane: ControlPlane) -> None:
+    """Nor where another process has its port."""
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(text="up 1\n")
+
+    async with serving(web.get("/metrics", metrics)) as another:
+        port = int(another.rpartition(":")[2])
+        assert await check_last_event(service_settings(control_plane, "default", management_port=port)) == []
+    assert await check_last_event(service_settings(control_plane, "default", management_port=port)) == []

@@ -22,6 +22,16 @@ class EventRejectReason(StrEnum):
     UNFILTERABLE = "unfilterable"
 
 
+OF_SIGNED_EVENTS = (
+    EventRejectReason.NOT_JSON,
+    EventRejectReason.NOT_AN_OBJECT,
+    EventRejectReason.NO_SESSION_ID,
+    EventRejectReason.INVALID_ACCOUNT,
+    EventRejectReason.UNFILTERABLE,
+)
+"""What is wrong with a request that Stripe signed. The others anybody can cause, at any rate."""
+
+
 class EventRejectedError(Exception):
     """The request is rejected. The message is one sentence for a person, and shows nothing of the body."""
 

@@ -18,6 +18,9 @@ from fulfillment_service.request_store import NotRecordedReason, OperationResult
 OTHER = "other"
 """Stands for every event type that does not concern this product."""
 
+REJECTIONS = "fulfillment_webhook_rejections_total"
+LAST_EVENT_AT = "fulfillment_webhook_last_event_timestamp_seconds"
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STATUSES = (
     HTTPStatus.OK,
@@ -63,7 +66,7 @@ class WebhookMetrics:
             registry=registry,
         )
         self._rejections = Counter(
-            "fulfillment_webhook_rejections_total",
+            REJECTIONS,
             "Requests to the webhook that were rejected, by reason.",
             ["reason"],
             registry=registry,
@@ -79,7 +82,7 @@ class WebhookMetrics:
             "fulfillment_webhook_in_flight", "Requests to the webhook that are being handled.", registry=registry
         )
         self._last_event_at = Gauge(
-            "fulfillment_webhook_last_event_timestamp_seconds",
+            LAST_EVENT_AT,
             "When the last event that Stripe signed came, in Unix time; until the first, when this process started.",
             registry=registry,
         )
