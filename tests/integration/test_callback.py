@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,21 +12,25 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from fulfillment_api.names import request_name
-from fulfillment_api.status import ConditionType, Phase
+from fulfillment_api.spec import PaymentStatus
+from fulfillment_api.status import ConditionType, Fulfillment, Phase, Reason
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import AfterPayment, Order
+from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.settings import Secret
 from fulfillment_service.http.callback import Callbacks
 from fulfillment_service.http.metrics import CallbackMetrics
 from fulfillment_service.request_store import RequestStore
+from support.builders import make_status
 from support.order_endpoint import order_endpoint
 from support.repository import ROOT
 from support.running_operator import WITHIN, Shop, at_work
@@ -228,6 +232,52 @@ async def test_without_a_secret_there_is_no_such_endpoint(webhook: RunningWebhoo
         assert response.status == 404
 
 
+def make_callbacks(
+    requests: FulfillmentRequestClient, clock: Callable[[], datetime], registry: CollectorRegistry
+) -> Callbacks:
+    return Callbacks(
+        store=RequestStore(requests=requests, semaphore=asyncio.Semaphore(1), random=lambda: 0.5),
+        metrics=CallbackMetrics(registry),
+        secret=Secret(SECRET),
+        tolerance=timedelta(minutes=5),
+        deadline=timedelta(seconds=9),
+        clock=clock,
+    )
+
+
+async def unsigned() -> bytes:
+    return b"{}"
+
+
+async def test_a_clock_that_is_set_back_keeps_no_rejected_callback_from_showing(shop: Shop) -> None:
+    """What was rejected before it was set back, of another order, seems to be of the future."""
+    now = utc_now()
+    fulfillment = Fulfillment(backend="http", attempts=1, started_at=now, accepted_at=now)
+    status = replace(make_status(Phase.FULFILLING, Reason.DISPATCHED), fulfillment=fulfillment)
+    name = await shop.make("cs_test_1", PaymentStatus.PAID)
+    await shop.requests.patch_status(name, status)
+    times = [now, now - timedelta(hours=1)]
+    callbacks = make_callbacks(shop.requests, lambda: times[0], CollectorRegistry())
+    await callbacks.answer(unsigned, UNKNOWN, {}, Secret(SECRET))
+    del times[0]
+    await callbacks.answer(unsigned, name, {}, Secret(SECRET))
+    assert (await shop.requests.get(name)).spec.rejected_callback is not None
+
+
+async def test_what_nobody_signed_is_told_once_a_minute_and_counted_each_time(slow: SlowShop) -> None:
+    """Anybody can send it, at any rate."""
+    url = f"http://localhost:{slow.webhook.port}/callback/{UNKNOWN}"
+    with capture_logs() as logs:
+        for _ in range(3):
+            async with slow.webhook.http.post(url, data=b"{}") as response:
+                assert response.status == 401
+        assert await slow.call_back(UNKNOWN, b"[]") == (400, "malformed")
+        assert await slow.call_back(UNKNOWN, b"[]") == (400, "malformed")
+    reasons = [line["reason"] for line in logs if line["event"] == "callback.rejected"]
+    assert reasons == ["no-signature", "malformed", "malformed"]
+    assert await slow.webhook.metric("fulfillment_callbacks_total", outcome="no-signature") == 3
+
+
 async def test_an_unexpected_fault_is_answered_500(control_plane: ControlPlane) -> None:
     """The backend is told that it was not recorded, and the log has the traceback."""
 
@@ -236,18 +286,8 @@ async def test_an_unexpected_fault_is_answered_500(control_plane: ControlPlane) 
 
     registry = CollectorRegistry()
     async with control_plane.connect() as api:
-        callbacks = Callbacks(
-            store=RequestStore(
-                requests=FulfillmentRequestClient(LibraryRestClient(api), "default", timeout=1.0),
-                semaphore=asyncio.Semaphore(1),
-                random=lambda: 0.5,
-            ),
-            metrics=CallbackMetrics(registry),
-            secret=Secret(SECRET),
-            tolerance=timedelta(minutes=5),
-            deadline=timedelta(seconds=1),
-            clock=lambda: datetime.now(UTC),
-        )
+        requests = FulfillmentRequestClient(LibraryRestClient(api), "default", timeout=1.0)
+        callbacks = make_callbacks(requests, lambda: datetime.now(UTC), registry)
         with capture_logs() as logs:
             answer = await callbacks.answer(broken, UNKNOWN, {}, Secret(SECRET))
     assert (answer.status, answer.body["error"]) == (500, "internal")

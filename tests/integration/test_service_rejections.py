@@ -290,6 +290,16 @@ async def test_what_else_the_api_server_forbids_is_answered_503(
     )
 
 
+async def test_what_nobody_signed_is_told_once_a_minute_and_counted_each_time(webhook: RunningWebhook) -> None:
+    """Anybody can send it, at any rate; of what Stripe signed each one is told."""
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert (await webhook.post(EVENT.encode()))[0] == 400
+            assert (await webhook.post(NO_ID.encode(), sign(NO_ID)))[0] == 400
+    assert [line["reason"] for line in logs] == ["no-signature", *["no-session-id"] * 3]
+    assert await webhook.metric("fulfillment_webhook_rejections_total", reason="no-signature") == 3
+
+
 async def test_an_object_in_the_way_is_answered_503(webhook: RunningWebhook) -> None:
     """Someone made a request by hand, with this order's name but for another Session: the order is not lost."""
     stranger = Session(id="cs_test_stranger", livemode=False)

@@ -21,14 +21,17 @@ from fulfillment_service.http.callback_payload import (
     parse_callback,
 )
 from fulfillment_service.http.metrics import CallbackMetrics, CallbackOutcome
-from fulfillment_service.http.request_body import BodyRejectedError
+from fulfillment_service.http.request_body import BodyRejectedError, BodyRejectReason
 from fulfillment_service.http.responses import Answer, answer_request
+from fulfillment_service.http.sparse_log import SparseLog
 from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, RequestStore
 
 _log = structlog.get_logger(__name__)
 
 _REJECTIONS_EVERY = timedelta(seconds=1)
 """Anybody can send callbacks that are rejected, so all of them together may ask the API server so often."""
+_OF_ANYBODY = (CallbackRejectReason.NO_SIGNATURE, CallbackRejectReason.WRONG_SIGNATURE, *BodyRejectReason)
+"""What is wrong with a callback that our secret did not sign."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -47,6 +50,11 @@ class Callbacks:
     clock: Callable[[], datetime]
     """Returns the time, with its zone."""
     _last_rejection_at: datetime = field(default=_NEVER, init=False)
+    _sparse_log: SparseLog = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Let what anybody can cause be told by the same clock."""
+        self._sparse_log = SparseLog(self.clock)
 
     async def answer(
         self, read_body: Callable[[], Awaitable[bytes]], name: str, headers: Mapping[str, str], secret: Secret
@@ -83,7 +91,8 @@ class Callbacks:
         match error:
             case CallbackRejectedError() | BodyRejectedError():
                 self.metrics.handled(error.reason)
-                _log.warning("callback.rejected", outcome=error.reason, message=str(error))
+                write = self._sparse_log.warning if error.reason in _OF_ANYBODY else _log.warning
+                write("callback.rejected", reason=error.reason, message=str(error))
                 return Answer.error(error.reason.status, error.reason, str(error))
             case NotRecordedError():
                 self.metrics.handled(error.reason)
@@ -100,7 +109,9 @@ class Callbacks:
     async def _show_rejection(self, name: str, error: CallbackRejectedError, deadline: float) -> None:
         """Let the order show that a callback about it was rejected, if there is room: nobody is owed that."""
         now = self.clock()
-        if not re.fullmatch(NAME_PATTERN, name) or now < self._last_rejection_at + _REJECTIONS_EVERY:
+        # A clock that was set back keeps nothing back.
+        is_soon = timedelta() <= now - self._last_rejection_at < _REJECTIONS_EVERY
+        if is_soon or not re.fullmatch(NAME_PATTERN, name):
             return
         self._last_rejection_at = now
         try:

@@ -14,7 +14,7 @@ from fulfillment_runtime.settings import Secret
 from fulfillment_service.events.envelope import decode_envelope
 from fulfillment_service.events.event import Event, parse_event
 from fulfillment_service.events.ignored import Ignored
-from fulfillment_service.events.rejections import EventRejectedError
+from fulfillment_service.events.rejections import OF_SIGNED_EVENTS, EventRejectedError
 from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import PaymentHint, ReversalHint, SpecChange, translate
 from fulfillment_service.http.metrics import WebhookMetrics
@@ -131,7 +131,9 @@ class Webhook:
                 return Answer.error(error.reason.status, error.reason, "events are taken from Stripe's addresses only")
             case EventRejectedError() | BodyRejectedError():
                 self.metrics.rejected(error.reason)
-                _log.warning("webhook.rejected", reason=error.reason, message=str(error))
+                # What Stripe signed nobody else can cause.
+                write = _log.warning if error.reason in OF_SIGNED_EVENTS else self._sparse_log.warning
+                write("webhook.rejected", reason=error.reason, message=str(error))
                 status = error.reason.status if isinstance(error, BodyRejectedError) else HTTPStatus.BAD_REQUEST
                 return Answer.error(status, error.reason, str(error))
             case _:
