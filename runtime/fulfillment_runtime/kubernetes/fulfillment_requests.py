@@ -53,6 +53,8 @@ _SPEC_FIELDS = {
 _PAYMENT_INTENT_FIELDS = ("spec.session.paymentIntent", "status.paymentIntent")  # an event's, and Stripe's answer's
 _OF_ONE_PAYMENT_INTENT = 10  # requests at most; Stripe gives it to one Session alone
 _WATCH_MARGIN = 5.0  # seconds that the API server may be late in ending a watch
+_STRICTLY: Mapping[str, str] = MappingProxyType({"fieldValidation": "Strict"})
+"""Refuses what the definition does not know; else the API server drops that, and says that all is written."""
 _ENCODER = msgspec.json.Encoder()
 _REQUEST_DECODER = msgspec.json.Decoder(FulfillmentRequest)
 
@@ -266,9 +268,9 @@ class FulfillmentRequestClient:
         Raises:
             ConflictError: it changed since; read it and decide again.
             NotFoundError: it was deleted since.
-            InvalidError: the CustomResourceDefinition does not allow its content.
+            InvalidError: the CustomResourceDefinition does not allow its content, or is older, and lacks the field.
         """
-        await self._patch_exactly(request, {"spec": {_SPEC_FIELDS[type(patch)]: _with_nulls(patch)}})
+        await self._patch_exactly(request, {"spec": {_SPEC_FIELDS[type(patch)]: _with_nulls(patch)}}, query=_STRICTLY)
 
     async def annotate(self, request: FulfillmentRequest, changes: Mapping[str, str | None]) -> FulfillmentRequest:
         """Change annotations of exactly the version that was read, and return the object as it then is.
@@ -284,11 +286,13 @@ class FulfillmentRequestClient:
         written = await self._patch_exactly(request, {"metadata": {"annotations": dict(changes)}})
         return _REQUEST_DECODER.decode(written)
 
-    async def _patch_exactly(self, request: FulfillmentRequest, body: dict[str, dict[str, Any]]) -> bytes:
+    async def _patch_exactly(
+        self, request: FulfillmentRequest, body: dict[str, dict[str, Any]], *, query: Mapping[str, str] = NO_QUERY
+    ) -> bytes:
         version = {"resourceVersion": request.metadata.resource_version}
         exactly = body | {"metadata": body.get("metadata", {}) | version}
         path = self._path_of(request.metadata.name)
-        return await self._send(Method.PATCH, path, exactly, content_type=MediaType.MERGE_PATCH)
+        return await self._send(Method.PATCH, path, exactly, query=query, content_type=MediaType.MERGE_PATCH)
 
     async def patch_status(self, name: str, status: Status) -> FulfillmentRequest:
         """Replace the status, but for `manual`, which is another controller's; return the object as it then is.
