@@ -121,7 +121,10 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
     )
     deadline: Annotated[
         timedelta,
-        Meta(description="within which every event is answered, such as 8s; at most 10s, then Stripe gave up"),
+        Meta(
+            description="within which every event is answered, such as 8s; less than the 10s for which Checkout holds "
+            "the buyer's redirect"
+        ),
     ] = field(default=timedelta(seconds=8), name="FULFILLMENT_WEBHOOK_DEADLINE")
     tolerance: Annotated[
         timedelta,
@@ -168,8 +171,8 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
                     f"STRIPE_WEBHOOK_SECRETS: number {place} of {len(self.webhook_secrets)} is no signing secret: "
                     "it starts with whsec_ (Stripe Dashboard, Webhooks; or what `stripe listen` prints)"
                 )
-        if not timedelta() < self.deadline <= _REDIRECT_HELD:
-            raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s")
+        if not timedelta() < self.deadline < _REDIRECT_HELD:
+            raise ValueError("FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and less than 10s")
         if not timedelta() < self.tolerance <= _LONGEST_TOLERANCE:
             raise ValueError(
                 "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s and at most 9m: with a clock that is ten minutes "

@@ -412,7 +412,7 @@ async def test_an_endpoint_that_is_not_registered_and_settings_that_are_wrong(in
     assert endpoint.verdict is Verdict.WARNING
     assert endpoint.message.startswith("Stripe has no enabled webhook endpoint in test mode")
     (wrong,) = (each.message for each in found[Check.SETTINGS] if each.verdict is Verdict.FAILURE)
-    assert wrong == "webhook: FULFILLMENT_WEBHOOK_DEADLINE (webhook.deadline) must be more than 0s and at most 10s"
+    assert wrong == "webhook: FULFILLMENT_WEBHOOK_DEADLINE (webhook.deadline) must be more than 0s and less than 10s"
     (trip,) = found[Check.ROUND_TRIP]
     assert trip.verdict is Verdict.FAILURE  # the pod that should send the event does not know its settings
     assert await left(installation) == []

@@ -130,12 +130,12 @@ def test_values_are_read_in_their_own_form() -> None:
             ),
         ),
         (
-            SECRETS | {"FULFILLMENT_WEBHOOK_DEADLINE": "11s"},
-            "FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s",
+            SECRETS | {"FULFILLMENT_WEBHOOK_DEADLINE": "10s"},
+            "FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and less than 10s",
         ),
         (
             SECRETS | {"FULFILLMENT_WEBHOOK_DEADLINE": "0s"},
-            "FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and at most 10s",
+            "FULFILLMENT_WEBHOOK_DEADLINE must be more than 0s and less than 10s",
         ),
         (
             SECRETS | {"STRIPE_ALLOWED_SOURCES": "3.18.12.63 hooks.stripe.com"},
