@@ -16,12 +16,19 @@ import yaml
 from aiohttp import web
 from kubernetes.aio import client
 
-from fulfillment_api.names import RESTORING, request_name
+from fulfillment_api.names import API_VERSION, KIND, RESTORING, request_name
 from fulfillment_api.spec import PaymentStatus, Reversal, ReversalKind
 from fulfillment_api.status import ConditionType, Phase, Reason
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import AfterPayment, Order, Outcome, Settlement
+from fulfillment_runtime.commands import restoring
+from fulfillment_runtime.commands.backup import BackedUpMetadata, BackedUpRequest
+from fulfillment_runtime.kubernetes.errors import ApiUnavailableError
+from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
+from fulfillment_runtime.kubernetes.library import LibraryRestClient
+from fulfillment_runtime.kubernetes.rest import Answer, Method
 from support.backups import backup_of
+from support.builders import make_request, make_status
 from support.commands import fulfillment
 from support.order_endpoint import order_endpoint
 from support.repository import ROOT
@@ -383,3 +390,35 @@ async def test_a_tool_that_writes_the_status_afterwards_needs_the_operator_away(
     assert len(after) == len(names) + 1
     assert endpoint.keys - handed_over == Counter([new])
     assert (asks(shop) - asked, len(shop.mailbox.mails)) == (1, mailed)
+
+
+class Lossy:
+    """An API server whose first answer to the last write of a restore does not come through."""
+
+    def __init__(self, rest: LibraryRestClient) -> None:
+        self._rest = rest
+        self.lost = 0
+        self.stream = rest.stream
+
+    async def request(self, method: Method, path: str, **parts: Any) -> Answer:
+        answer = await self._rest.request(method, path, **parts)
+        if method is Method.PATCH and not path.endswith("/status") and not self.lost:
+            self.lost += 1
+            raise ApiUnavailableError("the Kubernetes API did not answer in time")
+        return answer
+
+
+async def test_an_order_whose_last_answer_was_lost_is_restored_all_the_same(shop: Shop) -> None:
+    """It is not told as one that was there before."""
+    metadata = BackedUpMetadata(name=request_name("cs_test_1"), namespace=shop.namespace)
+    request = make_request(session_id="cs_test_1")
+    status = make_status(Phase.FULFILLED, Reason.FULFILLED)
+    backup = BackedUpRequest(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=request.spec, status=status)
+    lossy = Lossy(LibraryRestClient(shop.api))
+    (done,) = await restoring.restore(
+        FulfillmentRequestClient(lossy, shop.namespace, timeout=10), [backup], dry_run=False
+    )
+    (again,) = await restoring.restore(shop.requests, [backup], dry_run=False)
+    assert (lossy.lost, done.outcome, again.outcome) == (1, restoring.Outcome.RESTORED, restoring.Outcome.EXISTS)
+    found = await shop.requests.get(metadata.name)
+    assert (found.status and found.status.phase, found.metadata.annotations) == (Phase.FULFILLED, {})

@@ -81,9 +81,10 @@ async def _one(
 ) -> Restored:
     if isinstance(each, UndecodableRequest):
         return Restored(each.metadata.name, Outcome.REJECTED, each.message)
+    restoring = _Restoring(requests, each, dry_run=dry_run)
     try:
         outcome = await retry(
-            lambda: _restored(requests, each, dry_run=dry_run),
+            restoring.attempt,
             on=(ApiUnavailableError, ConflictError),
             backoff=_BACKOFF,
             retry_after=retry_after,
@@ -93,23 +94,35 @@ async def _one(
     return Restored(each.metadata.name, outcome)
 
 
-async def _restored(requests: FulfillmentRequestClient, each: BackedUpRequest, *, dry_run: bool) -> Outcome:
-    metadata, status = each.metadata, each.status_of(_CREATED)
-    # A backup that was taken during a restore has the mark, too: it is of that one.
-    annotations = {key: value for key, value in metadata.annotations.items() if key != names.RESTORING}
-    if status:
-        annotations[names.RESTORING] = "fulfillment restore"
-    try:
-        await requests.create(
-            metadata.name, each.spec, labels=metadata.labels, annotations=annotations, dry_run=dry_run
-        )
-    except AlreadyExistsError:
-        found = await requests.get(metadata.name)
-        if names.RESTORING not in found.metadata.annotations:
-            return Outcome.EXISTS
-        if status is None and not dry_run:
-            await requests.annotate(found, {names.RESTORING: None})
-    if status is not None and not dry_run:
-        written = await requests.restore_status(metadata.name, status)
-        await requests.annotate(written, {names.RESTORING: None})
-    return Outcome.RESTORED
+@dataclass(slots=True)
+class _Restoring:
+    """One that is restored, by as many tries as that takes."""
+
+    requests: FulfillmentRequestClient
+    each: BackedUpRequest
+    dry_run: bool
+    has_begun: bool = False
+    """Whether the object is ours to restore: then one without the mark is restored, though no answer said so."""
+
+    async def attempt(self) -> Outcome:
+        """Try once."""
+        metadata, status = self.each.metadata, self.each.status_of(_CREATED)
+        # A backup that was taken during a restore has the mark, too: it is of that one.
+        annotations = {key: value for key, value in metadata.annotations.items() if key != names.RESTORING}
+        if status:
+            annotations[names.RESTORING] = "fulfillment restore"
+        try:
+            await self.requests.create(
+                metadata.name, self.each.spec, labels=metadata.labels, annotations=annotations, dry_run=self.dry_run
+            )
+        except AlreadyExistsError:
+            found = await self.requests.get(metadata.name)
+            if names.RESTORING not in found.metadata.annotations:
+                return Outcome.RESTORED if self.has_begun else Outcome.EXISTS
+            if status is None and not self.dry_run:
+                await self.requests.annotate(found, {names.RESTORING: None})
+        self.has_begun = True
+        if status is not None and not self.dry_run:
+            written = await self.requests.restore_status(metadata.name, status)
+            await self.requests.annotate(written, {names.RESTORING: None})
+        return Outcome.RESTORED
