@@ -7,23 +7,19 @@ from fulfillment_page.settings import PageSettings
 from fulfillment_runtime.commands.check_config import check_cluster, check_kubeconfig
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.findings import Check, Finding, findings
-from fulfillment_runtime.settings import load_settings, mistakes_in
-from fulfillment_service.settings import EventSettings, mode_mistake
+from fulfillment_runtime.settings import load_settings
+from fulfillment_service.settings import mistakes_with_events
 
 
 async def page_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
     """Check the settings, and all that the page is rendered by; online, what it may do."""
-    mistakes = {
-        **dict.fromkeys(mistakes_in(PageSettings, environ)),
-        **dict.fromkeys(mistakes_in(EventSettings, environ)),
-    }
+    mistakes = mistakes_with_events(PageSettings, environ)
     if mistakes:
         for finding in findings(Check.SETTINGS, "", mistakes):
             yield finding
         return
-    settings, events = load_settings(PageSettings, environ), load_settings(EventSettings, environ)
-    mode, broken = mode_mistake(settings, events), _broken(settings)
-    for finding in findings(Check.SETTINGS, "the settings are right", [each for each in (mode, broken) if each]):
+    settings = load_settings(PageSettings, environ)
+    for finding in findings(Check.SETTINGS, "the settings are right", _broken(settings)):
         yield finding
     for finding in check_kubeconfig(settings):
         yield finding
@@ -31,11 +27,11 @@ async def page_checks(environ: Mapping[str, str], *, online: bool) -> AsyncItera
         yield await check_cluster(settings, PAGE_RULES)
 
 
-def _broken(settings: PageSettings) -> str | None:
+def _broken(settings: PageSettings) -> list[str]:
     from fulfillment_page.factory import page_renderer  # noqa: PLC0415 - loads the templates' library
 
     try:
         page_renderer(settings)
     except SettingsError as error:
-        return error.message
-    return None
+        return [error.message]
+    return []

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Network, ip_network
 from typing import Any
 
@@ -22,7 +23,7 @@ from fulfillment_page.order_feed import OrderFeed
 from fulfillment_page.orders import Orders
 from fulfillment_page.rbac import PAGE_RULES
 from fulfillment_page.session_lookup import LookupOutcome, SessionLookup
-from fulfillment_page.settings import PageSettings, load_page_settings
+from fulfillment_page.settings import PageSettings
 from fulfillment_page.visits import OrderPage
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.clock import utc_now
@@ -36,7 +37,7 @@ from fulfillment_runtime.process import on_stop_signal
 from fulfillment_runtime.settings_reload import settings_changes
 from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
 from fulfillment_service.request_store import RequestStore
-from fulfillment_service.settings import EventSettings
+from fulfillment_service.settings import EventSettings, load_with_events
 
 _log = structlog.get_logger(__name__)
 
@@ -70,7 +71,7 @@ async def run_until_stopped(settings: PageSettings, events: EventSettings) -> No
 async def _reload(page: "RunningPage", environ: Mapping[str, str], current: tuple[PageSettings, EventSettings]) -> None:
     """Take a new API key, and which Sessions are orders, as their files change, without a restart."""
     async with AsyncExitStack() as stack:
-        async for settings, events in settings_changes(load_page_settings, environ, current):
+        async for settings, events in settings_changes(partial(load_with_events, PageSettings), environ, current):
             client = await stack.enter_async_context(stripe_client(settings))
             page.orders.lookup.take(stripe_reader(client, settings, concurrency=_STRIPE_CONCURRENCY), events.rules)
             page.orders.livemode = settings.key_is_live

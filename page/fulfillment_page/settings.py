@@ -1,6 +1,5 @@
 """The settings of the order page."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,13 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from fulfillment_runtime.fatal_errors import SettingsError
-from fulfillment_runtime.settings import Port, load_settings
+from fulfillment_runtime.settings import Port
 from fulfillment_runtime.shop import SHOP_NAME, SHOP_URL, ShopName, ShopUrl
 from fulfillment_runtime.stripe.settings import StripeSettings
-from fulfillment_service.settings import EventSettings, mode_mistake
-
-_LONGEST_DRAIN = timedelta(minutes=5)
+from fulfillment_service.settings import LONGEST_DRAIN
 
 Color = Annotated[
     str, Meta(pattern="^#[0-9a-fA-F]{6}$", description="the shop's colour on the order page, such as #0b57d0")
@@ -73,7 +69,7 @@ class PageSettings(StripeSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check what types alone do not say."""
         super().__post_init__()
-        if not timedelta() <= self.page_drain <= _LONGEST_DRAIN:
+        if not timedelta() <= self.page_drain <= LONGEST_DRAIN:
             raise ValueError("FULFILLMENT_PAGE_DRAIN must be at least 0s and at most 5m")
         for each in self.trusted_proxies:
             try:
@@ -86,15 +82,3 @@ class PageSettings(StripeSettings, frozen=True, kw_only=True):
         ):
             if folder is not None and not Path(folder).is_dir():
                 raise ValueError(f"{name} names {folder!r}, which is no folder")
-
-
-def load_page_settings(environ: Mapping[str, str]) -> tuple[PageSettings, EventSettings]:
-    """Load the page's settings, and which Sessions are orders, as the webhook has it.
-
-    Raises:
-        SettingsError: some of them are wrong, or they do not go together.
-    """
-    settings, events = load_settings(PageSettings, environ), load_settings(EventSettings, environ)
-    if mistake := mode_mistake(settings, events):
-        raise SettingsError(mistake)
-    return settings, events

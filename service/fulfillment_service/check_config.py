@@ -7,7 +7,7 @@ from fulfillment_runtime.commands.check_config import check_cluster, check_kubec
 from fulfillment_runtime.findings import Check, Finding, Verdict, findings
 from fulfillment_runtime.settings import load_settings, mistakes_in
 from fulfillment_service.rbac import SERVICE_RULES, recovery_rules
-from fulfillment_service.settings import EventSettings, RecoverSettings, ServiceSettings, mode_mistake
+from fulfillment_service.settings import RecoverSettings, ServiceSettings, load_with_events, mistakes_with_events
 
 
 async def service_checks(environ: Mapping[str, str], *, online: bool) -> AsyncIterator[Finding]:
@@ -39,18 +39,12 @@ async def recovery_checks(environ: Mapping[str, str], *, online: bool) -> AsyncI
 
     Online, also what a recovery may do, and whether Stripe lists events for it.
     """
-    mistakes = {
-        **dict.fromkeys(mistakes_in(RecoverSettings, environ)),
-        **dict.fromkeys(mistakes_in(EventSettings, environ)),
-    }
-    if mistakes:
-        for finding in findings(Check.SETTINGS, "", mistakes):
-            yield finding
-        return
-    settings, events = load_settings(RecoverSettings, environ), load_settings(EventSettings, environ)
-    mistake = mode_mistake(settings, events)
-    for finding in findings(Check.SETTINGS, "the settings are right", [mistake] if mistake else []):
+    mistakes = mistakes_with_events(RecoverSettings, environ)
+    for finding in findings(Check.SETTINGS, "the settings are right", mistakes):
         yield finding
+    if mistakes:
+        return
+    settings, events = load_with_events(RecoverSettings, environ)
     for finding in check_kubeconfig(settings):
         yield finding
     if online:

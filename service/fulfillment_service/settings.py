@@ -1,17 +1,17 @@
 """The settings of the webhook service, and of `fulfillment recover`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Meta, field
 
 from fulfillment_api.bounds import LONGEST_METADATA_KEY, LONGEST_METADATA_VALUE
 from fulfillment_api.spec import PaymentLinkId
-from fulfillment_runtime.chart_values import with_chart_values
+from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.http_secret import HTTP_SECRET, HttpSecret, check_http_secret
-from fulfillment_runtime.settings import Port, Secret, WorkloadSettings
+from fulfillment_runtime.settings import Port, Secret, WorkloadSettings, load_settings, mistakes_in
 from fulfillment_runtime.stripe.settings import StripeSettings
 from fulfillment_service.events.filters import Filters
 from fulfillment_service.events.rules import EventRules
@@ -20,11 +20,13 @@ from fulfillment_service.events.stored_fields import StoredFields
 _REDIRECT_HELD = timedelta(seconds=10)
 """How long Checkout holds the buyer's redirect for the answer (Stripe, "Fulfill orders with Checkout")."""
 
-_LONGEST_DRAIN = timedelta(minutes=5)
+LONGEST_DRAIN = timedelta(minutes=5)
 """The slowest load balancers take minutes to take note; a pod that should have ended binds its node no longer."""
 
 _LONGEST_TOLERANCE = timedelta(minutes=9)
 """Less than by what the operator knows a restored order."""
+
+T = TypeVar("T", bound=StripeSettings)
 
 Account = Annotated[str, Meta(pattern="^acct_[A-Za-z0-9_]+$")]
 StoredMetadataKey = Annotated[str, Meta(max_length=LONGEST_METADATA_KEY)]
@@ -178,7 +180,7 @@ class ServiceSettings(EventSettings, frozen=True, kw_only=True):
                 "FULFILLMENT_WEBHOOK_TOLERANCE must be more than 0s and at most 9m: with a clock that is ten minutes "
                 "slow each new order would look as one that a backup brought back; set the clock"
             )
-        if not timedelta() <= self.drain <= _LONGEST_DRAIN:
+        if not timedelta() <= self.drain <= LONGEST_DRAIN:
             raise ValueError("FULFILLMENT_WEBHOOK_DRAIN must be at least 0s and at most 5m")
         _check_networks("STRIPE_ALLOWED_SOURCES", self.allowed_sources or ())
         _check_networks("FULFILLMENT_TRUSTED_PROXIES", self.trusted_proxies or ())
@@ -209,12 +211,32 @@ class RecoverSettings(StripeSettings, frozen=True, kw_only=True):
     ] = field(default="checkout-fulfillment-recovery", name="FULFILLMENT_RECOVERY_NAME")
 
 
-def mode_mistake(settings: StripeSettings, events: EventSettings) -> str | None:
-    """Return what is wrong when Stripe is asked about one mode, and events of the other count; else None."""
-    if events.livemode in {None, settings.key_is_live}:
-        return None
-    mode = "live" if settings.key_is_live else "test"
-    return with_chart_values(
-        f"STRIPE_LIVEMODE is {str(events.livemode).lower()}, and STRIPE_API_KEY is a key of {mode} mode: "
-        "nothing that Stripe tells would count"
-    )
+def load_with_events(settings: type[T], environ: Mapping[str, str]) -> tuple[T, EventSettings]:
+    """Load the settings of who asks Stripe, and which events count, as the webhook has it.
+
+    Args:
+        settings: the type of the former.
+        environ: environment variables, such as `os.environ`.
+
+    Raises:
+        SettingsError: some of them are wrong, or they do not go together.
+    """
+    loaded, events = load_settings(settings, environ), load_settings(EventSettings, environ)
+    if events.livemode not in {None, loaded.key_is_live}:
+        mode = "live" if loaded.key_is_live else "test"
+        raise SettingsError(
+            f"STRIPE_LIVEMODE is {str(events.livemode).lower()}, and STRIPE_API_KEY is a key of {mode} mode: "
+            "nothing that Stripe tells would count"
+        )
+    return loaded, events
+
+
+def mistakes_with_events(settings: type[StripeSettings], environ: Mapping[str, str]) -> list[str]:
+    """Return all that is wrong with both, where `load_with_events` tells the first: a message each."""
+    found = dict.fromkeys((*mistakes_in(settings, environ), *mistakes_in(EventSettings, environ)))
+    if not found:
+        try:
+            load_with_events(settings, environ)
+        except SettingsError as error:
+            return [error.message]
+    return list(found)

@@ -10,12 +10,10 @@ import durationpy
 
 from fulfillment_runtime.commands.at_hand import at_hand
 from fulfillment_runtime.examples import examples
-from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.process import Workload, run_process
 from fulfillment_runtime.progress import progress
-from fulfillment_runtime.settings import load_settings
 from fulfillment_service.recovery.time_window import GREATEST_LOOK_BACK
-from fulfillment_service.settings import EventSettings, RecoverSettings, mode_mistake
+from fulfillment_service.settings import RecoverSettings, load_with_events
 
 
 class _LookBack(click.ParamType[timedelta]):
@@ -40,11 +38,8 @@ class _LookBack(click.ParamType[timedelta]):
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and write nothing.")
 def command(*, since: timedelta, every: bool, dry_run: bool) -> None:
     """Bring in the events that Stripe could not deliver, oldest first."""
-    settings = at_hand(load_settings(RecoverSettings, os.environ), os.environ)
-    events = load_settings(EventSettings, os.environ)
-    mistake = mode_mistake(settings, events)
-    if mistake is not None:
-        raise SettingsError(mistake)
+    loaded, events = load_with_events(RecoverSettings, os.environ)
+    settings = at_hand(loaded, os.environ)
     from fulfillment_service.recovery.main import run_until_stopped  # noqa: PLC0415 - loads every client library
     from fulfillment_service.recovery.run import RecoveryOptions  # noqa: PLC0415 - likewise
 
