@@ -56,6 +56,7 @@ async def test_what_it_writes(missed: Outage) -> None:
         0,
         "Dry run, nothing is written: 2 found: 1 created, 0 updated, 0 unchanged, 1 ignored (1 expired), 0 failed\n",
     )
+    assert {json.loads(line)["dry_run"] for line in errors.splitlines()} == {True}
     code, output, errors = await last_words(missed.environ, "--since", "3d", "--all")
     assert (code, output) == (0, "3 found: 2 created, 0 updated, 0 unchanged, 1 ignored (1 expired), 0 failed\n")
     lines = [json.loads(line) for line in errors.splitlines()]
@@ -65,6 +66,9 @@ async def test_what_it_writes(missed: Outage) -> None:
         "recovery.progress",
         "recovery.finished",
     ]
+    assert not any("dry_run" in line for line in lines)
+    results = {"created": 2, "updated": 0, "unchanged": 0, "ignored": 1, "failed": 0}
+    assert {key: lines[-1][key] for key in results} == results
     assert lines[1]["event_id"] == event.id
     assert lines[1]["outcome"] == "created"
 

@@ -134,7 +134,7 @@ class Backfill:
                 self.handled(1)
                 complete = complete and result is not NotRecordedReason.BLOCKED
             if part.events:
-                _log.info("recovery.progress", window=str(part.window), summary=str(self.summary))
+                _log.info("recovery.progress", window=str(part.window), events=self.summary.found)
             if complete:
                 await self.save_progress(part.window.end)
         return complete

@@ -3,12 +3,15 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from fulfillment_api.recovery import LAST_RESULT, LAST_SUCCESS, format_result
 from fulfillment_runtime.backoff import Backoff
@@ -80,6 +83,10 @@ class RecoveryRun:
             AccessDeniedError: RBAC forbids to note how far it came.
             UnavailableError: Stripe or the API server is away for longer than the timeout.
         """
+        with bound_contextvars(dry_run=True) if self.options.dry_run else nullcontext():
+            return await self._run()
+
+    async def _run(self) -> Summary:
         denied: list[StripeMisconfiguredError] = []
         try:
             data = await self._retry(self.checkpoint.read)
@@ -134,7 +141,7 @@ class RecoveryRun:
         if complete:
             changes[LAST_SUCCESS] = format_time(int(started.timestamp()))
         await self._write(changes)
-        _log.info("recovery.finished", summary=str(self.summary))
+        _log.info("recovery.finished", **msgspec.structs.asdict(self.summary.result))
 
     async def _save_progress(self, key: str, start: int, reached: int) -> None:
         await self._write({key: format_progress(Progress(start, reached))})
