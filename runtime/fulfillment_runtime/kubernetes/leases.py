@@ -45,8 +45,8 @@ class LeaseApi:
             return None
         return _typed(found)
 
-    async def write(self, lease: Lease) -> Lease:
-        """Create it, or replace exactly the version it has; return it as it then is.
+    async def write(self, lease: Lease) -> None:
+        """Create it, or replace exactly the version it has.
 
         Raises:
             AlreadyExistsError: it was created meanwhile.
@@ -64,15 +64,12 @@ class LeaseApi:
         )
         if lease.version is None:
             with translated_errors(conflict=AlreadyExistsError):
-                created = await self._leases.create_namespaced_lease(
-                    self._namespace, body, _request_timeout=self._timeout
-                )
-            return _typed(created)
+                await self._leases.create_namespaced_lease(self._namespace, body, _request_timeout=self._timeout)
+            return
         with translated_errors():
-            replaced = await self._leases.replace_namespaced_lease(
+            await self._leases.replace_namespaced_lease(
                 self._name, self._namespace, body, _request_timeout=self._timeout
             )
-        return _typed(replaced)
 
 
 def _micro(at: datetime) -> datetime:
