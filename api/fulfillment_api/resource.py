@@ -91,6 +91,13 @@ class FulfillmentRequest(Struct, frozen=True, kw_only=True):
         return self.status is None or self.status.observed_generation != self.metadata.generation
 
     @property
+    def is_retry_requested(self) -> bool:
+        """Whether a person asks for a retry that was not handled: the status tells of the try before it."""
+        asked = self.annotations.retry
+        handled = self.status.last_handled if self.status else None
+        return bool(asked) and asked != (handled.retry if handled else None)
+
+    @property
     def is_acknowledged(self) -> bool:
         """Whether a person has dealt with the failure that the request is in, or the reversals after it was fulfilled.
 

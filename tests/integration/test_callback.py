@@ -50,10 +50,16 @@ class SlowShop:
     operator: dict[str, Any]
     """The operator's settings."""
     keys: list[str] = field(default_factory=list)
+    done_at: int | None = None
+    """Which of its orders it calls back about as done before it answers: the first is 1."""
+    early: list[tuple[int, str]] = field(default_factory=list)
+    """How those callbacks were answered."""
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         Webhook(SECRET).verify(await request.read(), dict(request.headers))
         self.keys.append(request.headers["webhook-id"])
+        if len(self.keys) == self.done_at:
+            self.early.append(await self.call_back(self.keys[-1], {"result": "done"}))
         return web.json_response({"reference": "order-7"}, status=202)
 
     async def call_back(
@@ -129,6 +135,22 @@ async def test_a_callback_may_reject_and_a_person_may_ask_again(shop: Shop, slow
     assert request.status is not None
     assert request.status.fulfillment is not None
     assert request.status.fulfillment.reference == "order-7"
+    assert slow.keys == [name, name]
+
+
+async def test_a_callback_before_the_answer_to_a_retry_is_sent_again(shop: Shop, slow: SlowShop) -> None:
+    """The order still shows the try before: what were recorded now would be taken for one about that, and dropped."""
+    slow.done_at = 2
+    async with at_work(shop, **slow.operator):
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        await slow.call_back(name, {"result": "rejected"})
+        await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+        await shop.annotate(name, retry="again")
+        await shop.becomes(name, Phase.FULFILLING, "Dispatched")
+        assert slow.early == [(409, "not-dispatched")]
+        assert await slow.call_back(name, {"result": "done"}) == (200, "recorded")
+        await shop.becomes(name, Phase.FULFILLED)
     assert slow.keys == [name, name]
 
 

@@ -84,8 +84,7 @@ def is_new_pause(request: FulfillmentRequest, pause: Pause) -> bool:
 
 def is_retry_requested(request: FulfillmentRequest) -> bool:
     """Tell whether a person asks for a retry that was not handled."""
-    asked = request.annotations.retry
-    return bool(asked) and asked != handled_before(request).retry
+    return request.is_retry_requested
 
 
 def is_released(request: FulfillmentRequest) -> bool:

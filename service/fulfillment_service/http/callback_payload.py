@@ -129,7 +129,8 @@ def new_callback(payload: CallbackPayload, request: FulfillmentRequest, now: dat
     """Return what a callback writes into an order's spec; None when it is there already.
 
     Of the try that it is about, `done` is final, and `rejected` may still become `done`. When a person asked for
-    another try, any result counts as soon as the backend has the order again.
+    another try, any result counts as soon as the backend has the order again, and none before: until the operator has
+    noted that try, it would count a callback as one about the try before, and drop it.
 
     Args:
         payload: the callback.
@@ -146,7 +147,7 @@ def new_callback(payload: CallbackPayload, request: FulfillmentRequest, now: dat
             return None
         raise CallbackRejectedError(CallbackRejectReason.ENDED, "the order is fulfilled, which nothing undoes")
     fulfillment = status.fulfillment if status else None
-    if fulfillment is None or fulfillment.accepted_at is None:
+    if fulfillment is None or fulfillment.accepted_at is None or request.is_retry_requested:
         raise CallbackRejectedError(
             CallbackRejectReason.NOT_DISPATCHED,
             "the operator has no note yet that the order was answered 202: send this again in a few seconds",

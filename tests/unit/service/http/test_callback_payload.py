@@ -6,10 +6,11 @@ import pytest
 from msgspec.structs import replace
 from standardwebhooks import Webhook
 
+from fulfillment_api.bounds import LONGEST_MESSAGE
 from fulfillment_api.names import request_name
-from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.spec import Callback, CallbackResult, RejectedCallback
-from fulfillment_api.status import Fulfillment, Phase, Reason, Status
+from fulfillment_api.status import Fulfillment, LastHandled, Phase, Reason, Status
 from fulfillment_runtime.settings import Secret
 from fulfillment_service.http.callback_payload import (
     CallbackPayload,
@@ -95,6 +96,8 @@ def order(
     accepted: bool = True,
     callback: Callback | None = None,
     rejected: RejectedCallback | None = None,
+    retry: str = "",
+    handled: str | None = None,
 ) -> FulfillmentRequest:
     status = None
     if phase:
@@ -107,8 +110,9 @@ def order(
             fulfillment=Fulfillment(
                 backend="http", attempts=1, started_at=DISPATCHED, accepted_at=DISPATCHED if accepted else None
             ),
+            last_handled=LastHandled(retry=handled),
         )
-    made = make_request(status=status, callback=callback)
+    made = make_request(status=status, callback=callback, annotations=Annotations(retry=retry))
     return replace(made, spec=replace(made.spec, rejected_callback=rejected))
 
 
@@ -133,6 +137,14 @@ NEW = {"done": said("done"), "rejected": said("rejected")}
         (order(Phase.FAILED, callback=said("rejected")), "new", "known"),
         (order(Phase.FULFILLING, callback=said("rejected", BEFORE)), "new", "new"),  # a person asked for another try
         (order(Phase.FULFILLING, callback=said("done", BEFORE)), "new", "new"),
+        # A person asks for another try, which the operator has not noted: it may be posted just now.
+        (order(Phase.FAILED, retry="2"), "not-dispatched", "not-dispatched"),
+        (order(Phase.FULFILLING, retry="2", handled="1"), "not-dispatched", "not-dispatched"),
+        (order(Phase.FAILED, callback=said("rejected"), retry="2", handled="1"), "not-dispatched", "not-dispatched"),
+        (order(Phase.FULFILLED, retry="2"), "known", "ended"),
+        (order(Phase.FULFILLING, retry=" 2 ", handled="2"), "new", "new"),
+        (order(Phase.FULFILLING, retry="2" * 2000, handled="2" * LONGEST_MESSAGE), "new", "new"),  # as status keeps it
+        (order(Phase.FULFILLING, retry=" "), "new", "new"),
     ],
 )
 def test_what_is_new(request_: FulfillmentRequest, done: str, rejected: str) -> None:
