@@ -68,6 +68,12 @@ def reference(request: FulfillmentRequest) -> str:
     return request.status.fulfillment.reference or ""
 
 
+def attempts(request: FulfillmentRequest) -> int:
+    assert request.status
+    assert request.status.fulfillment
+    return request.status.fulfillment.attempts
+
+
 async def message(shop: Shop, name: str, phase: Phase, reason: str) -> str:
     request = await shop.becomes(name, phase, reason)
     return request.status.message if request.status else ""
@@ -270,16 +276,33 @@ async def test_what_a_person_ends_stops_the_job(shop: Shop, asked: str, phase: P
 
 
 async def test_a_try_that_goes_elsewhere_stops_the_job(shop: Shop) -> None:
-    """The route changed since: the Job that has the order is stopped before another backend gets it."""
+    """The route changed since: another backend gets the order once the Job that had it is gone, with its pods.
+
+    An operator that is replaced meanwhile waits as well.
+    """
+    elsewhere: dict[str, Any] = {
+        **JOB,
+        "backend": "log",
+        "routes": "- {when: {paymentLink: plink_1}, backend: job}",
+        "backend_retry_max": timedelta(milliseconds=100),
+    }
     async with at_work(shop, **JOB):
         name = await handed_over(shop)
-    async with at_work(shop, **JOB | {"backend": "log", "routes": "- {when: {paymentLink: plink_1}, backend: job}"}):
+    async with at_work(shop, **elsewhere):
         await shop.annotate(name, retry="elsewhere")
+        waiting = await message(shop, name, Phase.FULFILLING, "BackendUnavailable")
+        await until(shop, name, lambda each: attempts(each) >= 3, "tried more than once")
+    async with at_work(shop, **elsewhere):
+        seen = attempts(await shop.requests.get(name))
+        await until(shop, name, lambda each: attempts(each) > seen, "tried by another operator")
+        assert await job_names(shop) == [f"{name} (going)"]
+        await collect(shop, name)
         request = await shop.becomes(name, Phase.FULFILLED)
+    assert waiting == f"the Job {name} is being stopped first; it is tried again"
     assert request.status is not None
     assert request.status.fulfillment is not None
     assert request.status.fulfillment.backend == "log"
-    assert await job_names(shop) == [f"{name} (going)"]
+    assert await job_names(shop) == []
 
 
 @asynccontextmanager
@@ -320,7 +343,7 @@ async def test_being_told_twice_makes_one_job(shop: Shop) -> None:
 
 
 async def test_a_person_ends_what_is_at_work(shop: Shop) -> None:
-    """Of this order alone, and what ended stays. It is not waited for, and doing it again is no harm."""
+    """Of this order alone, and what ended stays. It says what it still waits for, and doing it again is no harm."""
     await shop.make("cs_test_1")
     await shop.make("cs_test_2")
     order, other = await paid_order(shop), await paid_order(shop, "cs_test_2")
@@ -334,7 +357,8 @@ async def test_a_person_ends_what_is_at_work(shop: Shop) -> None:
         await job.fulfill(other)
         await job.stop(order.key, "another's uid")
         assert await job_names(shop) == sorted([order.key, str(second.reference), other.key])
-        assert [await job.stop(order.key, order.uid) for _ in range(2)] == [None, None]
+        going = InProgress(f"the Job {second.reference} is being stopped")
+        assert [await job.stop(order.key, order.uid) for _ in range(2)] == [going, going]
     assert await job_names(shop) == sorted([order.key, f"{second.reference} (going)", other.key])
 
 

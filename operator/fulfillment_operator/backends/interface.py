@@ -66,7 +66,7 @@ class ReversalListener(Protocol):
 class Stoppable(Protocol):
     """What a backend may do beside fulfilling: leave off an order that a person ended, or that may be nobody's."""
 
-    async def stop(self, key: str, uid: str) -> TryAgain | None:
+    async def stop(self, key: str, uid: str) -> TryAgain | InProgress | None:
         """Begin to stop what is at work on an order. What is not at work is let be.
 
         It comes again after `TryAgain` and after a restart.
@@ -76,7 +76,8 @@ class Stoppable(Protocol):
             uid: the request's uid in the cluster.
 
         Returns:
-            Why it cannot be stopped now; None: nothing is at work, or it is about to end.
+            Why it cannot be stopped now, or `InProgress` while what is about to end is still at work; None: nothing is
+            at work.
         """
 
 

@@ -1,6 +1,6 @@
 """Which backend fulfills an order: the one that has it, else the one that its route names; and every call to one."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -123,13 +123,34 @@ class Dispatcher:
         Returns:
             Why one of them cannot now; None: nothing is at work, or it is about to end.
         """
-        backends: list[object] = [*self.backends.values()]
-        for backend in backends:
-            if isinstance(backend, Stoppable):
-                problem = await backend.stop(key, uid)
-                if problem is not None:
+        for backend in self._stoppable():
+            problem = await backend.stop(key, uid)
+            if isinstance(problem, TryAgain):
+                return problem
+        return None
+
+    async def free_for(self, backend: str, key: str, uid: str) -> TryAgain | None:
+        """Let every other backend leave off an order that is to be handed to this one.
+
+        Args:
+            backend: the name of the one that is to have it.
+            key: the order's idempotency key.
+            uid: the request's uid in the cluster.
+
+        Returns:
+            What is waited for; None: nothing else is at work on it.
+        """
+        for other in self._stoppable(except_for=backend):
+            match await other.stop(key, uid):
+                case InProgress(message, _, check_after):
+                    return TryAgain(f"{message} first", check_after)
+                case TryAgain() as problem:
                     return problem
         return None
+
+    def _stoppable(self, *, except_for: str = "") -> Iterator[Stoppable]:
+        others: list[object] = [each for name, each in self.backends.items() if name != except_for]
+        return (each for each in others if isinstance(each, Stoppable))
 
 
 @dataclass(frozen=True, slots=True)

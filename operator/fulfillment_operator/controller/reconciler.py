@@ -10,7 +10,7 @@ from typing import TypeAlias, assert_never
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase, Reason, Status
+from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator.backends.outcome import Done, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
@@ -34,7 +34,7 @@ from fulfillment_operator.policy.decide import (
     decide,
     stays_failed,
 )
-from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, is_retry_requested
+from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, is_retry_requested, latest_retry
 from fulfillment_operator.policy.next_step import (
     Action,
     AdoptStatus,
@@ -363,12 +363,8 @@ class Reconciler:
         backend = self._dispatcher.choose(order, before)
         if isinstance(backend, Fail):
             return _Taken(transition.failed(request, backend, self._clock(), change.answered(unaware)))
-        former = request.status.fulfillment if request.status else None
-        if request.status and former and before is None and former.backend != backend.name:  # a retry goes elsewhere
-            busy = await self._dispatcher.stop(idempotency_key(request), request.metadata.uid)
-            if busy is not None:  # the retry is not handled, so nobody else gets the order before that has left off
-                return _Taken(request.status, retry_after=self._schedule_stop(busy, failures))
-        outcome = await self._dispatcher.fulfill(backend, order)
+        busy = await self._former_backend_busy(request, backend.name, before)
+        outcome = busy or await self._dispatcher.fulfill(backend, order)
         receipt: MailOutcome | None = None
         if isinstance(outcome, Done):
             receipt = await self._mail_receipt(request, session, noted)
@@ -389,6 +385,17 @@ class Reconciler:
         order = paid_order(request, session, former)
         unaware = await self._dispatcher.notify(former, order, change.notices)
         return settled_problem(request, unaware, self._retry_policy.backend_deadline, self._clock())
+
+    async def _former_backend_busy(
+        self, request: FulfillmentRequest, backend: str, before: Fulfillment | None
+    ) -> TryAgain | None:
+        """Let another backend end its work, which had the order before a person asked for a retry that goes elsewhere.
+
+        At each attempt until this one has it: status no longer tells which one had it before.
+        """
+        if not latest_retry(request) or (before is not None and before.accepted_at is not None):
+            return None
+        return await self._dispatcher.free_for(backend, idempotency_key(request), request.metadata.uid)
 
     async def _reverse(self, request: FulfillmentRequest, reverse: Reverse, failures: int) -> _Taken:
         """Notify the backend that has it; it may have been done before that, and then the order is fulfilled."""

@@ -106,13 +106,13 @@ class JobBackend:
             return _failure(error)
         return job if isinstance(job, Rejected) else Done(job.name)
 
-    async def stop(self, key: str, uid: str) -> TryAgain | None:
-        """Stop the order's Job, if it is at work. It is not waited for: its pods may take a while to end."""
+    async def stop(self, key: str, uid: str) -> TryAgain | InProgress | None:
+        """Stop the order's Job, if it is at work; its pods may take a while to end."""
         try:
-            await self._stop(key, uid)
+            running = await self._stop(key, uid)
         except KubernetesError as error:
             return TryAgain(str(error))
-        return None
+        return InProgress(f"the Job {running[0].name} is being stopped") if running else None
 
     async def _start(self, order: PaidOrder) -> Outcome:
         if order.retry:
