@@ -1,6 +1,6 @@
 """A Job that does not start is told apart from one that takes its time: on a real API server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,17 +11,18 @@ from kubernetes.aio import client
 from fulfillment_api.status import Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.fake_stripe.model import Order
-from fulfillment_operator.backends.interface import InProgress, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, TryAgain
 from fulfillment_operator.backends.job.backend import JobBackend
-from fulfillment_operator.backends.job.job_api import JobApi
+from fulfillment_operator.backends.job.job_api import Job, JobApi
 from fulfillment_operator.backends.job.template import parse_template
 from support.builders import make_session
-from support.order_jobs import JOB, TEMPLATE, open_shop_with_jobs
+from support.order_jobs import JOB, TEMPLATE, end, job_names, open_shop_with_jobs
 from support.running_operator import Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
 SOON, LATE = timedelta(seconds=30), timedelta(minutes=3)
+DEADLINE = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ async def order(shop: Shop) -> PaidOrder:
     return replace(order, in_progress=True)
 
 
-async def fulfill(shop: Shop, order: PaidOrder, after: timedelta) -> Outcome:
+async def fulfill(shop: Shop, order: PaidOrder, after: timedelta, jobs: JobApi | None = None) -> Outcome:
     """Ask for an order at a time from now."""
     backend = JobBackend(
-        JobApi(shop.api, shop.namespace, timeout=5),
+        jobs or JobApi(shop.api, shop.namespace, timeout=5),
         parse_template(TEMPLATE, "FULFILLMENT_JOB_TEMPLATE"),
         None,
-        deadline=timedelta(hours=1),
+        deadline=DEADLINE,
         clock=lambda: datetime.now(UTC) + after,
     )
     return await backend.fulfill(order)
@@ -147,3 +148,72 @@ async def test_a_job_at_work_takes_its_time(shop: Shop, order: PaidOrder) -> Non
     await set_status(shop, order.key, active=0, ready=0, conditions=[condition])
     suspended = await fulfill(shop, order, LATE)
     assert [type(each) for each in (at_work, suspended)] == [InProgress, InProgress]
+
+
+async def test_a_job_at_work_is_stopped_at_the_deadline(shop: Shop) -> None:
+    """The order fails then, so nothing may fulfill it afterwards; status tells that it is stopped."""
+    async with at_work(shop, backend_deadline=timedelta(seconds=2), **JOB):
+        name = await shop.sell(Order())
+        failed = await shop.becomes(name, Phase.FAILED, "FulfillmentFailed")
+    assert failed.status is not None
+    assert failed.status.message == (
+        f"the Job {name} is stopped; it did not come to an end until the deadline, so a person is needed"
+    )
+    assert await job_names(shop) == [f"{name} (going)"]
+
+
+async def test_a_job_that_is_late_and_does_not_start(shop: Shop, order: PaidOrder) -> None:
+    """It is stopped as well, and what hindered it is still told; one that ended by then has its end."""
+    begun = replace(order, started_at=datetime.now(UTC))
+    late = await fulfill(shop, begun, DEADLINE)
+    assert isinstance(late, TryAgain)
+    assert late.error.startswith(f"the Job {order.key} does not start: ")
+    assert await job_names(shop) == [f"{order.key} (going)"]
+    await end(shop, order.key, "Complete")
+    assert await fulfill(shop, begun, DEADLINE) == Done(order.key)
+
+
+async def test_a_job_that_changes_as_it_is_stopped_is_looked_at_again(shop: Shop, order: PaidOrder) -> None:
+    """It may have completed just then, and that is what counts."""
+    jobs = ChangingJobs(shop.api, shop.namespace, timeout=5)
+    jobs.before_stop = lambda: end(shop, order.key, "Complete")
+    assert await fulfill(shop, replace(order, started_at=datetime.now(UTC)), DEADLINE, jobs) == Done(order.key)
+    assert await job_names(shop) == [order.key]
+
+
+class ChangingJobs(JobApi):
+    """The real ones, but that something happens just before one is stopped."""
+
+    before_stop: Callable[[], Awaitable[None]]
+
+    async def stop(self, job: Job) -> None:
+        await self.before_stop()
+        await super().stop(job)
+
+
+async def begun(shop: Shop, session_id: str, ago: timedelta) -> PaidOrder:
+    """Make an order that was handed over some time ago, of which no Job could be made yet."""
+    name = await shop.make(session_id)
+    request = await shop.requests.get(name)
+    order = PaidOrder(name, shop.namespace, request.spec.session, make_session(), uid=request.metadata.uid)
+    return replace(order, started_at=datetime.now(UTC) - ago)
+
+
+async def test_a_job_runs_for_what_is_left_of_its_order(shop: Shop) -> None:
+    """It is made late, such as when a quota was used up."""
+    order = await begun(shop, "cs_test_1", timedelta(minutes=50))
+    assert isinstance(await fulfill(shop, order, timedelta()), InProgress)
+    job = await client.BatchV1Api(shop.api).read_namespaced_job(order.key, shop.namespace)
+    assert job.spec is not None
+    assert 0 < (job.spec.active_deadline_seconds or 0) <= 600
+
+
+async def test_at_the_deadline_no_job_is_made(shop: Shop) -> None:
+    """The order fails, with what kept it from having one."""
+    order = await begun(shop, "cs_test_1", DEADLINE)
+    assert await fulfill(shop, order, timedelta()) == TryAgain("no Job could be made in time")
+    await use_up(shop, "count/jobs.batch")
+    refused = await fulfill(shop, order, timedelta())
+    assert isinstance(refused, TryAgain)
+    assert "exceeded quota: used-up" in refused.error
+    assert await job_names(shop) == []

@@ -1,6 +1,7 @@
 """The order that a backend gets. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from fulfillment_api.spec import Callback, ReversalKind, Session
 from fulfillment_operator.checkout.session import CheckoutSession
@@ -25,6 +26,8 @@ class PaidOrder:
     """The request's uid in the cluster, for what shall be deleted with it."""
     retry: str = ""
     """The value of a person's newest request for another try; empty when nobody asked."""
+    started_at: datetime | None = None
+    """When this try began, from which its deadline counts; None: it begins now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,4 +30,5 @@ def paid_order(request: FulfillmentRequest, session: CheckoutSession, before: Fu
         callback=callback_of(request, before),
         uid=request.metadata.uid,
         retry=latest_retry(request),
+        started_at=before.started_at if before else None,
     )

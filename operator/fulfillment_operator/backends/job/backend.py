@@ -36,6 +36,7 @@ from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError, U
 from fulfillment_runtime.kubernetes.errors import (
     AlreadyExistsError,
     ApiUnavailableError,
+    ConflictError,
     ForbiddenError,
     InvalidError,
     KubernetesError,
@@ -77,7 +78,8 @@ class JobBackend:
             jobs: makes, reads and stops Jobs.
             template: what the Job is like that fulfills an order.
             reversal_template: what the Job is like that sees to a refund or a dispute; None makes none.
-            deadline: how long a Job may run, unless the template says otherwise.
+            deadline: how long an order is tried. A Job of it runs no longer; one for a refund or a dispute as long,
+                unless the template says otherwise.
             clock: tells the time, with its zone.
         """
         self._jobs = jobs
@@ -101,7 +103,7 @@ class JobBackend:
                 return TryAgain(f"the Job {running[0].name} is being stopped")
             if self._reversal_template is None:
                 return Done()
-            job = await self._create(self._reversal_template, for_reversal(order, notice), order)
+            job = await self._create(self._reversal_template, for_reversal(order, notice), order, self._deadline)
         except KubernetesError as error:
             return _failure(error)
         return job if isinstance(job, Rejected) else Done(job.name)
@@ -119,20 +121,42 @@ class JobBackend:
             earlier = await self._stop(order.key, order.uid, except_for=job_name(order))
             if earlier:
                 return TryAgain(f"the Job {earlier[0].name} of an earlier try is being stopped first")
-        job = await self._create(self._template, for_order(order), order)
-        return job if isinstance(job, Rejected) else await self._outcome(job)
+        if self._is_late(order):
+            return await self._start_late(order)
+        job = await self._create(self._template, for_order(order), order, self._left(order))
+        return job if isinstance(job, Rejected) else await self._outcome(job, order)
 
     async def _check(self, order: PaidOrder) -> Outcome:
         name = job_name(order)
         job = await self._jobs.read(name)
         if job is None:
             return _deleted(name)
-        return await self._outcome(job) if job.owner == order.uid else _not_ours(name)
+        return await self._outcome(job, order) if job.owner == order.uid else _not_ours(name)
 
-    async def _create(self, template: JobTemplate, purpose: Purpose, order: PaidOrder) -> Job | Rejected:
+    async def _start_late(self, order: PaidOrder) -> Outcome:
+        """Make no Job of an order that fails now; there may be one of an attempt before, or a reason for none."""
+        name = job_name(order)
+        job = await self._jobs.read(name)
+        if job is not None:
+            return await self._outcome(job, order) if job.owner == order.uid else _not_ours(name)
+        await self._jobs.dry_run(job_manifest(self._template, for_order(order), self._deadline))
+        return TryAgain("no Job could be made in time")
+
+    def _left(self, order: PaidOrder) -> timedelta:
+        """Tell how long the order is tried from now on."""
+        now = self._clock()
+        return (order.started_at or now) + self._deadline - now
+
+    def _is_late(self, order: PaidOrder) -> bool:
+        """Tell whether an order that is not fulfilled now fails."""
+        return self._left(order) <= timedelta(0)
+
+    async def _create(
+        self, template: JobTemplate, purpose: Purpose, order: PaidOrder, deadline: timedelta
+    ) -> Job | Rejected:
         """Make a Job with its order, unless there is one."""
         try:
-            job = await self._jobs.create(job_manifest(template, purpose, self._deadline))
+            job = await self._jobs.create(job_manifest(template, purpose, deadline))
         except AlreadyExistsError:
             found = await self._jobs.read(purpose.name)
             if found is None:
@@ -153,11 +177,14 @@ class JobBackend:
         ]
         for job in running:
             if not job.is_stopping:
-                _log.info("backend.job.stopped", job=job.name)
-                await self._jobs.stop(job)
+                await self._stop_job(job)
         return running
 
-    async def _outcome(self, job: Job) -> Outcome:
+    async def _stop_job(self, job: Job) -> None:
+        _log.info("backend.job.stopped", job=job.name)
+        await self._jobs.stop(job)
+
+    async def _outcome(self, job: Job, order: PaidOrder) -> Outcome:
         match job.end:
             case None:
                 now = self._clock()
@@ -166,9 +193,15 @@ class JobBackend:
                 blocked_reason = (
                     await self._jobs.blocked_reason(job, now) if job.is_idle and age >= _STARTS_WITHIN else ""
                 )
+                if self._is_late(order) and not job.is_stopping:  # once the order failed, nobody looks at it any more
+                    try:
+                        await self._stop_job(job)
+                    except ConflictError:  # it may have ended just then
+                        return await self._check(order)
                 if blocked_reason:
                     return TryAgain(f"the Job {job.name} does not start: {blocked_reason}", pause)
-                return InProgress(f"the Job {job.name} is to fulfill it", job.name, pause)
+                what = "is stopped" if self._is_late(order) else "is to fulfill it"
+                return InProgress(f"the Job {job.name} {what}", job.name, pause)
             case JobEnd.COMPLETE:
                 return Done(job.name)
             case JobEnd.FAILED:
