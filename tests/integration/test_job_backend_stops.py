@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from fulfillment_operator.backends.interface import (
     Done,
     InProgress,
     PaidOrder,
+    Rejected,
     ReversalListener,
     ReversalNotice,
     Stoppable,
@@ -340,6 +342,27 @@ async def test_being_told_twice_makes_one_job(shop: Shop) -> None:
         outcomes = [await job.handle_reversal(order, refunded(order)) for _ in range(2)]
     assert outcomes == [Done(f"{order.key}-refunded")] * 2
     assert await job_names(shop) == [f"{order.key}-refunded"]
+
+
+async def test_a_retry_with_the_value_of_an_earlier_one_is_rejected(shop: Shop) -> None:
+    """That one's Job is there, and its end says nothing of this try; the Job that is still at work is stopped."""
+    await shop.make("cs_test_1")
+    begun = datetime.now(UTC)
+    orders = [await paid_order(shop, retry=each) for each in "ab"]
+    retries = [replace(each, earlier_try_at=begun - timedelta(minutes=1)) for each in orders]
+    async with backend(shop) as job:
+        first, again = [await job.fulfill(retries[0]) for _ in range(2)]  # an operator was killed in between
+        assert isinstance(first, InProgress)
+        assert isinstance(again, InProgress)
+        assert again.reference == first.reference
+        await end(shop, str(first.reference), "Failed", reason="BackoffLimitExceeded", message="limit")
+        second = await job.fulfill(retries[1])
+        assert isinstance(second, InProgress)
+        reused = await job.fulfill(replace(retries[0], earlier_try_at=begun + timedelta(minutes=1)))
+    assert reused == Rejected(
+        f"the Job {first.reference} is of an earlier try with this value: ask for a try with another one"
+    )
+    assert await job_names(shop) == sorted([str(first.reference), f"{second.reference} (going)"])
 
 
 async def test_a_person_ends_what_is_at_work(shop: Shop) -> None:

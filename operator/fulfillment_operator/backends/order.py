@@ -28,6 +28,8 @@ class PaidOrder:
     """The value of a person's newest request for another try; empty when nobody asked."""
     started_at: datetime | None = None
     """When this try began, from which its deadline counts; None: it begins now."""
+    earlier_try_at: datetime | None = None
+    """When the try before this one began; None: there was none, or this one is not just beginning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ def paid_order(request: FulfillmentRequest, session: CheckoutSession, before: Fu
         session: the Session as Stripe has it.
         before: what the backend did so far; None when it did nothing, or a person asks to begin anew.
     """
+    known = request.status.fulfillment if request.status else None
     return PaidOrder(
         idempotency_key(request),
         request.metadata.namespace,
@@ -31,4 +32,5 @@ def paid_order(request: FulfillmentRequest, session: CheckoutSession, before: Fu
         uid=request.metadata.uid,
         retry=latest_retry(request),
         started_at=before.started_at if before else None,
+        earlier_try_at=known.started_at if known and before is None else None,
     )

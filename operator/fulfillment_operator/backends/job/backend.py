@@ -118,7 +118,11 @@ class JobBackend:
 
     async def _start(self, order: PaidOrder) -> Outcome:
         if order.retry:
-            earlier = await self._stop(order.key, order.uid, except_for=job_name(order))
+            name = job_name(order)
+            is_reused = await self._is_reused(name, order)
+            earlier = await self._stop(order.key, order.uid, except_for=name)
+            if is_reused:
+                return Rejected(f"the Job {name} is of an earlier try with this value: ask for a try with another one")
             if earlier:
                 return TryAgain(f"the Job {earlier[0].name} of an earlier try is being stopped first")
         if self._is_late(order):
@@ -141,6 +145,16 @@ class JobBackend:
             return await self._outcome(job, order) if job.owner == order.uid else _not_ours(name)
         await self._jobs.dry_run(job_manifest(self._template, for_order(order), self._deadline))
         return TryAgain("no Job could be made in time")
+
+    async def _is_reused(self, name: str, order: PaidOrder) -> bool:
+        """Tell whether a person asks for another try with the value of an earlier one, whose Job is still there.
+
+        What this very try made, before an operator was killed, came after the try before it began.
+        """
+        if order.earlier_try_at is None:
+            return False
+        job = await self._jobs.read(name)
+        return job is not None and job.created_at < order.earlier_try_at
 
     def _left(self, order: PaidOrder) -> timedelta:
         """Tell how long the order is tried from now on."""
