@@ -18,7 +18,7 @@ from kubernetes.aio import client
 from fulfillment_api.names import GROUP, PLURAL, VERSION, request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
-from fulfillment_api.status import ConditionType, Phase
+from fulfillment_api.status import ConditionType, LineItem, Phase
 from fulfillment_local.control_plane import ControlPlane
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import Order
@@ -363,6 +363,20 @@ async def test_a_retry_with_the_value_of_an_earlier_one_is_rejected(shop: Shop) 
         f"the Job {first.reference} is of an earlier try with this value: ask for a try with another one"
     )
     assert await job_names(shop) == sorted([str(first.reference), f"{second.reference} (going)"])
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+async def test_a_job_whose_secret_is_refused_is_stopped(shop: Shop) -> None:
+    """Its pods would wait for the order for as long as they may; the rejection says that it was not the Job."""
+    await shop.make("cs_test_1")
+    order = await paid_order(shop)
+    items = tuple(LineItem(id=f"li_{each}", description="x" * 5000) for each in range(300))
+    async with backend(shop) as job:
+        rejected = await job.fulfill(replace(order, session=make_session(line_items=items)))
+    assert isinstance(rejected, Rejected)
+    assert rejected.error.startswith("the API server refuses the Secret that holds the order: ")
+    assert "may not be more than 1048576 bytes" in rejected.error
+    assert await job_names(shop) == [f"{order.key} (going)"]
 
 
 async def test_a_person_ends_what_is_at_work(shop: Shop) -> None:

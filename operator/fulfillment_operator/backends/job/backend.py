@@ -179,7 +179,12 @@ class JobBackend:
         if job.owner != order.uid:
             return _not_ours(job.name)
         document = {"key": order.key, **order_document(order)}
-        await self._jobs.create_secret(job, {ORDER_FILE: msgspec.json.encode(document).decode()})
+        try:
+            await self._jobs.create_secret(job, {ORDER_FILE: msgspec.json.encode(document).decode()})
+        except InvalidError as error:
+            if job.end is None and not job.is_stopping:  # its pods would wait for the Secret
+                await self._stop_job(job)
+            return Rejected(f"the API server refuses the Secret that holds the order: {error}")
         return job
 
     async def _stop(self, key: str, uid: str, *, except_for: str = "") -> Sequence[Job]:
