@@ -47,7 +47,8 @@ from fulfillment_runtime.settings import load_settings
 _log = structlog.get_logger(__name__)
 
 _TIMEOUT = 5.0  # seconds, of one request to the API server
-_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=1)  # between two reads of a Job
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(minutes=15)
+"""Between two looks at a Job, half of its age: Stripe is asked before each, and allows so many reads of a payment."""
 _STARTS_WITHIN = timedelta(minutes=2)
 """Of a Job that has no pod at work by then, the pods are read, too."""
 _TAIL_LINES = 20
