@@ -19,7 +19,7 @@ from fulfillment_local.fake_stripe.traffic import Cut, Drop, Fail, Fault, Hang, 
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_operator.checkout.collected import Invoice
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
-from fulfillment_operator.checkout.session_answer import parse_session
+from fulfillment_operator.checkout.session_answer import SessionUnreadableError, parse_session
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
 from fulfillment_runtime.stripe.http_client import StripeHttpClient
@@ -267,6 +267,37 @@ async def test_what_was_given_back_is_told_with_its_amount(server: StripeServer,
 async def test_a_session_that_does_not_exist(make_api: MakeApi) -> None:
     """None, and no error."""
     assert await make_api().retrieve("cs_test_unknown", None) is None
+
+
+def missing(path: str) -> Fail:
+    return Fail(path=path, status=404, code="resource_missing")
+
+
+@pytest.mark.parametrize(
+    ("order", "part", "message"),
+    [
+        (Order(line_items=11), "/line_items", "line items has no end, or is none"),
+        (Order(mode=Mode.SUBSCRIPTION), "/v1/invoice_payments", "does not know the invoice that it names"),
+    ],
+)
+async def test_a_part_that_is_missing_is_no_missing_session(
+    server: StripeServer, make_api: MakeApi, order: Order, part: str, message: str
+) -> None:
+    """The Session is there: without what it takes to judge or to fulfill the order, a person must look."""
+    session, _ = server.world.play(order)
+    server.faults.set([missing(part)])
+    with pytest.raises(SessionUnreadableError, match=message):
+        await make_api().retrieve(session.id, None)
+
+
+async def test_a_part_that_is_missing_and_not_needed_is_left_out(server: StripeServer, make_api: MakeApi) -> None:
+    """The links of an invoice whose payment is known; and of a dispute the charge says that there is one."""
+    session, _ = server.world.play(Order(page=CheckoutPage(invoice=True)))
+    server.world.play_after_payment(session.id, AfterPayment.DISPUTED)
+    server.faults.set([missing(each) for each in ("/v1/invoice_payments", "/v1/disputes")])
+    found = await retrieve(make_api(), session.id)
+    assert found.collected.invoice == Invoice(id=session.invoice or "")
+    assert found.dispute is ReversalKind.DISPUTED
 
 
 async def test_a_session_of_the_other_mode_or_account_does_not_exist(server: StripeServer, make_api: MakeApi) -> None:

@@ -148,14 +148,18 @@ class StripeApi:
             SessionUnreadableError: likewise.
         """
         try:
-            answer = parse_session(await asked, session_id)
+            shown = await asked
+        except stripe.StripeError as error:
+            if _is_missing(error):
+                return None
+            raise translate_error(error, right=_PERMISSIONS) from error
+        answer = parse_session(shown, session_id)
+        try:
             items = await self._line_items(session_id, answer, account)
             by_invoice = await self._invoice_payment(answer, account)
             payment = answer.payment or (by_invoice.payment if by_invoice else None)
             dispute = await self._dispute(payment, account, is_hinted=is_dispute_hinted)
         except stripe.StripeError as error:
-            if error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing":
-                return None
             raise translate_error(error, right=_PERMISSIONS) from error
         return answer.complete(items, payment, dispute, by_invoice.invoice if by_invoice else None)
 
@@ -178,8 +182,7 @@ class StripeApi:
         while page is None or page.has_more:
             cursor = {"starting_after": next(reversed(items))} if items else {}
             params = {"limit": LINE_ITEMS_PAGE, **cursor}
-            found = await self._reader.get(_LINE_ITEMS, params, account=account, object_id=session_id)
-            page = parse_line_items(found.data)
+            page = parse_line_items(await self._part(_LINE_ITEMS, params, account, session_id))
             known = len(items)
             items |= {item.id: item for item in page.items} if page else {}
             if page is None or (page.has_more and len(items) == known):
@@ -193,12 +196,16 @@ class StripeApi:
         expand = ["data.payment.payment_intent.latest_charge", "data.invoice"]
         params = {"invoice": answer.invoice, "limit": 1, "expand": expand}
         try:
-            found = await self._reader.get(_INVOICE_PAYMENTS, params, account=account)
+            found = await self._part(_INVOICE_PAYMENTS, params, account)
         except stripe.PermissionError:
             if answer.payment is None:
                 raise
-            return None  # what pays it is known: only the invoice's links are missing
-        return parse_invoice_payment(found.data)
+            found = None
+        if found is not None:
+            return parse_invoice_payment(found)
+        if answer.payment is None:
+            raise SessionUnreadableError("Stripe does not know the invoice that it names as the Session's")
+        return None  # what pays it is known: only the invoice's links are missing
 
     async def _dispute(self, payment: Payment | None, account: str | None, *, is_hinted: bool) -> ReversalKind | None:
         """Find what the disputes about a payment mean. A charge says whether there ever was one, and names none."""
@@ -212,8 +219,22 @@ class StripeApi:
     async def _list_disputes(self, payment_intent: str, account: str | None) -> tuple[str | None, ...]:
         """List how the disputes about a payment stand."""
         params = {"payment_intent": payment_intent, "limit": DISPUTES_PAGE}
-        found = await self._reader.get(_DISPUTES, params, account=account)
-        return parse_disputes(found.data)
+        return parse_disputes(await self._part(_DISPUTES, params, account))
+
+    async def _part(
+        self, endpoint: str, params: dict[str, object], account: str | None, object_id: str = ""
+    ) -> object | None:
+        """Ask for what belongs to a Session that is there; None: Stripe says that there is no such thing."""
+        try:
+            return (await self._reader.get(endpoint, params, account=account, object_id=object_id)).data
+        except stripe.StripeError as error:
+            if _is_missing(error):
+                return None
+            raise
+
+
+def _is_missing(error: stripe.StripeError) -> bool:
+    return error.http_status == HTTPStatus.NOT_FOUND and error.code == "resource_missing"
 
 
 def _payment_of(answer: object, session_id: str) -> CheckoutSession | None:
