@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from fulfillment_api.names import request_name
+from fulfillment_api.spec import ReversalKind
 from fulfillment_operator.backends.http.backend import HttpBackend
 from fulfillment_operator.backends.http.settings import HttpSettings
-from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Rejected, TryAgain
+from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, Rejected, ReversalNotice, TryAgain
 from fulfillment_runtime.findings import Verdict
 from fulfillment_runtime.settings import Secret
 from support.builders import SESSION_ID, make_request, make_session
@@ -71,7 +73,8 @@ async def test_the_order_arrives_as_a_signed_cloud_event(endpoint: Endpoint, mak
     assert await make_backend().fulfill(ORDER) == Done("order-7")
     ((headers, body),) = endpoint.seen
     assert headers["Content-Type"] == "application/cloudevents+json"
-    assert headers["Idempotency-Key"] == f'"{ORDER.key}"'
+    assert headers["webhook-id"] == ORDER.key
+    assert "Idempotency-Key" not in headers
     event = Webhook(SECRET).verify(body, headers)
     assert {name: event[name] for name in ("specversion", "id", "source", "type", "subject", "datacontenttype")} == {
         "specversion": "1.0",
@@ -92,6 +95,21 @@ async def test_the_order_arrives_as_a_signed_cloud_event(endpoint: Endpoint, mak
     ]
     assert event["data"]["customer"] == {"email": "jenny@example.com", "name": "Jenny Rosen"}
     assert event["data"]["session"]["metadata"] == {"cart": "c-17"}
+
+
+async def test_each_attempt_has_the_same_body(endpoint: Endpoint, make_backend: MakeBackend) -> None:
+    """One key is one event, which happened when Stripe told of it; the time of the attempt is signed with it."""
+    order = replace(ORDER, paid_at=datetime(2026, 11, 2, 9, 30, tzinfo=UTC))
+    notice = ReversalNotice(ReversalKind.REFUNDED, f"{order.key}.refunded", datetime(2026, 11, 3, tzinfo=UTC))
+    for _ in range(2):
+        await make_backend().fulfill(order)
+        await make_backend().handle_reversal(order, notice)
+    bodies = [body for _, body in endpoint.seen]
+    assert bodies[:2] == bodies[2:]
+    assert [msgspec.json.decode(each)["time"] for each in bodies[:2]] == [
+        "2026-11-02T09:30:00Z",
+        "2026-11-03T00:00:00Z",
+    ]
 
 
 async def test_a_body_that_was_altered_does_not_verify(endpoint: Endpoint, make_backend: MakeBackend) -> None:

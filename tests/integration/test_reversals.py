@@ -42,7 +42,7 @@ class Endpoint:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         event = msgspec.json.decode(await request.read())
         kind = event["type"].removeprefix("dev.checkout-fulfillment.order.")
-        assert event["id"] == request.headers["webhook-id"] == request.headers["Idempotency-Key"].strip('"')
+        assert event["id"] == request.headers["webhook-id"]
         self.came.append((kind, event["id"]))
         refunded = event["data"]["amountRefunded"]
         self.given_back.append(refunded and refunded["display"])

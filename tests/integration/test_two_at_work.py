@@ -69,7 +69,6 @@ class Endpoint:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         key = request.headers["webhook-id"]
-        assert request.headers["Idempotency-Key"] == f'"{key}"'
         left = self.answers.get(key, [])  # what comes after the sale has a key of its own
         answer = left.pop(0) if left else Answer(200, 0)
         await asyncio.sleep(answer.after)

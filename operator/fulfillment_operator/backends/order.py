@@ -28,6 +28,8 @@ class PaidOrder:
     """The value of a person's newest request for another try; empty when nobody asked."""
     started_at: datetime | None = None
     """When this try began, from which its deadline counts; None: it begins now."""
+    paid_at: datetime | None = None
+    """When an event said that it is paid, or needs no payment; None: none did."""
     earlier_try_at: datetime | None = None
     """When the try before this one began; None: there was none, or this one is not just beginning."""
 
@@ -39,6 +41,8 @@ class ReversalNotice:
     kind: ReversalKind
     key: str
     """The idempotency key: the same for every try at this notice. A second refund of the same order has another one."""
+    observed_at: datetime | None = None
+    """When an event said so; None: none did, or one has told of something else since."""
 
     @property
     def stops(self) -> bool:

@@ -133,7 +133,7 @@ def reversal_change(request: FulfillmentRequest, session: CheckoutSession, now: 
     return ReversalChange(
         kinds=kinds,
         notices=tuple(
-            ReversalNotice(kind, _notice_key(request, kind, amount, news.get(kind, 1)))
+            ReversalNotice(kind, _notice_key(request, kind, amount, news.get(kind, 1)), _hinted_at(request, kind))
             for kind in (*untold, *kinds)
             if kind in _TOLD
         ),
@@ -345,6 +345,11 @@ def _notice_key(request: FulfillmentRequest, kind: ReversalKind, amount: Amount 
     part = [str(_total(amount))] if is_of_a_sum and amount else []
     again = [str(times)] if times > 1 else []
     return ".".join([request.metadata.name, kind, *part, *again])
+
+
+def _hinted_at(request: FulfillmentRequest, kind: ReversalKind) -> datetime | None:
+    hint = request.spec.reversal
+    return hint.observed_at if hint is not None and hint.kind is kind else None
 
 
 def _total(amount: Amount | None) -> int:

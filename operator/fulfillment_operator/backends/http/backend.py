@@ -1,7 +1,9 @@
 """Hands each order to an HTTP endpoint: a CloudEvents 1.0 POST, signed after Standard Webhooks.
 
 The whole CloudEvent is the body (CloudEvents, "HTTP Protocol Binding", structured mode), so the signature
-covers all of it. `webhook-id`, `Idempotency-Key` and the CloudEvent's `id` are the order's idempotency key.
+covers all of it. `webhook-id` and the CloudEvent's `id` are the order's idempotency key. There is no `Idempotency-Key`:
+what heeds that header, as the IETF drafts it, answers 409 while a post is under way, when nothing is fulfilled, and
+422 to a body in which Stripe has news.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -95,11 +97,11 @@ class HttpBackend:
         """POST the order; once it is taken, only wait for the callback."""
         if order.in_progress:
             return _outcome_of_callback(order.callback)
-        return await self._post(order, order.key, EVENT_TYPE)
+        return await self._post(order, order.key, EVENT_TYPE, order.paid_at)
 
     async def handle_reversal(self, order: PaidOrder, notice: ReversalNotice) -> Outcome:
         """POST the order again, as another event with a key of its own."""
-        return await self._post(order, notice.key, f"{_EVENT_TYPES}{notice.kind}")
+        return await self._post(order, notice.key, f"{_EVENT_TYPES}{notice.kind}", notice.observed_at)
 
     async def check(self) -> Finding:
         """POST a signed event that holds no order, and say what the endpoint answers."""
@@ -117,9 +119,9 @@ class HttpBackend:
             )
             return Finding(Verdict.FAILURE, Check.BACKENDS, with_chart_values(problem))
 
-    async def _post(self, order: PaidOrder, key: str, event_type: str) -> Outcome:
+    async def _post(self, order: PaidOrder, key: str, event_type: str, occurred_at: datetime | None) -> Outcome:
         now = self._clock()
-        message = cloud_event(order, now, key=key, event_type=event_type)
+        message = cloud_event(order, occurred_at, key=key, event_type=event_type)
         try:
             async with self._send(message, key, now) as response:
                 return _outcome(response, await _read_start(response.content), now)
@@ -131,7 +133,7 @@ class HttpBackend:
     @asynccontextmanager
     async def _send(self, message: HTTPMessage, key: str, now: datetime) -> AsyncIterator[aiohttp.ClientResponse]:
         """POST a message under a key, signed if there is a secret."""
-        headers = {**message.headers, "Idempotency-Key": f'"{key}"', "webhook-id": key}
+        headers = {**message.headers, "webhook-id": key}
         if self._webhook:
             headers["webhook-timestamp"] = str(int(now.timestamp()))
             headers["webhook-signature"] = self._webhook.sign(key, now, message.body.decode())
@@ -154,19 +156,28 @@ async def http_backend(context: BackendContext) -> AsyncIterator[Backend]:
         yield HttpBackend(client, settings, context.clock)
 
 
-def cloud_event(order: PaidOrder, now: datetime, *, key: str, event_type: str) -> HTTPMessage:
-    """Write an order as a CloudEvent in structured mode: headers, and a JSON body."""
+def cloud_event(order: PaidOrder, occurred_at: datetime | None, *, key: str, event_type: str) -> HTTPMessage:
+    """Write an order as a CloudEvent in structured mode: headers, and a JSON body, the same at each attempt.
+
+    Args:
+        order: the order.
+        occurred_at: when what it tells of happened, as far as is known.
+        key: the event's id.
+        event_type: its type.
+    """
     event = CloudEvent(
         attributes={
             "id": key,
             "source": f"/namespaces/{order.namespace}/fulfillmentrequests",
             "type": event_type,
             "subject": order.reference.id,
-            "time": now,
+            **({"time": occurred_at} if occurred_at else {}),
             "datacontenttype": "application/json",
         },
         data=order_document(order),
     )
+    if occurred_at is None:
+        del event.get_attributes()["time"]  # the library's own: now, which is another at each attempt
     return to_structured(event, _FORMAT)
 
 

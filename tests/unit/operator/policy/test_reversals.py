@@ -253,6 +253,17 @@ def test_it_is_shown_once_and_the_order_stays_fulfilled() -> None:
 
 
 @pytest.mark.parametrize(
+    ("hint", "observed_at"),
+    [(Reversal(kind=REFUNDED, observed_at=NOW), NOW), (Reversal(kind=DISPUTED), None), (None, None)],
+)
+def test_a_notice_tells_when_an_event_said_so(hint: Reversal | None, observed_at: object) -> None:
+    """One that told of something else, or none, does not know when that was."""
+    request = fulfilled()
+    request = replace(request, spec=replace(request.spec, reversal=hint))
+    assert [each.observed_at for each in reversal_change(request, ALL).notices] == [observed_at]
+
+
+@pytest.mark.parametrize(
     ("sessions", "condition", "keys"),
     [
         ((PART,), ("False", "PartiallyRefunded", "5.00 USD of 10.99 USD was given back"), ["partially-refunded.500"]),
