@@ -9,7 +9,7 @@ from enum import StrEnum, unique
 from types import MappingProxyType
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Amount
+from fulfillment_api.spec import Amount, ReversalKind
 from fulfillment_api.status import ConditionType, Order, Phase, Reason, Status
 
 
@@ -25,7 +25,9 @@ class BuyerState(StrEnum):
     PAYMENT_AUTHORIZED = "payment-authorized"
     """The seller has to capture it."""
     PREPARING = "preparing"
-    """It is paid, and being fulfilled."""
+    """It is paid, and being fulfilled, or about to be."""
+    UPDATING = "updating"
+    """It was about to be fulfilled when an event said that the payment was refunded or disputed."""
     FULFILLED = "fulfilled"
     SAVED = "saved"
     """A payment method was saved, and nothing sold."""
@@ -33,6 +35,8 @@ class BuyerState(StrEnum):
     PAYMENT_CANCELED = "payment-canceled"
     REFUNDED = "refunded"
     """All of the payment was given back."""
+    CLOSED = "closed"
+    """The shop says that it will not be fulfilled."""
     NEEDS_ATTENTION = "needs-attention"
     """The shop has to do something about it, whatever that is."""
 
@@ -56,6 +60,8 @@ _FAILED: Mapping[str, BuyerState] = MappingProxyType(
         Reason.REFUNDED: BuyerState.REFUNDED,
     }
 )
+_STOPPING = frozenset((ReversalKind.REFUNDED, ReversalKind.DISPUTED, ReversalKind.DISPUTE_LOST))
+"""What an event may say that stops an order, once Stripe confirms it and its backend knows."""
 _NO_ORDER = frozenset(
     (Reason.SESSION_EXPIRED, Reason.SESSION_NOT_FOUND, Reason.LIVEMODE_MISMATCH, Reason.NAME_MISMATCH)
 )
@@ -117,9 +123,11 @@ def _state_of(request: FulfillmentRequest) -> BuyerState | None:
         case Phase.AWAITING_PAYMENT:
             return _awaiting(status)
         case Phase.FULFILLING:
-            return BuyerState.PREPARING
+            return BuyerState.UPDATING if _hint_of(request) in _STOPPING else BuyerState.PREPARING
         case Phase.FULFILLED:
             return _fulfilled(status)
+        case Phase.FAILED if status.reason == Reason.MANUALLY_FAILED:
+            return _closed(status, _hint_of(request))
         case Phase.FAILED:
             return None if status.reason in _NO_ORDER else _FAILED.get(status.reason, BuyerState.NEEDS_ATTENTION)
 
@@ -135,9 +143,22 @@ def _awaiting(status: Status) -> BuyerState | None:
 def _fulfilled(status: Status) -> BuyerState:
     if status.reason == Reason.NOTHING_TO_FULFILL:
         return BuyerState.SAVED
+    return BuyerState.REFUNDED if _is_refunded(status) else BuyerState.FULFILLED
+
+
+def _closed(status: Status, hint: ReversalKind | None) -> BuyerState:
+    """Tell of an order that a person failed whether it was refunded: of what comes later, its events alone tell."""
+    is_refunded = hint is ReversalKind.REFUNDED or (_is_refunded(status) and hint is not ReversalKind.REFUND_FAILED)
+    return BuyerState.REFUNDED if is_refunded else BuyerState.CLOSED
+
+
+def _is_refunded(status: Status) -> bool:
     refunded = status.condition(ConditionType.REFUNDED)
-    is_refunded = refunded is not None and refunded.reason == Reason.REFUNDED
-    return BuyerState.REFUNDED if is_refunded else BuyerState.FULFILLED
+    return refunded is not None and refunded.reason == Reason.REFUNDED
+
+
+def _hint_of(request: FulfillmentRequest) -> ReversalKind | None:
+    return request.spec.reversal.kind if request.spec.reversal else None
 
 
 def _items_of(order: Order | None, total: Amount | None) -> tuple[Item, ...]:

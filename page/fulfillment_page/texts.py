@@ -85,6 +85,15 @@ STATE_TEXTS: Mapping[BuyerState, StateText] = MappingProxyType(
             Tone.WAITING,
             2,
         ),
+        BuyerState.UPDATING: StateText(
+            N_("We are updating your order"),
+            N_(
+                "Something changed about its payment, such as by a refund. There is no need to pay again; this page "
+                "follows by itself."
+            ),
+            Tone.WAITING,
+            None,
+        ),
         BuyerState.FULFILLED: StateText(
             N_("Thank you, your order is complete"),
             N_("Everything is taken care of."),
@@ -113,6 +122,12 @@ STATE_TEXTS: Mapping[BuyerState, StateText] = MappingProxyType(
             N_("Your payment was refunded"),
             N_("Depending on your bank it takes some days until you see it on your account."),
             Tone.GOOD,
+            None,
+        ),
+        BuyerState.CLOSED: StateText(
+            N_("Your order was closed"),
+            N_("It will not be fulfilled. If you have questions, or paid and have no refund yet, please contact us."),
+            Tone.BAD,
             None,
         ),
         BuyerState.NEEDS_ATTENTION: StateText(

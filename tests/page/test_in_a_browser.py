@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from playwright.async_api import Browser, Page, expect
 
 from fulfillment_api.names import request_name
-from fulfillment_api.spec import Amount, Payment, PaymentStatus, Session, Spec
+from fulfillment_api.spec import Amount, Payment, PaymentStatus, Reversal, ReversalKind, Session, Spec
 from fulfillment_api.status import (
     Condition,
     ConditionStatus,
@@ -52,11 +52,13 @@ STATES: dict[str, tuple[Phase, Reason] | None] = {
     "payment-requires-action": (Phase.AWAITING_PAYMENT, Reason.PAYMENT_REQUIRES_ACTION),
     "payment-authorized": (Phase.AWAITING_PAYMENT, Reason.PAYMENT_REQUIRES_CAPTURE),
     "preparing": (Phase.FULFILLING, Reason.DISPATCHED),
+    "updating": (Phase.FULFILLING, Reason.DISPATCHED),
     "fulfilled": (Phase.FULFILLED, Reason.FULFILLED),
     "saved": (Phase.FULFILLED, Reason.NOTHING_TO_FULFILL),
     "payment-failed": (Phase.FAILED, Reason.PAYMENT_FAILED),
     "payment-canceled": (Phase.FAILED, Reason.PAYMENT_CANCELED),
     "refunded": (Phase.FULFILLED, Reason.FULFILLED),
+    "closed": (Phase.FAILED, Reason.MANUALLY_FAILED),
     "needs-attention": (Phase.FAILED, Reason.FULFILLMENT_FAILED),
 }
 LOOKS: list[tuple[str, Literal["light", "dark"], str, dict[str, int]]] = [
@@ -112,7 +114,9 @@ async def test_each_state_is_accessible_in_every_look(
         session = shop.stripe.world.play(Sale(currency="eur"))[0].id
         name = request_name(session)
         sold = Session(id=session, livemode=False)
-        await shop.requests.create(name, Spec(session=sold, payment=Payment(status=PaymentStatus.UNPAID), amount=TOTAL))
+        spec = Spec(session=sold, payment=Payment(status=PaymentStatus.UNPAID), amount=TOTAL)
+        refunded = Reversal(kind=ReversalKind.REFUNDED) if state == "updating" else None
+        await shop.requests.create(name, replace(spec, reversal=refunded))
         if status := status_of(state):
             await shop.requests.patch_status(name, status)
     headline = next((text.headline for kind, text in STATE_TEXTS.items() if kind == state), UNKNOWN.headline)

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Amount, PaymentStatus
+from fulfillment_api.spec import Amount, PaymentStatus, Reversal, ReversalKind
 from fulfillment_api.status import (
     Condition,
     ConditionStatus,
@@ -62,7 +62,8 @@ def with_condition(status: Status, kind: ConditionType, truth: ConditionStatus, 
         ("failed", "LivemodeMismatch", "paid", None),
         ("failed", "NameMismatch", "paid", None),
         ("failed", "FulfillmentFailed", "paid", "needs-attention"),
-        ("failed", "ManuallyFailed", "paid", "needs-attention"),
+        ("failed", "ManuallyFailed", "paid", "closed"),
+        ("failed", "ManuallyFailed", "unpaid", "closed"),
         ("failed", "Disputed", "paid", "needs-attention"),
         ("failed", "SessionUnreadable", "paid", "needs-attention"),
         ("failed", "OfALaterVersion", "paid", "needs-attention"),
@@ -75,6 +76,38 @@ def test_a_buyer_is_told_the_state_in_their_own_terms(
     status = replace(make_status(Phase(phase), Reason.FULFILLED), reason=reason)
     view = view_of(make_request(PaymentStatus(payment), status=status))
     assert (view.state if view else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "hint", "shown", "expected"),
+    [
+        # What an event says stops it, but Stripe has not confirmed it yet, or the backend does not know.
+        ("fulfilling", "BackendUnavailable", "refunded", False, "updating"),
+        ("fulfilling", "Dispatched", "disputed", False, "updating"),
+        ("fulfilling", "Dispatched", "dispute-lost", False, "updating"),
+        ("fulfilling", "Dispatched", "partially-refunded", False, "preparing"),
+        ("fulfilling", "Dispatched", "dispute-won", False, "preparing"),
+        ("fulfilling", "Dispatched", "refund-failed", True, "preparing"),
+        # What comes after a person failed it, only its events tell.
+        ("failed", "ManuallyFailed", "refunded", False, "refunded"),
+        ("failed", "ManuallyFailed", "partially-refunded", False, "closed"),
+        ("failed", "ManuallyFailed", "disputed", True, "refunded"),
+        ("failed", "ManuallyFailed", None, True, "refunded"),
+        ("failed", "ManuallyFailed", "refund-failed", True, "closed"),
+    ],
+)
+def test_what_an_event_says_of_a_refund_is_heeded(
+    phase: str, reason: str, hint: str | None, shown: bool, expected: str
+) -> None:
+    """Where the status cannot tell: nobody is told that work goes on, or that nothing came back, who was refunded."""
+    status = make_status(Phase(phase), Reason(reason))
+    if shown:
+        status = with_condition(status, ConditionType.REFUNDED, ConditionStatus.TRUE, Reason.REFUNDED)
+    request = make_request(status=status)
+    reversal = Reversal(kind=ReversalKind(hint)) if hint else None
+    view = view_of(replace(request, spec=replace(request.spec, reversal=reversal)))
+    assert view is not None
+    assert view.state == expected
 
 
 def test_an_order_without_a_status_is_received() -> None:
