@@ -260,7 +260,7 @@ def test_a_notice_tells_when_an_event_said_so(hint: Reversal | None, observed_at
     """One that told of something else, or none, does not know when that was."""
     request = fulfilled()
     request = replace(request, spec=replace(request.spec, reversal=hint))
-    assert [each.observed_at for each in reversal_change(request, ALL).notices] == [observed_at]
+    assert [each.observed_at for each in reversal_change(request, ALL, NOW).notices] == [observed_at]
 
 
 @pytest.mark.parametrize(
