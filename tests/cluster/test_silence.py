@@ -6,7 +6,7 @@ from collections.abc import Callable
 from support.live_cluster import eventually
 from support.running_prometheus import RunningPrometheus
 
-STOPS_WITHIN = 10 * 60 + 90.0  # seconds: the level bridges ten minutes, for restarts
+STOPS_WITHIN = 2 * 60 + 90.0  # seconds: by these rules a level bridges two minutes, for restarts
 OF_FAILURES = {"CheckoutPaymentFailed", "CheckoutFulfillmentFailed"}
 
 
