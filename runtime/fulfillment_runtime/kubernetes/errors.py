@@ -15,8 +15,8 @@ from fulfillment_runtime.kubernetes.rest import Answer
 _NO_RIGHT = 'is forbidden: User "'  # as the API server begins to say which right a user lacks
 _NOBODY = 'User "system:anonymous"'
 _QUOTA = "is forbidden: exceeded quota: "  # as its quota admission says it
-_UNKNOWN_FIELD = "strict decoding error: unknown field "
-_INSTALL = "install the chart, or run `fulfillment crd | kubectl apply -f -`"
+INSTALL = "install the chart, or run `fulfillment crd | kubectl apply -f -`"
+"""What to do about a CustomResourceDefinition that is missing, or older than this program."""
 _CONFLICT = "Conflict"
 """Of a create: something else changed meanwhile, such as the ResourceQuota that counts it. An object that is there has
 the reason `AlreadyExists`."""
@@ -91,7 +91,7 @@ def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) ->
         case HTTPStatus.FORBIDDEN:
             return _forbidden(message)
         case HTTPStatus.NOT_FOUND if details is None or not details.name:
-            return NotInstalledError(f"the cluster has no {names.PLURAL}.{names.GROUP}: {_INSTALL}")
+            return NotInstalledError(f"the cluster has no {names.PLURAL}.{names.GROUP}: {INSTALL}")
         case HTTPStatus.NOT_FOUND if details and details.kind == "namespaces":
             return NotInstalledError(f"{message}: create the namespace, or set FULFILLMENT_NAMESPACE to another")
         case HTTPStatus.NOT_FOUND:
@@ -103,7 +103,7 @@ def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) ->
         case code if code in _PASSING or not code or code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return ApiUnavailableError(f"the Kubernetes API answered {code}: {message}", _asked_to_wait(answer))
         case _:
-            return _invalid(message)
+            return InvalidError(message)
 
 
 def retry_after(error: KubernetesError) -> timedelta | None:
@@ -126,13 +126,6 @@ def _forbidden(message: str) -> ForbiddenError:
     if _NO_RIGHT in message:
         return ForbiddenError(f"RBAC forbids it: {message}; the chart has a Role that allows it")
     return ForbiddenError(f"the Kubernetes API forbids it: {message}")  # an admission webhook, a namespace's end
-
-
-def _invalid(message: str) -> InvalidError:
-    _, unknown, field = message.rpartition(_UNKNOWN_FIELD)  # what stands before it is the object, whole
-    if unknown:
-        return InvalidError(f"the CustomResourceDefinition is older than this program, and lacks {field}: {_INSTALL}")
-    return InvalidError(message)
 
 
 def _status_of(answer: Answer) -> "_ApiStatus":

@@ -15,9 +15,11 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback, Expiry, Payment, RejectedCallback, Reversal, Spec
 from fulfillment_api.status import Phase, Status
 from fulfillment_runtime.kubernetes.errors import (
+    INSTALL,
     AlreadyExistsError,
     ApiUnavailableError,
     ConflictError,
+    InvalidError,
     KubernetesError,
     NotFoundError,
     UndecodableError,
@@ -55,6 +57,7 @@ _OF_ONE_PAYMENT_INTENT = 10  # requests at most; Stripe gives it to one Session 
 _WATCH_MARGIN = 5.0  # seconds that the API server may be late in ending a watch
 _STRICTLY: Mapping[str, str] = MappingProxyType({"fieldValidation": "Strict"})
 """Refuses what the definition does not know; else the API server drops that, and says that all is written."""
+_UNKNOWN_FIELD = "strict decoding error: unknown field "
 _ENCODER = msgspec.json.Encoder()
 _REQUEST_DECODER = msgspec.json.Decoder(FulfillmentRequest)
 
@@ -270,7 +273,15 @@ class FulfillmentRequestClient:
             NotFoundError: it was deleted since.
             InvalidError: the CustomResourceDefinition does not allow its content, or is older, and lacks the field.
         """
-        await self._patch_exactly(request, {"spec": {_SPEC_FIELDS[type(patch)]: _with_nulls(patch)}}, query=_STRICTLY)
+        body = {"spec": {_SPEC_FIELDS[type(patch)]: _with_nulls(patch)}}
+        try:
+            await self._patch_exactly(request, body, query=_STRICTLY)
+        except InvalidError as error:
+            _, unknown, field = str(error).rpartition(_UNKNOWN_FIELD)  # what stands before it is the object, whole
+            if not unknown:
+                raise
+            older = f"the CustomResourceDefinition is older than this program, and lacks {field}: {INSTALL}"
+            raise InvalidError(older) from None
 
     async def annotate(self, request: FulfillmentRequest, changes: Mapping[str, str | None]) -> FulfillmentRequest:
         """Change annotations of exactly the version that was read, and return the object as it then is.
