@@ -92,7 +92,9 @@ class OrderView:
     total: Amount | None
     """As the buyer saw it."""
     refunded: Amount | None
-    """What was given back."""
+    """What was given back, in the total's currency."""
+    is_refunded_in_part: bool = False
+    """Whether a part was given back of which Stripe tells in another currency alone."""
 
 
 def view_of(request: FulfillmentRequest) -> OrderView | None:
@@ -101,17 +103,18 @@ def view_of(request: FulfillmentRequest) -> OrderView | None:
     if state is None:
         return None
     order = request.status.order if request.status else None
-    reversals = request.status.reversals if request.status else None
     seen = order.presentment if order else None
     total = seen or (order.amount if order else None) or request.spec.amount
     items = _items_of(order, None if seen else total)
+    refunded, is_in_part = _given_back(request.status, total)
     return OrderView(
         state=state,
         reference=request.metadata.name,
         items=items,
         shipping=_shipping(items, total) if order and order.amount == request.spec.amount else None,
         total=total,
-        refunded=reversals.amount_refunded if reversals else None,
+        refunded=refunded,
+        is_refunded_in_part=is_in_part,
     )
 
 
@@ -173,6 +176,17 @@ def _items_of(order: Order | None, total: Amount | None) -> tuple[Item, ...]:
         )
         for each in (order.line_items if order else ())
     )
+
+
+def _given_back(status: Status | None, total: Amount | None) -> tuple[Amount | None, bool]:
+    """Tell what was given back as the buyer paid it, and whether it is a part that only the merchant's amount is of.
+
+    Stripe tells a refund in the merchant's currency; of all of it, the buyer gets back what they saw and paid.
+    """
+    refunded = status.reversals.amount_refunded if status and status.reversals else None
+    if status is None or refunded is None or total is None or refunded.currency == total.currency:
+        return refunded, False
+    return (total, False) if _is_refunded(status) else (None, True)
 
 
 def _shipping(items: tuple[Item, ...], total: Amount | None) -> Amount | None:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -11,7 +11,7 @@ import jinja2
 from fulfillment_api.spec import Amount
 from fulfillment_page.buyer_state import BuyerState, Item, OrderView
 from fulfillment_page.languages import Language
-from fulfillment_page.texts import STATE_TEXTS, STEPS, UNKNOWN, StateText
+from fulfillment_page.texts import N_, STATE_TEXTS, STEPS, UNKNOWN, StateText
 from fulfillment_runtime.fatal_errors import SettingsError
 from fulfillment_runtime.localized_money import localized
 
@@ -25,6 +25,8 @@ _LOGO_TYPES = {
     ".webp": "image/webp",
     ".gif": "image/gif",
 }
+_IN_PART = N_("in part")
+"""Stands for an amount that was given back, and that is known in another currency than the buyer's alone."""
 _DARK_TEXT, _LIGHT_TEXT = "#000000", "#ffffff"
 
 
@@ -176,6 +178,7 @@ def json_of(view: OrderView, language: Language) -> dict[str, object]:
         "shipping": _json_amount(view.shipping, language),
         "total": _json_amount(view.total, language),
         "refunded": _json_amount(view.refunded, language),
+        "refundedInPart": view.is_refunded_in_part,
     }
 
 
@@ -236,7 +239,8 @@ def _facts(view: OrderView, language: Language) -> dict[str, object]:
         ],
         "shipping": _written(view.shipping, language),
         "total": _written(view.total, language),
-        "refunded": _written(view.refunded, language),
+        "refunded": _written(view.refunded, language)
+        or (language.text(_IN_PART) if view.is_refunded_in_part else None),
         "steps": None if done is None else [(language.text(step), place < done) for place, step in enumerate(STEPS)],
         "done": done,
     }
@@ -265,5 +269,6 @@ _EXAMPLES = (
     *(_example(state, (Item(description="T-shirt", quantity=2, amount=_AMOUNT),), _AMOUNT) for state in BuyerState),
     _example(BuyerState.RECEIVED, (Item(description=None, quantity=None, amount=None),), None),
     _example(BuyerState.RECEIVED, (), None),
+    replace(_example(BuyerState.PREPARING, (), _AMOUNT), refunded=None, is_refunded_in_part=True),
 )
 """What a template must be able to show."""

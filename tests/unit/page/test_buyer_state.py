@@ -178,6 +178,36 @@ def test_a_refund_is_shown(reason: Reason, expected: BuyerState) -> None:
     assert (view.state, view.refunded) == (expected, USD)
 
 
+JPY = Amount(total=1634, currency="jpy", display="1634 JPY")
+
+
+@pytest.mark.parametrize(
+    ("seen", "given_back", "is_all", "expected"),
+    [
+        (None, replace(USD, total=500), False, (replace(USD, total=500), False)),
+        (None, USD, True, (USD, False)),
+        (JPY, replace(USD, total=500), False, (None, True)),
+        (JPY, USD, True, (JPY, False)),
+        (JPY, replace(JPY, total=600), False, (replace(JPY, total=600), False)),
+        (JPY, None, False, (None, False)),
+    ],
+)
+def test_a_refund_is_told_in_the_currency_that_the_buyer_paid_in(
+    seen: Amount | None, given_back: Amount | None, is_all: bool, expected: tuple[Amount | None, bool]
+) -> None:
+    """Of a part of which Stripe tells in the merchant's alone, that it was one."""
+    status = replace(
+        make_status(Phase.FULFILLED, Reason.FULFILLED),
+        order=Order(line_items=[], amount=USD, presentment=seen),
+        reversals=Reversals(amount_refunded=given_back),
+    )
+    if is_all:
+        status = with_condition(status, ConditionType.REFUNDED, ConditionStatus.TRUE, Reason.REFUNDED)
+    view = view_of(make_request(status=status))
+    assert view is not None
+    assert (view.refunded, view.is_refunded_in_part) == expected
+
+
 def item(total: int | None = 1099, currency: str | None = "usd", **facts: Any) -> LineItem:
     return LineItem(id="li_1", description="T-shirt", quantity=2, amount_total=total, currency=currency, **facts)
 

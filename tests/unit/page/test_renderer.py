@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_amounts_are_written_as_the_language_writes_numbers(tag: str, amount: st
     language = LANGUAGES.choose(tag, "")
     assert f"<td>{amount}</td>" in renderer().order(VIEW, language, "")
     assert json_of(VIEW, language)["total"] == {"total": 123456, "currency": "eur", "display": amount}
+
+
+def test_a_part_that_was_given_back_in_another_currency_has_no_amount() -> None:
+    """A row says so, in HTML, and a field of its own in JSON."""
+    view, language = replace(VIEW, is_refunded_in_part=True), LANGUAGES.choose("de", "")
+    assert "<td>teilweise</td>" in renderer().order(view, language, "")
+    assert "teilweise" not in renderer().order(VIEW, language, "")
+    told = [(made["refunded"], made["refundedInPart"]) for made in (json_of(view, language), json_of(VIEW, language))]
+    assert told == [(None, True), (None, False)]
 
 
 def test_the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() -> None:
