@@ -57,6 +57,8 @@ class Trouble:
     """Recipients that are answered 550: never again."""
     deferrals: int = 0
     """How many mails more are answered 451: later."""
+    sender_deferrals: int = 0
+    """How many mails more are answered 451 when they name their sender."""
     hang: bool = False
     """Whether mails get no answer at all."""
     hung: int = 0
@@ -207,6 +209,16 @@ class _Handler:
         self._box = box
         self._closing = closing
         self._implicit_tls = implicit_tls
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, mail_options: list[str]
+    ) -> str:
+        if self._box.trouble.sender_deferrals > 0:
+            self._box.trouble.sender_deferrals -= 1
+            return "451 4.3.0 try again later"
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, rcpt_options: list[str]

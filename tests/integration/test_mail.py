@@ -128,6 +128,10 @@ def defer(box: Mailbox) -> None:
     box.trouble.deferrals = 1
 
 
+def defer_sender(box: Mailbox) -> None:
+    box.trouble.sender_deferrals = 1
+
+
 def hang(box: Mailbox) -> None:
     box.trouble.hang = True
 
@@ -137,6 +141,7 @@ def hang(box: Mailbox) -> None:
     [
         (refuse, MailOutcome(Reason.MAIL_REJECTED, "the mail server refused the customer's address with 550")),
         (defer, MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server put the mail off with 451; tried again")),
+        (defer_sender, MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server answered 451; tried again")),
         (
             hang,
             MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server did not answer in time; tried again"),
@@ -359,7 +364,7 @@ async def test_a_wrong_login_waits_for_a_person(certificates: Contexts) -> None:
         assert await mailer(box, **login, password="wrong").send_payment_failed(KEY, FAILED) == MailOutcome(
             Reason.MAIL_UNAVAILABLE,
             "the mail server refused the login with 535: mend FULFILLMENT_SMTP_USERNAME (mail.smtp.existingSecret) and "
-            "_PASSWORD",
+            "_PASSWORD; tried again",
         )
         assert (
             await mailer(box, **login, password="right").send_payment_failed(KEY, FAILED)
@@ -449,7 +454,8 @@ async def test_whatever_a_template_does_holds_no_order(tmp_path: Path) -> None:
         sent = await mailer(box, templates=str(tmp_path), receipts=True).send_receipt(KEY, make_session())
     assert sent == MailOutcome(
         Reason.MAIL_UNAVAILABLE,
-        "a mail template does not render for this order: fulfilled.txt fails with TypeError",
+        "a mail template does not render for this order: fulfilled.txt fails with TypeError; "
+        "a receipt is not tried again",
     )
 
 

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
-from http import HTTPStatus
 
 import aiosmtplib
 import jinja2
@@ -24,7 +23,7 @@ from fulfillment_runtime.chart_values import with_chart_values
 
 _NO_STARTTLS = "STARTTLS extension not supported"  # as aiosmtplib says it, in an error of no kind of its own
 _QUIT_TIMEOUT = 1.0  # seconds
-_PERMANENT = HTTPStatus.INTERNAL_SERVER_ERROR  # SMTP, too, calls 5xx permanent (RFC 5321, section 4.2.1)
+_PERMANENT = 500  # and above (RFC 5321, section 4.2.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class Mailer:
             message = self._composer.compose(occasion, key, session, to, self._clock())
         except jinja2.TemplateError as error:
             return MailOutcome(
-                Reason.MAIL_UNAVAILABLE, f"a mail template does not render for this order: {error.message}"
+                Reason.MAIL_UNAVAILABLE, f"a mail template does not render for this order: {error.message}{afterwards}"
             )
         try:
             await self._send(message, noted)
@@ -98,7 +97,7 @@ class Mailer:
         except aiosmtplib.SMTPDataError as error:
             return _rejection(error.code, "the mail", afterwards)
         except aiosmtplib.SMTPResponseException as error:
-            return MailOutcome(Reason.MAIL_UNAVAILABLE, _unavailable(error))
+            return MailOutcome(Reason.MAIL_UNAVAILABLE, f"{_unavailable(error)}{afterwards}")
         except aiosmtplib.SMTPNotSupported:  # of what a mail needs, that is SMTPUTF8 alone
             return MailOutcome(
                 Reason.MAIL_REJECTED,

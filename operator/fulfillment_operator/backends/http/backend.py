@@ -68,8 +68,8 @@ class HttpBackend:
     """Posts each order to one URL.
 
     202: taken, and the callback says what became of it. Another 2xx: done. Both keep a JSON body's `reference`.
-    409: done before. Another 4xx: rejected for good. 429, 5xx, a time-out or a lost connection: tried again, not
-    before `Retry-After`.
+    409: done before. 408, 425, 429, 5xx, a time-out or a lost connection: tried again, not before `Retry-After`; 3xx,
+    too, for redirects are not followed. Another 4xx: rejected for good.
     """
 
     name = "http"
