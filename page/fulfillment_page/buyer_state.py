@@ -45,6 +45,11 @@ class BuyerState(StrEnum):
         """Whether a page that is open need not wait for more: a failed payment may still be paid after all."""
         return self in {BuyerState.FULFILLED, BuyerState.SAVED, BuyerState.REFUNDED}
 
+    @property
+    def is_brief(self) -> bool:
+        """Whether an order mostly leaves it soon, so that a browser without JavaScript looks again by itself."""
+        return self in {BuyerState.RECEIVED, BuyerState.PREPARING, BuyerState.UPDATING}
+
 
 _AWAITING: Mapping[str, BuyerState] = MappingProxyType(
     {

@@ -121,8 +121,9 @@ class PageRenderer:
     def order(self, view: OrderView, language: Language, events_url: str) -> str:
         """Render the page of an order, which follows what its events tell."""
         text = STATE_TEXTS[view.state]
-        live = not view.state.is_final
-        return self._render("order.html", language, text, **_facts(view, language), events_url=events_url, live=live)
+        live, brief = not view.state.is_final, view.state.is_brief
+        facts = _facts(view, language)
+        return self._render("order.html", language, text, **facts, events_url=events_url, live=live, brief=brief)
 
     def parts(self, view: OrderView, language: Language) -> str:
         """Render what changes of that page."""

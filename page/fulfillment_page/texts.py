@@ -39,8 +39,8 @@ STEPS = (N_("Ordered"), N_("Payment"), N_("Complete"))
 UNKNOWN = StateText(
     N_("No order to show yet"),
     N_(
-        "If you have just paid, your order is on its way to us, and this page looks again by itself. There is no need "
-        "to pay again. If nothing appears within a few minutes, please contact us."
+        "If you have just paid, your order is on its way to us. There is no need to pay again. If nothing appears "
+        "within a few minutes, please contact us."
     ),
     Tone.WAITING,
     None,

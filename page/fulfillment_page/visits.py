@@ -20,7 +20,7 @@ from fulfillment_page.orders import Orders
 from fulfillment_page.renderer import PageRenderer, json_of, json_of_unknown
 from fulfillment_page.session_id import SessionId
 
-RETRY_AFTER = "20"  # seconds, after which the page looks again by itself
+RETRY_AFTER = "20"  # seconds, after which the page looks again by itself, if it does
 _FOLLOWERS, _FOLLOWERS_OF_ONE = 500, 20
 """Visitors who follow their order at once, and those of one address; others look again by themselves."""
 _FOLLOWED_FOR = 600.0  # seconds; then the browser asks anew, perhaps another pod

@@ -1,5 +1,6 @@
 """The order page in a browser: each state, in two languages, light and dark, on phone and desktop; and live."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ from fulfillment_local.fake_stripe.model import Outcome, Settlement
 from fulfillment_page.languages import Languages
 from fulfillment_page.texts import STATE_TEXTS, UNKNOWN
 from support.builders import CREATED, make_status
-from support.running_operator import Shop, at_work
+from support.running_operator import WITHIN, Shop, at_work
 from support.running_page import RunningOrderPage
 
 UNKNOWN_ID = "cs_test_a1" + "0" * 56
@@ -169,18 +170,23 @@ async def test_it_follows_the_order_live(browser: Browser, shop: Shop, page: Run
 
 
 async def test_it_works_without_javascript(browser: Browser, shop: Shop, page: RunningOrderPage) -> None:
-    """All of it is there, and the browser looks again by itself until the order is fulfilled."""
+    """All of it is there; the browser looks again by itself while the order mostly goes on soon, and else by a link."""
     session = shop.stripe.world.play(Sale())[0].id
     name = await shop.make(session)
     async with visiting(browser, java_script_enabled=False, locale="es-ES") as tab:
         await tab.goto(page.url(session))
         await expect(tab.locator("h1")).to_have_text("Gracias, hemos recibido su pedido")
         assert await tab.locator('meta[http-equiv="refresh"]').get_attribute("content") == "15"
+        await shop.requests.patch_status(name, make_status(Phase.AWAITING_PAYMENT, Reason.PAYMENT_PROCESSING))
+        look = tab.get_by_role("link", name="Volver a comprobar")
+        await look.click()
+        await expect(tab.locator("h1")).to_have_text("Gracias, su pago está en camino")
+        await expect(tab.locator('meta[http-equiv="refresh"]')).to_have_count(0)
         await shop.requests.patch_status(name, replace(make_status(Phase.FULFILLED, Reason.FULFILLED), order=ORDER))
-        await tab.reload()
+        await look.click()
         await expect(tab.locator("h1")).to_have_text("Gracias, su pedido está completo")
         await expect(tab.locator(".total td")).to_have_text("88,50 EUR")
-        await expect(tab.locator('meta[http-equiv="refresh"]')).to_have_count(0)
+        await expect(look).to_have_count(0)
 
 
 async def test_an_order_that_comes_late_appears_by_itself(browser: Browser, shop: Shop, page: RunningOrderPage) -> None:
@@ -193,3 +199,42 @@ async def test_an_order_that_comes_late_appears_by_itself(browser: Browser, shop
         await tab.evaluate("url => history.replaceState(null, '', url)", page.url(session))
         await tab.clock.fast_forward(21_000)
         await expect(tab.locator("h1")).to_have_text("Thank you, we have your order")
+
+
+async def test_the_page_without_an_order_looks_for_ten_minutes(browser: Browser, page: RunningOrderPage) -> None:
+    """In the same document, which it leaves as it is; then there still is the link."""
+    async with visiting(browser, locale="en-GB") as tab:
+        await tab.clock.install()
+        await tab.goto(page.url(UNKNOWN_ID))
+        await tab.evaluate("window.sameDocument = true")
+        looks: list[Any] = []
+        tab.on("requestfinished", lambda request: looks.append(request))  # noqa: PLW0108 - Playwright marks what it is given
+        while len(looks) < 30:
+            await tab.clock.fast_forward(20_000)
+        for _ in range(10):
+            await tab.clock.fast_forward(20_000)
+        assert len(looks) == 30
+        assert await tab.evaluate("window.sameDocument")
+        await expect(tab.get_by_role("link", name="Look again")).to_be_visible()
+
+
+async def test_an_order_that_cannot_be_followed_is_looked_at(
+    browser: Browser, shop: Shop, page: RunningOrderPage
+) -> None:
+    """As when too many follow theirs: what is new appears in the same document, and that ends with the order."""
+    session = shop.stripe.world.play(Sale())[0].id
+    name = await shop.make(session)
+    async with visiting(browser, locale="en-GB") as tab:
+        await tab.clock.install()
+        await tab.route("**/order/events?*", lambda route: route.fulfill(status=503))
+        await tab.goto(page.url(session))
+        await tab.evaluate("window.sameDocument = true")
+        look = tab.get_by_role("link", name="Look again")
+        await expect(look).to_be_hidden()
+        await shop.requests.patch_status(name, replace(make_status(Phase.FULFILLED, Reason.FULFILLED), order=ORDER))
+        headline = tab.locator("h1")
+        async with asyncio.timeout(WITHIN):
+            while await headline.text_content() != "Thank you, your order is complete":
+                await tab.clock.fast_forward(30_000)
+        await expect(tab.locator(".total td")).to_have_text("88.50 EUR")
+        assert await tab.evaluate("window.sameDocument")

@@ -75,12 +75,20 @@ def test_the_policy_lets_the_pages_own_script_and_style_run_and_nothing_else() -
 
 @pytest.mark.parametrize("state", BuyerState)
 def test_a_page_follows_its_order_until_that_is_final(state: BuyerState) -> None:
-    """With JavaScript by events, without by looking again."""
+    """With JavaScript by events; without, by a link, and where it mostly goes on soon by itself."""
     view = OrderView(state=state, reference="cs-a", items=(), shipping=None, total=None, refunded=None)
     page = renderer().order(view, LANGUAGES.choose("en", ""), "/order/events")
     follows = not state.is_final
     assert ('data-events="/order/events"' in page) is follows
-    assert ('<noscript><meta http-equiv="refresh"' in page) is follows
+    assert ('<a href="">Look again</a>' in page) is follows
+    assert ('<noscript><meta http-equiv="refresh"' in page) is (state in {"received", "preparing", "updating"})
+
+
+def test_the_page_without_an_order_is_not_loaded_anew() -> None:
+    """It has a link to look again, beside what its script does for a while."""
+    page = renderer().unknown(LANGUAGES.choose("en", ""))
+    assert '<a href="">Look again</a>' in page
+    assert "http-equiv" not in page
 
 
 def test_any_colour_of_a_shop_is_readable() -> None:
