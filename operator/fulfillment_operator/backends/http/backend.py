@@ -55,10 +55,7 @@ class _JsonFormat(JSONFormat):
     def write(self, event: BaseCloudEvent) -> bytes:
         """Write a CloudEvent whose data is JSON, or that has none."""
         data = event.get_data()
-        try:
-            return msgspec.json.encode({**event.get_attributes(), **({} if data is None else {"data": data})})
-        except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold and UTF-8 cannot
-            return super().write(event)
+        return msgspec.json.encode({**event.get_attributes(), **({} if data is None else {"data": data})})
 
 
 _FORMAT = _JsonFormat()

@@ -1,32 +1,9 @@
 """What Stripe answers, over a real socket: decoded once, by us, and for the library's own methods by the library."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 import stripe
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from fulfillment_runtime.settings import Secret
-from fulfillment_runtime.stripe.client import stripe_client, stripe_reader
-from fulfillment_runtime.stripe.reader import StripeReader
-from fulfillment_runtime.stripe.settings import StripeSettings
-
-KEY = "sk_test_1"
-
-
-@asynccontextmanager
-async def asking(body: bytes, status: int = 200) -> AsyncIterator[tuple[StripeReader, stripe.StripeClient]]:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=body, status=status, content_type="application/json")
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
-    async with TestServer(app) as server:
-        settings = StripeSettings(stripe_api_key=Secret(KEY), stripe_api_base=str(server.make_url("")).rstrip("/"))
-        async with stripe_client(settings) as client:
-            yield stripe_reader(client, settings), client
+from support.stripe_answer import asking
 
 
 @pytest.mark.parametrize(
