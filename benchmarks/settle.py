@@ -52,7 +52,7 @@ async def measure(bench: Bench) -> list[Figure]:
 
 
 def _cpu(mine: _Settled, note: str) -> Figure:
-    if not mine.settled:
+    if not (mine.settled and mine.api_server_cpu):  # which is counted in hundredths of a second
         return unmeasured(Row.SETTLE_CPU, _TOO_FEW)
     parts = {
         "operator CPU an order, ms": mine.operator_cpu / mine.settled * 1000,
