@@ -32,8 +32,8 @@
 {{- fail "\nrecovery.lookBack must be at least 1s, and at most 720h (30 days): Stripe lists no older events" -}}
 {{- end -}}
 {{- $deadline := include "checkout-fulfillment.seconds" .Values.webhook.deadline | float64 -}}
-{{- if or (eq $deadline 0.0) (gt $deadline 10.0) -}}
-{{- fail "\nwebhook.deadline must be more than 0s and at most 10s" -}}
+{{- if or (eq $deadline 0.0) (ge $deadline 10.0) -}}
+{{- fail "\nwebhook.deadline must be more than 0s and less than 10s: Checkout holds the buyer's redirect for so long" -}}
 {{- end -}}
 {{- if gt (include "checkout-fulfillment.seconds" .Values.webhook.tolerance | float64) 540.0 -}}
 {{- fail "\nwebhook.tolerance must be at most 9m: with a clock that is ten minutes slow each new order would look as one that a backup brought back" -}}
