@@ -1,6 +1,7 @@
 """The library's HTTP client, but for a connection that is lost, and for a successful answer's body.
 
-The library reads a body outside of what turns lost connections into its own error, so they are turned here.
+The library reads a body outside of what turns lost connections into its own error, and leaves the connection of one
+that is not read to its end, as after a time-out, to the garbage collector. So the answer is read here.
 
 The library makes ordered dicts of each body, which takes several times as long as msgspec, and of a page of a hundred
 Sessions a seventh of what an order costs the operator. Its raw requests have no way around that, but its HTTP client
@@ -30,16 +31,18 @@ class StripeHttpClient(stripe.AIOHTTPClient):
         Raises:
             stripe.APIConnectionError: the connection is lost, or silent, before the answer or in its midst.
         """
+        args, kwargs = self._get_request_args_kwargs(method, url, headers, post_data)
         try:
-            body, status, answered = await super().request_async(method, url, headers, post_data)
+            async with self._session.request(*args, **kwargs) as answer:
+                body = await answer.read()
         except (aiohttp.ClientError, OSError) as error:
-            message = f"the connection to Stripe was lost in the midst of an answer: {type(error).__name__}"
+            message = f"the connection to Stripe was lost, or there is none: {type(error).__name__}"
             raise stripe.APIConnectionError(message, should_retry=True) from error  # type: ignore[no-untyped-call] # the library's
         kept = _kept.get()
-        if kept is None or status != HTTPStatus.OK:
-            return body, status, answered
+        if kept is None or answer.status != HTTPStatus.OK:
+            return body, answer.status, answer.headers
         kept.append(body)
-        return _NOTHING, status, answered
+        return _NOTHING, answer.status, answer.headers
 
 
 @contextmanager
