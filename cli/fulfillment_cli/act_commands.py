@@ -1,6 +1,5 @@
 """The commands that request a manual action: retry, pause, resume, complete, fail, acknowledge."""
 
-import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from fulfillment_cli.actions import (
 from fulfillment_cli.bulk import ERRORS_OF_ONE_ACTION, print_error, print_outcomes, request_each
 from fulfillment_cli.cluster import TIMEOUT, Cluster, ConfigFlags, cluster_at_hand, for_each, resolve_name
 from fulfillment_cli.completions import reasons, request_names
+from fulfillment_cli.confirmation import confirm
 from fulfillment_cli.options import cluster_options, examples, run
 from fulfillment_cli.output import undecodable_line
 from fulfillment_cli.state import state_of
@@ -267,7 +267,7 @@ async def _act(flags: ConfigFlags, action: Action, selection: _Selection, intera
         if interaction.dry_run:
             _print_preview(action.verb, requests)
             return are_all
-        _confirm(action.verb, requests, cluster.namespace, selection, interaction)
+        await _confirm(action.verb, requests, cluster.namespace, selection, interaction)
         actor = Actor(utc_now(), await user_name(cluster.api, timeout=TIMEOUT) if requests else None)
         events = cluster.events if needs_events(action.verb, len(requests)) else None
         actions = ActionClient(cluster.requests, events, actor)
@@ -329,7 +329,7 @@ def _is_dealt_with(verb: Verb, request: FulfillmentRequest, selection: _Selectio
             return False
 
 
-def _confirm(
+async def _confirm(
     verb: Verb, requests: Sequence[FulfillmentRequest], namespace: str, selection: _Selection, interaction: _Interaction
 ) -> None:
     if interaction.assume_yes or not requests:
@@ -339,21 +339,12 @@ def _confirm(
         shown = ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
         warnings = Counter(why for each in requests if (why := warning(verb, each)))
         shown += "".join(f"; {count} {why}" for why, count in warnings.most_common())
-        _ask(f"{verb} {len(requests)} in the namespace {namespace} ({shown})?")
+        await confirm(f"{verb} {len(requests)} in the namespace {namespace} ({shown})?")
         return
     for each in requests:
         why = warning(verb, each)
         if why is not None:
-            _ask(f"{each.metadata.name} {why}: {verb} it all the same?")
-
-
-def _ask(question: str) -> None:
-    """Go on if a person says yes. Ctrl-C is a no, which the event loop would hear only after an answer."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        click.confirm(question, abort=True, err=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
+            await confirm(f"{each.metadata.name} {why}: {verb} it all the same?")
 
 
 def _print_preview(verb: Verb, requests: Sequence[FulfillmentRequest]) -> None:
