@@ -14,7 +14,7 @@ from fulfillment_local.fake_stripe.api import TEST_KEY
 ROOT = Path(__file__).parent.parent
 """The repository."""
 
-_BUILDS = ROOT / ".cache" / "benchmarks"
+_BUILDS = ROOT / ".builds"
 
 
 NEWER_SETTINGS = {
