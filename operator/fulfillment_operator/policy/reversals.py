@@ -120,6 +120,8 @@ def reversal_change(request: FulfillmentRequest, session: CheckoutSession, now: 
         session: what Stripe says now.
         now: the time, with its zone.
     """
+    if not (session.is_reversed or request.spec.reversal or (request.status and request.status.reversals)):
+        return ReversalChange()
     before = _reversals_before(request)
     kinds = tuple(_new_kinds(request, session, before))
     news = {**before.news, **{kind.value: before.news.get(kind, 0) + 1 for kind in kinds}}

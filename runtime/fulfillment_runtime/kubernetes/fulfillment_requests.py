@@ -438,7 +438,7 @@ def _with_nulls(value: msgspec.Struct) -> dict[str, Any]:
         if isinstance(found, msgspec.Struct):
             written[encoded_name] = _with_nulls(found)
         else:
-            written[encoded_name] = None if is_optional and found in _ABSENT else found
+            written[encoded_name] = None if is_optional and not found and found in _ABSENT else found
     return written
 
 
