@@ -88,11 +88,6 @@ class CheckoutSession(Struct, frozen=True, kw_only=True):
     """What pays it; None: nothing is to be paid, or Stripe does not tell."""
     dispute: ReversalKind | None = None
     """What the gravest dispute about the payment means, such as `disputed` or `dispute-won`; None: there is none."""
-
-    @property
-    def is_reversed(self) -> bool:
-        """Whether anything became of the payment after it was made."""
-        return self.refunded or self.amount_refunded is not None or self.dispute is not None
     created_at: datetime | None = None
     subscription: str | None = None
     """sub_…."""
@@ -106,3 +101,8 @@ class CheckoutSession(Struct, frozen=True, kw_only=True):
     presentment: Amount | None = None
     """What the buyer saw and paid, where Adaptive Pricing made another currency of it; None: `amount`."""
     collected: Collected = Collected()
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether anything became of the payment after it was made."""
+        return self.refunded or self.amount_refunded is not None or self.dispute is not None
