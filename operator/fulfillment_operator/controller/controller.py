@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase, Reason
+from fulfillment_api.status import Phase
 from fulfillment_operator.checkout.session_list import Due
 from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.health import Health
@@ -20,6 +20,7 @@ from fulfillment_operator.controller.reconciler import Reconciler, Result, Stand
 from fulfillment_operator.controller.workqueue import WorkQueue
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, RequestLevel
 from fulfillment_operator.policy.next_step import (
+    HELD,
     EndManually,
     RequeueState,
     Settled,
@@ -32,8 +33,6 @@ from fulfillment_operator.policy.retention import FINISHED
 from fulfillment_runtime.backoff import Backoff
 
 _log = structlog.get_logger(__name__)
-
-_HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
 
 
 class NextStep(Protocol):
@@ -106,7 +105,7 @@ class Controller:
         return [
             held
             for held in self.requests()
-            if held.level.phase == Phase.AWAITING_PAYMENT and held.level.reason not in _HELD
+            if held.level.phase == Phase.AWAITING_PAYMENT and held.level.reason not in HELD
         ]
 
     def held(self, name: str) -> HeldRequest | None:

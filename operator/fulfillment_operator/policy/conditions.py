@@ -54,6 +54,11 @@ def observed(request: FulfillmentRequest) -> Status | None:
         return None
     if request.spec.reversal is not None:
         return None
+    return of_generation(status, generation)
+
+
+def of_generation(status: Status, generation: int) -> Status:
+    """Return a status, with its conditions, as one of another generation of the spec."""
     return replace(
         status, observed_generation=generation, conditions=list(_of_generation(status.conditions, generation))
     )

@@ -113,7 +113,8 @@ Step: TypeAlias = Action | Wait | Settled
 
 STRIPE_ERRORS = frozenset({Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED})
 """The reasons of an order for which Stripe could not be asked: only that is awaited."""
-_HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
+HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
+"""The reasons of an order that a person holds, or must release."""
 _SOON = timedelta(seconds=2)
 """Before Stripe is asked again whose answer lags its own events."""
 
@@ -175,7 +176,7 @@ def is_urgent(request: FulfillmentRequest) -> bool:
 def awaits_stripe(request: FulfillmentRequest) -> bool:
     """Tell whether Stripe's answer is all that an order waits for: then it shows that Stripe cannot be asked."""
     status = request.status
-    if status is None or status.reason in STRIPE_ERRORS or status.reason in _HELD:
+    if status is None or status.reason in STRIPE_ERRORS or status.reason in HELD:
         return True  # a hold that is over, or it would not be asked about
     return status.phase is Phase.AWAITING_PAYMENT and request.has_unobserved_spec
 

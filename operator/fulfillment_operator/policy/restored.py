@@ -7,10 +7,9 @@ as Velero may, it is of the generations of the object before, which the API serv
 
 from datetime import timedelta
 
-from msgspec.structs import replace
-
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Status
+from fulfillment_operator.policy.conditions import of_generation
 
 _CLOCKS_DIFFER = timedelta(minutes=10)
 """At most, of the service, which notes when it observed something, and the API server, which notes the creation.
@@ -41,5 +40,4 @@ def adopted_status(request: FulfillmentRequest) -> Status | None:
     status, generation = request.status, request.metadata.generation
     if status is None or status.observed_generation <= generation:
         return None
-    conditions = [replace(each, observed_generation=generation) for each in status.conditions]
-    return replace(status, observed_generation=generation, conditions=conditions)
+    return of_generation(status, generation)

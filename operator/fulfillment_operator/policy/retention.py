@@ -47,13 +47,10 @@ def is_expired(request: FulfillmentRequest, now: datetime, retention: timedelta)
     kept = min(retention, _SELF_TEST_RETENTION) if is_self_test(request.spec.session.id) else retention
     if request.metadata.deletion_timestamp is not None or now - request.last_changed_at <= kept:
         return False
-    match request.status:
-        case Status(phase=Phase.FULFILLED):
-            return not is_reversal_due(request)
-        case Status(phase=Phase.FAILED) as status:
-            return not _is_unhandled(request, status) and (request.is_acknowledged or not _needs_a_person(status))
-        case _:
-            return False
+    status = request.status
+    if status is None or status.phase not in FINISHED or _is_unhandled(request, status):
+        return False
+    return status.phase is Phase.FULFILLED or request.is_acknowledged or not _needs_a_person(status)
 
 
 def trimmed(request: FulfillmentRequest, now: datetime) -> Status | None:

@@ -29,7 +29,7 @@ from fulfillment_operator.backends.outcome import (
 )
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
 from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
-from fulfillment_operator.policy.conditions import ConditionUpdate, merged, truth
+from fulfillment_operator.policy.conditions import ConditionUpdate, merged, of_generation, truth
 from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.manual_actions import (
     Complete,
@@ -330,9 +330,7 @@ def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now:
 
 def with_spec_unobserved(status: Status) -> Status:
     """Let a status be of the spec before, so that what this one says is looked at again."""
-    generation = status.observed_generation - 1
-    conditions = [replace(each, observed_generation=generation) for each in status.conditions]
-    return replace(status, observed_generation=generation, conditions=conditions)
+    return of_generation(status, status.observed_generation - 1)
 
 
 def _asked_for(request: FulfillmentRequest, session: CheckoutSession | None) -> str | None:
