@@ -28,7 +28,6 @@ from fulfillment_operator.policy.manual_actions import (
     handled_by_ending,
     handled_by_reconcile,
     has_unhandled_input,
-    is_retry_requested,
     manual_action,
 )
 from fulfillment_operator.policy.next_step import RequeueState, Settled, Wait
@@ -125,7 +124,7 @@ def _handle_annotations(request: FulfillmentRequest) -> None:
     if isinstance(action, Complete | MarkFailed):
         _promise(manual_action(after) != action, "what a person asked for is done once")
     else:
-        _promise(not is_retry_requested(after), "a retry is handled once")
+        _promise(not after.is_retry_requested, "a retry is handled once")
         _promise(action is not None or not has_unhandled_input(after), "nothing is left once it was handled")
     _promise(_as_stored(after.status, Status) == after.status, "the API server takes what is kept of it")
 

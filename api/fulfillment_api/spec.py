@@ -52,6 +52,11 @@ class PaymentStatus(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to pay: the order may be fulfilled."""
+        return self in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
+
     def may_become(self, other: "PaymentStatus") -> bool:
         """Tell whether an event may change this status: nothing leaves a paid one, and what ended yields to paid.
 

@@ -8,7 +8,6 @@ from typing import assert_never
 
 from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import ConditionStatus, ConditionType, LastHandled, Phase, Reason
 from fulfillment_cli.state import state_of
 
@@ -105,8 +104,7 @@ def warning(verb: Verb, request: FulfillmentRequest) -> str | None:
         return None
     status, payment = request.status, request.spec.payment.status
     if status is not None and status.reason == Reason.RESTORED:  # Stripe was not asked, so the event is all there is
-        is_paid = payment in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
-        return None if is_paid else f"has a payment that is {payment}, as its event said"
+        return None if payment.is_settled else f"has a payment that is {payment}, as its event said"
     conditions = status.conditions if status else []
     true = {each.type for each in conditions if each.status is ConditionStatus.TRUE}
     if ConditionType.PAID not in true:

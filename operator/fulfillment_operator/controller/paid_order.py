@@ -1,14 +1,11 @@
 """The order that a backend gets, from its request and its Session. Pure."""
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Fulfillment
 from fulfillment_operator.backends.order import PaidOrder
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.policy.callbacks import callback_of
 from fulfillment_operator.policy.manual_actions import latest_retry
-
-_PAID = frozenset({PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED})
 
 
 def idempotency_key(request: FulfillmentRequest) -> str:
@@ -36,6 +33,6 @@ def paid_order(request: FulfillmentRequest, session: CheckoutSession, before: Fu
         uid=request.metadata.uid,
         retry=latest_retry(request),
         started_at=before.started_at if before else None,
-        paid_at=payment.observed_at if payment.status in _PAID else None,
+        paid_at=payment.observed_at if payment.status.is_settled else None,
         earlier_try_at=known.started_at if known and before is None else None,
     )

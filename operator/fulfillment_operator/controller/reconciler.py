@@ -34,7 +34,7 @@ from fulfillment_operator.policy.decide import (
     decide,
     stays_failed,
 )
-from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, is_retry_requested, latest_retry
+from fulfillment_operator.policy.manual_actions import Complete, MarkFailed, latest_retry
 from fulfillment_operator.policy.next_step import (
     Action,
     AdoptStatus,
@@ -294,7 +294,7 @@ class Reconciler:
     def _is_with_backend(self, request: FulfillmentRequest) -> bool:
         """Tell whether a backend works on the order, and its time is not up."""
         tries = request.status.fulfillment if request.status and request.status.phase is Phase.FULFILLING else None
-        if tries is None or tries.accepted_at is None or is_retry_requested(request):
+        if tries is None or tries.accepted_at is None or request.is_retry_requested:
             return False
         return self._clock() < tries.started_at + self._retry_policy.backend_deadline
 

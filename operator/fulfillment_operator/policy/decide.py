@@ -8,7 +8,6 @@ from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment, SessionStatus
 from fulfillment_operator.policy.callbacks import has_called_back
-from fulfillment_operator.policy.manual_actions import is_retry_requested
 from fulfillment_operator.policy.payment_state import (
     PaymentState,
     awaited,
@@ -162,7 +161,7 @@ def _reason_to_stop(session: CheckoutSession) -> Fail | None:
 def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fail | None:
     """Hold what failed although it was paid: whether it is still wanted, a person says, by a retry."""
     status = request.status
-    if status is None or status.phase is not Phase.FAILED or is_retry_requested(request):
+    if status is None or status.phase is not Phase.FAILED or request.is_retry_requested:
         return None
     reasons = (REASONS[kind] for kind in shown_reversals(status)) if status.reason in _NOT_JUDGED else (status.reason,)
     return next((held for reason in reasons if (held := _held(request, status, session, reason)) is not None), None)
@@ -171,7 +170,7 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
 def stays_failed(request: FulfillmentRequest) -> bool:
     """Tell whether an order failed for its backend or its route, and nobody asks for a retry: it stays so."""
     status = request.status
-    if status is None or status.phase is not Phase.FAILED or is_retry_requested(request):
+    if status is None or status.phase is not Phase.FAILED or request.is_retry_requested:
         return False
     return status.reason in {Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE}
 

@@ -82,11 +82,6 @@ def is_new_pause(request: FulfillmentRequest, pause: Pause) -> bool:
     return not shown or request.has_unobserved_spec
 
 
-def is_retry_requested(request: FulfillmentRequest) -> bool:
-    """Tell whether a person asks for a retry that was not handled."""
-    return request.is_retry_requested
-
-
 def is_released(request: FulfillmentRequest) -> bool:
     """Tell whether a person said what becomes of an order that a backup brought back without its status.
 
@@ -101,7 +96,7 @@ def is_released(request: FulfillmentRequest) -> bool:
         case MarkFailed():
             return True
         case _:
-            return request.status is not None and is_retry_requested(request)
+            return request.status is not None and request.is_retry_requested
 
 
 def handled_before(request: FulfillmentRequest) -> LastHandled:
@@ -119,7 +114,7 @@ def handled_by_restore(request: FulfillmentRequest) -> LastHandled:
 
 def has_unhandled_input(request: FulfillmentRequest) -> bool:
     """Tell whether the spec changed, or a person asks for something, and that was not handled."""
-    return request.has_unobserved_spec or manual_action(request) is not None or is_retry_requested(request)
+    return request.has_unobserved_spec or manual_action(request) is not None or request.is_retry_requested
 
 
 def latest_retry(request: FulfillmentRequest) -> str:
@@ -158,7 +153,7 @@ def _is_failed_again(request: FulfillmentRequest) -> bool:
         status is not None
         and status.reason == Reason.MANUALLY_FAILED
         and request.has_unobserved_spec
-        and not is_retry_requested(request)
+        and not request.is_retry_requested
     )
 
 

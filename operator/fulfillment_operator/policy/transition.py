@@ -39,7 +39,6 @@ from fulfillment_operator.policy.manual_actions import (
     handled_by_ending,
     handled_by_reconcile,
     handled_by_restore,
-    is_retry_requested,
     repeats_failure,
 )
 from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition, payment_state
@@ -239,7 +238,7 @@ def _attempts(before: Fulfillment | None) -> int:
 
 def tries_before(request: FulfillmentRequest) -> Fulfillment | None:
     """Return what the backend did so far; None when it did nothing, or a person asks to begin anew."""
-    return request.status.fulfillment if request.status and not is_retry_requested(request) else None
+    return request.status.fulfillment if request.status and not request.is_retry_requested else None
 
 
 def paused(request: FulfillmentRequest, pause: Pause, now: datetime) -> Status:
@@ -358,7 +357,7 @@ def _mail_left_off(before: Status) -> dict[ConditionType, ConditionUpdate]:
 
 
 def _is_hinted_paid(request: FulfillmentRequest) -> bool:
-    return request.spec.payment.status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}
+    return request.spec.payment.status.is_settled
 
 
 def _status(  # noqa: PLR0913 - a status has these parts

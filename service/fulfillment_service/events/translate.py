@@ -132,7 +132,7 @@ def _payment_status(event: CheckoutEvent) -> PaymentStatus:
         case StripeEventType.ASYNC_PAYMENT_FAILED:
             return PaymentStatus.FAILED
         case StripeEventType.COMPLETED:
-            if event.payment_status in {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED}:
+            if event.payment_status is not None and event.payment_status.is_settled:
                 return event.payment_status
             return PaymentStatus.UNPAID  # or an API version that does not say: a hint, and Stripe is asked
 
