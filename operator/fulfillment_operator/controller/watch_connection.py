@@ -16,6 +16,7 @@ from msgspec import Raw
 
 from fulfillment_api import names
 from fulfillment_operator.controller.health import Health
+from fulfillment_runtime.kubernetes.errors import ApiStatus
 from fulfillment_runtime.kubernetes.list_watch import ListPage, PartialObjectMetadata, WatchEvent, WatchEventType
 
 _REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
@@ -115,7 +116,8 @@ class _TakenContent:
                 if is_of_objects:
                     self._take(event.type, event.object)
                 elif event.type is WatchEventType.ERROR:
-                    self._health.refused("it breaks each watch off with an error, such as 410 Gone")
+                    status = ApiStatus.decode(event.object)
+                    self._health.refused(f"it ended the watch with an error, {status.code} {status.message}".rstrip())
             yield b"".join(map(_line, [_bookmark(run[-1].object)] if is_of_objects else run))
 
 

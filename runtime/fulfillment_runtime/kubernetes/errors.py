@@ -81,7 +81,7 @@ def error_of(answer: Answer, conflict: type[KubernetesError] = ConflictError) ->
         answer: what the API server answered; its status is 0 when there was none.
         conflict: what a 409 means: of a create that the object exists, of all else that it changed.
     """
-    status = _status_of(answer)
+    status = ApiStatus.decode(answer.body)
     message, details = status.message or answer.reason, status.details
     match answer.status:
         case HTTPStatus.UNAUTHORIZED:
@@ -128,13 +128,6 @@ def _forbidden(message: str) -> ForbiddenError:
     return ForbiddenError(f"the Kubernetes API forbids it: {message}")  # an admission webhook, a namespace's end
 
 
-def _status_of(answer: Answer) -> "_ApiStatus":
-    try:
-        return msgspec.json.decode(answer.body, type=_ApiStatus)
-    except msgspec.DecodeError:
-        return _ApiStatus()
-
-
 class _StatusDetails(msgspec.Struct):
     """Which object it is about; a missing resource type is none."""
 
@@ -142,9 +135,19 @@ class _StatusDetails(msgspec.Struct):
     kind: str = ""
 
 
-class _ApiStatus(msgspec.Struct):
-    """metav1.Status, as far as it is read."""
+class ApiStatus(msgspec.Struct):
+    """metav1.Status, as far as it is read: the body of an error, and the object of a watch's ERROR."""
 
+    code: int = 0
+    """An HTTP status."""
     message: str = ""
     reason: str = ""
     details: _StatusDetails | None = None
+
+    @classmethod
+    def decode(cls, body: bytes | msgspec.Raw) -> "ApiStatus":
+        """Decode it; it is empty where something before the API server answered."""
+        try:
+            return msgspec.json.decode(body, type=cls)
+        except msgspec.DecodeError:
+            return cls()
