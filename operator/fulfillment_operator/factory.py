@@ -11,7 +11,7 @@ from kubernetes.aio import client
 from fulfillment_operator.backends.installed import load_backend
 from fulfillment_operator.backends.interface import Backend, BackendContext
 from fulfillment_operator.checkout.stripe_api import StripeApi
-from fulfillment_operator.controller.reconciler import RetryPolicy
+from fulfillment_operator.controller.retry_policy import RetryPolicy
 from fulfillment_operator.settings import OperatorSettings
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.clock import utc_now

@@ -16,15 +16,17 @@ from prometheus_client import CollectorRegistry
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.cache_sync import CacheSync
 from fulfillment_operator.controller.controller import Controller
+from fulfillment_operator.controller.decision_executor import DecisionExecutor
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.event_broadcaster import EventBroadcaster
 from fulfillment_operator.controller.event_recorder import EventRecorder
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.payment_walk import PaymentWalk
 from fulfillment_operator.controller.reconciler import Reconciler
+from fulfillment_operator.controller.retry_policy import RetryPolicy
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.controller.watch import watching
-from fulfillment_operator.factory import open_stripe_api, retry_policy
+from fulfillment_operator.factory import open_stripe_api
 from fulfillment_operator.mail.interface import CustomerMail
 from fulfillment_operator.metrics import OperatorMetrics, RequestsCollector
 from fulfillment_operator.policy.next_step import next_step
@@ -87,6 +89,7 @@ class Leader:
     events: EventSink
     dispatcher: Dispatcher
     mail: CustomerMail
+    retry_policy: RetryPolicy
     metrics: LeaderMetrics
     health: Health
     monotonic: Callable[[], float]
@@ -151,11 +154,17 @@ class Leader:
                 await asyncio.Event().wait()
 
     def _controller(self, stripe: StripeApi, writer: StatusWriter, sync: CacheSync) -> Controller:
-        policy = retry_policy(self.settings)
-        reconciler = Reconciler(
-            stripe=stripe,
+        policy = self.retry_policy
+        executor = DecisionExecutor(
             dispatcher=self.dispatcher,
             mail=self.mail,
+            retry_policy=policy,
+            clock=utc_now,
+            metrics=self.metrics.operator,
+        )
+        reconciler = Reconciler(
+            stripe=stripe,
+            executor=executor,
             writer=writer,
             retry_policy=policy,
             clock=utc_now,
@@ -178,12 +187,11 @@ class Leader:
         )
 
     def _payment_walk(self, stripe: StripeApi, controller: Controller) -> PaymentWalk:
-        policy = retry_policy(self.settings)
         return PaymentWalk(
             orders=controller,
             stripe=stripe,
-            interval=policy.recheck,
-            backoff=policy.errors,
+            interval=self.retry_policy.recheck,
+            backoff=self.retry_policy.errors,
             clock=lambda: datetime.now(UTC),
             metrics=self.metrics.operator,
         )
@@ -197,8 +205,7 @@ class Leader:
             stripe=stripe,
             dispatcher=self.dispatcher,
             interval=self.settings.reversal_interval,
-            deadline=self.settings.backend_deadline,
-            backoff=retry_policy(self.settings).backend,
+            backoff=self.retry_policy.backend,
             livemode=self.settings.key_is_live,
             clock=utc_now,
             metrics=self.metrics.operator,

@@ -17,7 +17,7 @@ from kubernetes.aio import client
 from fulfillment_operator.backends.interface import Backend
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.health import Health
-from fulfillment_operator.factory import open_backends
+from fulfillment_operator.factory import open_backends, retry_policy
 from fulfillment_operator.leader import KUBERNETES_TIMEOUT, Leader, LeaderMetrics, in_background
 from fulfillment_operator.mail.factory import customer_mail
 from fulfillment_operator.mail.smtp import Mailer, NoMailer
@@ -148,13 +148,21 @@ async def running_operator(
                 "operator.no_mail",
                 message=with_chart_values("customers are not mailed of failed payments: set FULFILLMENT_SMTP_HOST"),
             )
+        policy = retry_policy(settings)
         leader = Leader(
             settings=settings,
             api=clients.api,
             requests=FulfillmentRequestClient(rest, settings.namespace, timeout=KUBERNETES_TIMEOUT),
             events=EventSink(rest, settings.namespace, reporter=socket.gethostname(), timeout=KUBERNETES_TIMEOUT),
-            dispatcher=Dispatcher(clients.backends, settings.routing, metrics.operator),
+            dispatcher=Dispatcher(
+                backends=clients.backends,
+                routing=settings.routing,
+                deadline=policy.backend_deadline,
+                clock=utc_now,
+                metrics=metrics.operator,
+            ),
             mail=clients.mail,
+            retry_policy=policy,
             metrics=metrics,
             health=health,
             monotonic=monotonic,

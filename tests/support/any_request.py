@@ -17,8 +17,10 @@ from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 from fulfillment_operator.backends.routes import Routing
 from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.controller.decision_executor import DecisionExecutor
 from fulfillment_operator.controller.dispatcher import Dispatcher
-from fulfillment_operator.controller.reconciler import Reconciler, RetryPolicy, Standing
+from fulfillment_operator.controller.reconciler import Reconciler, Standing
+from fulfillment_operator.controller.retry_policy import RetryPolicy
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.policy.next_step import RequeueState, Settled, Step, Wait, next_step
@@ -152,11 +154,19 @@ class Outside:
     def reconciler(self) -> Reconciler:
         own: Any = self
         metrics = OperatorMetrics(CollectorRegistry(), "shop", "manual")
-        dispatcher = Dispatcher({"shop": own, "manual": own}, Routing((), "shop"), metrics)
+        dispatcher = Dispatcher(
+            backends={"shop": own, "manual": own},
+            routing=Routing((), "shop"),
+            deadline=POLICY.backend_deadline,
+            clock=lambda: NOW,
+            metrics=metrics,
+        )
+        executor = DecisionExecutor(
+            dispatcher=dispatcher, mail=own, retry_policy=POLICY, clock=lambda: NOW, metrics=metrics
+        )
         return Reconciler(
             stripe=own,
-            dispatcher=dispatcher,
-            mail=own,
+            executor=executor,
             writer=own,
             retry_policy=POLICY,
             clock=lambda: NOW,

@@ -2,11 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
 from fulfillment_api.names import LOG_BACKEND, MANUAL_BACKEND
+from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Fulfillment, Reason
 from fulfillment_operator.backends.interface import (
     Backend,
@@ -21,8 +23,11 @@ from fulfillment_operator.backends.interface import (
     TryAgain,
 )
 from fulfillment_operator.backends.routes import Routing, facts_of
+from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.controller.paid_order import paid_order
 from fulfillment_operator.metrics import BackendResult, ErrorKind, OperatorMetrics
 from fulfillment_operator.policy.decide import Fail
+from fulfillment_operator.policy.reversals import settled_problem
 from fulfillment_operator.policy.transition import MANUALLY
 from fulfillment_runtime.chart_values import with_chart_values
 
@@ -32,13 +37,17 @@ _SILENT = {MANUALLY, MANUAL_BACKEND, LOG_BACKEND}
 """Those that have nobody to notify."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
     """Gives each order its backend, and counts and times its calls."""
 
     backends: Mapping[str, Backend]
     """Those that are at work, by name."""
     routing: Routing
+    deadline: timedelta
+    """How long a backend that does not take a notice is tried, from the event on."""
+    clock: Callable[[], datetime]
+    """Tells the time, with its zone, in whole seconds."""
     metrics: OperatorMetrics
 
     def choose(self, order: PaidOrder, before: Fulfillment | None) -> Backend | Fail:
@@ -67,18 +76,28 @@ class Dispatcher:
         return await self._called(backend.name, partial(backend.fulfill, order))
 
     async def notify(
-        self, tries: Fulfillment, order: PaidOrder, notices: Sequence[ReversalNotice]
+        self, request: FulfillmentRequest, session: CheckoutSession, notices: Sequence[ReversalNotice]
     ) -> TryAgain | Rejected | None:
         """Notify the backend that has, or had, an order of its reversals.
 
         Args:
-            tries: what it did so far.
-            order: the order.
-            notices: those that are new.
+            request: the object as it stands in the cluster.
+            session: what Stripe says now.
+            notices: those that are new, or that it could not be told before.
 
         Returns:
-            Why the backend does not know of them; None: it does, or does not listen, or there was none.
+            Why the backend does not know of them; None: it does, or does not listen, or there was none. Once the
+            deadline is over, it is not tried any more.
         """
+        tries = request.status.fulfillment if request.status else None
+        if tries is None:
+            return None
+        problem = await self._notified(tries, paid_order(request, session, tries), notices)
+        return settled_problem(request, problem, self.deadline, self.clock())
+
+    async def _notified(
+        self, tries: Fulfillment, order: PaidOrder, notices: Sequence[ReversalNotice]
+    ) -> TryAgain | Rejected | None:
         backend, has_it = tries.backend, tries.accepted_at is not None or tries.completed_at is not None
         listener: object = self.backends.get(backend)
         if listener is None and has_it and backend not in _SILENT and notices:

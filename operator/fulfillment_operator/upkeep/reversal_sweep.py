@@ -11,11 +11,11 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Reversal, ReversalKind
 from fulfillment_api.status import Phase, Reason, Status
-from fulfillment_operator.backends.outcome import Rejected, TryAgain
+from fulfillment_operator.backends.outcome import TryAgain
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.dispatcher import Dispatcher
-from fulfillment_operator.controller.paid_order import paid_order
+from fulfillment_operator.controller.retry_policy import FAILURES_BEFORE_SHOWN
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.reversals import (
@@ -24,7 +24,6 @@ from fulfillment_operator.policy.reversals import (
     is_reversal_due,
     retry_lag,
     reversal_change,
-    settled_problem,
     shown_reversals,
     unknown_change,
     with_reversals,
@@ -39,7 +38,6 @@ _log = structlog.get_logger(__name__)
 _PAGE_TIMEOUT = 30.0  # seconds
 _CONCURRENCY = 8  # orders: there is no hurry
 _HINTED = "spec.reversal.kind!="  # any
-_FAILURES_BEFORE_SHOWN = 3  # an answer that cannot be read may be a moment's fault
 _OTHER_MODE = "the order is not of the mode of STRIPE_API_KEY, live or test"
 _NOT_FOUND = "Stripe knows no such Session under this API key"
 
@@ -68,8 +66,6 @@ class ReversalSweep:
     dispatcher: Dispatcher
     interval: timedelta
     """Between two sweeps."""
-    deadline: timedelta
-    """How long a backend's passing faults are retried, from the event on."""
     backoff: Backoff
     """Between two looks at one order that its backend, or an answer that cannot be read, kept from its end."""
     livemode: bool
@@ -155,18 +151,14 @@ class ReversalSweep:
         except SessionUnreadableError as error:
             self.metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
             _log.warning("reversals.session_unreadable", message=str(error))
-            if self._retry(request) >= _FAILURES_BEFORE_SHOWN:
+            if self._retry(request) >= FAILURES_BEFORE_SHOWN:
                 await self._write(request, status, unknown_change(request, Reason.SESSION_UNREADABLE, str(error)))
             return
         if session is None:
             await self._write(request, status, unknown_change(request, Reason.SESSION_NOT_FOUND, _NOT_FOUND))
             return
         change = reversal_change(request, session, self.clock())
-        problem: TryAgain | Rejected | None = None
-        if status.fulfillment is not None:
-            order = paid_order(request, session, status.fulfillment)
-            problem = await self.dispatcher.notify(status.fulfillment, order, change.notices)
-            problem = settled_problem(request, problem, self.deadline, self.clock())
+        problem = await self.dispatcher.notify(request, session, change.notices)
         if isinstance(problem, TryAgain):
             _log.warning("reversals.backend_error", message=problem.error)
             self._retry(request, problem.after)

@@ -1,19 +1,20 @@
 """Which backend an order goes to, and stays with."""
 
+from datetime import timedelta
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from fulfillment_api.spec import ReversalKind
-from fulfillment_api.status import Fulfillment, Reason
+from fulfillment_api.status import Fulfillment, Phase, Reason, Status
 from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, TryAgain
 from fulfillment_operator.backends.order import ReversalNotice
-from fulfillment_operator.backends.routes import parse_routing
+from fulfillment_operator.backends.routes import Routing, parse_routing
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.policy.decide import Fail
-from support.builders import make_request, make_session
+from support.builders import CREATED, make_request, make_session
 
-METRICS = OperatorMetrics(CollectorRegistry())
 NOTICE = ReversalNotice(ReversalKind.REFUNDED, "cs-1.refunded")
 
 
@@ -23,6 +24,16 @@ class Named:
 
     async def fulfill(self, order: PaidOrder) -> Outcome:
         return Done(f"{self.name} {order.key}")
+
+
+def dispatcher(routing: Routing, *backends: str) -> Dispatcher:
+    return Dispatcher(
+        backends={name: Named(name) for name in backends},
+        routing=routing,
+        deadline=timedelta(hours=1),
+        clock=lambda: CREATED,
+        metrics=OperatorMetrics(CollectorRegistry()),
+    )
 
 
 ORDER = PaidOrder("cs-1", "shop", make_request().spec.session, make_session())
@@ -51,8 +62,7 @@ def tried(backend: str, *, accepted: bool = False) -> Fulfillment:
 )
 async def test_an_order_stays_with_its_backend(before: Fulfillment | None, expected: Outcome) -> None:
     """Whatever the routes say since."""
-    dispatch = Dispatcher({"log": Named("log"), "http": Named("http")}, parse_routing(None, "http"), METRICS)
-    backend = dispatch.choose(ORDER, before)
+    backend = dispatcher(parse_routing(None, "http"), "log", "http").choose(ORDER, before)
     assert not isinstance(backend, Fail)
     assert await backend.fulfill(ORDER) == expected
 
@@ -60,7 +70,7 @@ async def test_an_order_stays_with_its_backend(before: Fulfillment | None, expec
 def test_what_no_route_takes_fails() -> None:
     """With a reason of its own, and what to do."""
     routing = parse_routing("- {when: {mode: subscription}, backend: log}", "none")
-    failed = Dispatcher({"log": Named("log")}, routing, METRICS).choose(ORDER, None)
+    failed = dispatcher(routing, "log").choose(ORDER, None)
     assert failed == Fail(
         Reason.NO_ROUTE,
         "no route takes it, and FULFILLMENT_BACKEND (backend.name) is none: add a route that does, and then ask for "
@@ -83,8 +93,16 @@ async def test_whether_a_backend_knows_of_a_reversal(
     backend: str, accepted: bool, notices: tuple[ReversalNotice, ...], knows: bool
 ) -> None:
     """One that was taken out of the settings cannot be told: whoever has the order does not know."""
-    dispatch = Dispatcher({"log": Named("log")}, parse_routing(None, "log"), METRICS)
-    problem = await dispatch.notify(tried(backend, accepted=accepted), ORDER, notices)
+    status = Status(
+        phase=Phase.FULFILLED,
+        reason="Fulfilled",
+        message="",
+        observed_generation=1,
+        conditions=[],
+        fulfillment=tried(backend, accepted=accepted),
+    )
+    asked = dispatcher(parse_routing(None, "log"), "log")
+    problem = await asked.notify(make_request(status=status), make_session(), notices)
     assert problem == (
         None
         if knows
