@@ -132,20 +132,22 @@ class JobBackend:
         return job if isinstance(job, Rejected) else await self._outcome(job, order)
 
     async def _check(self, order: PaidOrder) -> Outcome:
-        name = job_name(order)
-        job = await self._jobs.read(name)
-        if job is None:
-            return _deleted(name)
-        return await self._outcome(job, order) if job.owner == order.uid else _not_ours(name)
+        return await self._found(order) or _deleted(job_name(order))
 
     async def _start_late(self, order: PaidOrder) -> Outcome:
         """Make no Job of an order that fails now; there may be one of an attempt before, or a reason for none."""
-        name = job_name(order)
-        job = await self._jobs.read(name)
-        if job is not None:
-            return await self._outcome(job, order) if job.owner == order.uid else _not_ours(name)
+        found = await self._found(order)
+        if found is not None:
+            return found
         await self._jobs.dry_run(job_manifest(self._template, for_order(order), self._deadline))
         return TryAgain("no Job could be made in time")
+
+    async def _found(self, order: PaidOrder) -> Outcome | None:
+        """Read how its Job goes; None: there is none."""
+        job = await self._jobs.read(job_name(order))
+        if job is None:
+            return None
+        return await self._outcome(job, order) if job.owner == order.uid else _not_ours(job.name)
 
     async def _is_reused(self, name: str, order: PaidOrder) -> bool:
         """Tell whether a person asks for another try with the value of an earlier one, whose Job is still there.
