@@ -119,6 +119,12 @@ class Reason(StrEnum):
     CALLBACK_ACCEPTED = "CallbackAccepted"
 
 
+HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
+"""The reasons of an order that a person holds, or must release."""
+WAITING_FOR_OTHERS = HELD | {Reason.DISPATCHED}
+"""The reasons of an order for which the operator has nothing to do, however long it takes."""
+
+
 @unique
 class ConditionType(StrEnum):
     """What can be waited for with `kubectl wait --for=condition=…`. Ready and Stalled are as kstatus reads them."""

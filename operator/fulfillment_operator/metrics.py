@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
-from fulfillment_api.status import Phase, Reason
+from fulfillment_api.status import WAITING_FOR_OTHERS, Phase, Reason
 from fulfillment_operator.checkout.stripe_api import STRIPE_ENDPOINTS
 from fulfillment_runtime.kubernetes.events import EventType
 from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
@@ -57,8 +57,6 @@ REASONS: dict[Phase, tuple[Reason, ...]] = {
         Reason.NAME_MISMATCH,
     ),
 }
-_WAITING_FOR_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
-"""In these the operator has nothing to do, however long it takes."""
 _MAIL_REASONS = (
     Reason.MAIL_SENT,
     Reason.MAIL_UNAVAILABLE,
@@ -293,7 +291,7 @@ class RequestsCollector(Collector):
         for phase, reason, is_acknowledged, created in self._levels():
             labels = (phase, reason, is_acknowledged)
             counts[labels] = counts.get(labels, 0) + 1
-            if reason in _WAITING_FOR_OTHERS:
+            if reason in WAITING_FOR_OTHERS:
                 continue
             oldest[phase] = min(created, oldest.get(phase, created))
         requests = GaugeMetricFamily(

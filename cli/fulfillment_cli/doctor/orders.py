@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_api.status import WAITING_FOR_OTHERS, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_cli.output import age, counted
 from fulfillment_cli.state import UNSEEN
 from fulfillment_runtime.findings import Check, Finding, Verdict
@@ -16,8 +16,6 @@ UNSEEN_FOR = timedelta(minutes=5)
 STUCK_FOR = timedelta(hours=1)
 """So long after its payment an order that is not with its backend is a failure. The alert CheckoutOrderStuck, which
 knows when orders were created and no more, takes half an hour longer."""
-_WITH_OTHERS = {Reason.DISPATCHED, Reason.PAUSED, Reason.RESTORED}
-"""In these the operator has nothing to do, however long it takes."""
 _WAIT_FOR_A_PERSON = {Reason.RESTORED, Reason.PAYMENT_OVERDUE, Reason.STRIPE_MISCONFIGURED}
 """In these nothing goes on by itself, though the order has not failed."""
 _LIST = "kubectl fulfillment list -n"
@@ -52,7 +50,7 @@ class _Counts:
             return
         if status.reason in _WAIT_FOR_A_PERSON:
             self.held[status.reason] += 1
-        if status.phase is Phase.FULFILLING and status.reason not in _WITH_OTHERS:
+        if status.phase is Phase.FULFILLING and status.reason not in WAITING_FOR_OTHERS:
             self.stuck += now - _paid_at(status, since) > STUCK_FOR
 
 

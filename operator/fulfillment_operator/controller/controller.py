@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import Phase
+from fulfillment_api.status import HELD, Phase
 from fulfillment_operator.checkout.session_list import Due
 from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.health import Health
@@ -20,7 +20,6 @@ from fulfillment_operator.controller.reconciler import Reconciler, Result, Stand
 from fulfillment_operator.controller.workqueue import WorkQueue
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, RequestLevel
 from fulfillment_operator.policy.next_step import (
-    HELD,
     EndManually,
     RequeueState,
     Settled,

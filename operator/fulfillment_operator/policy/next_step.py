@@ -13,7 +13,7 @@ from typing import TypeAlias
 from fulfillment_api.names import request_name
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus
-from fulfillment_api.status import ConditionType, Phase, Reason, Status
+from fulfillment_api.status import HELD, ConditionType, Phase, Reason, Status
 from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.input_conditions import with_input_conditions
 from fulfillment_operator.policy.manual_actions import (
@@ -113,8 +113,6 @@ Step: TypeAlias = Action | Wait | Settled
 
 STRIPE_ERRORS = frozenset({Reason.STRIPE_UNAVAILABLE, Reason.STRIPE_MISCONFIGURED})
 """The reasons of an order for which Stripe could not be asked: only that is awaited."""
-HELD = frozenset({Reason.PAUSED, Reason.RESTORED})
-"""The reasons of an order that a person holds, or must release."""
 _SOON = timedelta(seconds=2)
 """Before Stripe is asked again whose answer lags its own events."""
 
