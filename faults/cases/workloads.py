@@ -43,6 +43,8 @@ async def leader_stopped(world: World) -> None:
     leader = await world.leader()
     leader.terminate()
     await world.next_leader(leader)
+    while not leader.restarts:  # noqa: ASYNC110 - it has the time that a pod's end takes
+        await asyncio.sleep(0.1)
 
 
 async def killed_before_the_note(world: World) -> None:

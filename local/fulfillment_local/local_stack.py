@@ -104,7 +104,12 @@ async def _output(program: Path, arguments: Sequence[str], environ: Mapping[str,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate(stdin.encode() if stdin else None)
+    try:
+        output, errors = await process.communicate(stdin.encode() if stdin else None)
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise UnavailableError(f"{program.name} {' '.join(arguments)}: {errors.decode().strip()}")
     return output.decode()

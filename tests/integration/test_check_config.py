@@ -263,7 +263,7 @@ async def test_online_a_recovery_is_checked(shop: Shop) -> None:
     ]
 
 
-async def test_online_the_mail_server_is_asked(shop: Shop) -> None:
+async def test_online_the_mail_server_is_asked(shop: Shop, unused_tcp_port: int) -> None:
     """Whether it is there, and takes the login: no mail is sent."""
     login = {"FULFILLMENT_SMTP_USERNAME": "shop", "FULFILLMENT_SMTP_PASSWORD": "wrong"}
     async with mailbox(login=("shop", "secret")) as strict:
@@ -280,7 +280,8 @@ async def test_online_the_mail_server_is_asked(shop: Shop) -> None:
         right = environ | {"FULFILLMENT_SMTP_PASSWORD": "secret"}
         assert (await check(right, "--online", "--settings=operator"))[0] == 0
         assert not strict.mails
-    code, lines, _ = await check(environ, "--online", "--settings=operator")
+    nobody = environ | {"FULFILLMENT_SMTP_PORT": str(unused_tcp_port)}
+    code, lines, _ = await check(nobody, "--online", "--settings=operator")
     assert (code, lines[2]) == (
         78,
         (

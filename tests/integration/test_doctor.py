@@ -320,9 +320,9 @@ async def test_pods_that_were_restarted_or_scaled_away(installation: Installatio
 async def test_a_lease_that_nobody_renews(installation: Installation) -> None:
     """Or that nobody ever took, or that somebody else holds."""
     leases, namespace = client.CoordinationV1Api(installation.shop.api), installation.shop.namespace
-    (gone,) = await of_objects(installation, Check.LEADER, datetime.now(UTC) + timedelta(minutes=10))
+    (gone,) = await of_objects(installation, Check.LEADER, datetime.now(UTC) + timedelta(minutes=60))
     assert re.match(
-        r"failure .+ holds the Lease .+, and last renewed it 1?[09]m ago: it is gone, and nobody took over", gone
+        r"failure .+ holds the Lease .+, and last renewed it (59|60)m ago: it is gone, and nobody took over", gone
     )
     env = [{"name": "operator", "env": [{"name": "FULFILLMENT_LEASE_NAME", "value": "another"}]}]
     deployment: Any = {"spec": {"template": {"spec": {"containers": env}}}}
@@ -492,7 +492,7 @@ async def test_a_clock_that_is_wrong(installation: Installation) -> None:
     (clock,) = (await of_all(installation, execute=execute))[Check.CLOCK]
     assert clock.verdict is Verdict.WARNING
     assert re.match(
-        rf"the clock of {OPERATOR_POD} is 2[34]\d s behind this machine's: one of both is wrong", clock.message
+        rf"the clock of {OPERATOR_POD} is (1\d\d|2[0-4]\d) s behind this machine's: one of both is wrong", clock.message
     )
 
 

@@ -1,6 +1,5 @@
 """The job backend under the operator, on a real API server. No controller runs Jobs here: the tests end them."""
 
-import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator
@@ -20,7 +19,7 @@ from fulfillment_local.credentials import User, make_credentials
 from fulfillment_local.fake_stripe.model import Order
 from fulfillment_runtime.fatal_errors import AccessDeniedError, SettingsError
 from support.order_jobs import JOB, RULES, TEMPLATE, end, open_shop_with_jobs
-from support.running_operator import ADDRESS, WITHIN, Shop, at_work, open_shop
+from support.running_operator import ADDRESS, Shop, at_work, open_shop
 from support.serving import serving
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -192,15 +191,7 @@ async def take_rights(shop: Shop) -> None:
             and any("batch" in (each.api_groups or []) for each in role.rules or [])
         ):
             await rbac.delete_namespaced_role_binding(role.metadata.name, shop.namespace)
-    attributes = client.V1ResourceAttributes(namespace=shop.namespace, verb="create", group="batch", resource="jobs")
-    review = client.V1SubjectAccessReview(
-        spec=client.V1SubjectAccessReviewSpec(user=User.OPERATOR, resource_attributes=attributes)
-    )
-    async with asyncio.timeout(WITHIN):
-        while True:
-            answer = await client.AuthorizationV1Api(shop.api).create_subject_access_review(review)
-            if answer.status is not None and not answer.status.allowed:
-                return
+    await shop.forbidden(verb="create", group="batch", resource="jobs")
 
 
 class Kubelet:

@@ -1,6 +1,8 @@
 """A Job that does not start is told apart from one that takes its time: on a real API server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,10 +16,12 @@ from fulfillment_local.fake_stripe.model import Order
 from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, TryAgain
 from fulfillment_operator.backends.job.backend import JobBackend
 from fulfillment_operator.backends.job.job_api import Job, JobApi
+from fulfillment_operator.backends.job.manifest import DRY_RUN, job_manifest
 from fulfillment_operator.backends.job.template import parse_template
+from fulfillment_runtime.kubernetes.errors import QuotaExceededError
 from support.builders import make_session
 from support.order_jobs import JOB, TEMPLATE, end, job_names, open_shop_with_jobs
-from support.running_operator import Shop, at_work
+from support.running_operator import WITHIN, Shop, at_work
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -116,7 +120,7 @@ async def test_a_pod_that_is_on_its_way_for_long(shop: Shop, order: PaidOrder) -
 
 async def test_a_quota_that_is_used_up_is_waited_for(shop: Shop) -> None:
     """It says nothing against the template: the operator starts, and the order waits with Kubernetes' words."""
-    await use_up(shop, "count/jobs.batch")
+    await allow_no_jobs(shop)
     async with at_work(shop, backend_retry_max=timedelta(seconds=1), **JOB):
         name = await shop.sell(Order())
         waiting = await shop.becomes(name, Phase.FULFILLING, "BackendUnavailable")
@@ -129,14 +133,20 @@ async def test_a_quota_that_is_used_up_is_waited_for(shop: Shop) -> None:
     )
 
 
-async def use_up(shop: Shop, resource: str) -> None:
-    """Make a quota of nothing, with the status that its controller writes; the API server goes by it at once."""
-    core, none = client.CoreV1Api(shop.api), {resource: "0"}
+async def allow_no_jobs(shop: Shop) -> None:
+    """Make a quota of none, with the status that its controller writes, and wait until the API server goes by it."""
+    core, none = client.CoreV1Api(shop.api), {"count/jobs.batch": "0"}
     meta = client.V1ObjectMeta(name="used-up")
     quota = client.V1ResourceQuota(metadata=meta, spec=client.V1ResourceQuotaSpec(hard=none))
     await core.create_namespaced_resource_quota(shop.namespace, quota)
     status = {"status": client.V1ResourceQuotaStatus(hard=none, used=none)}
     await core.patch_namespaced_resource_quota_status("used-up", shop.namespace, status)
+    probe = job_manifest(parse_template(TEMPLATE, "template"), DRY_RUN, DEADLINE)
+    jobs = JobApi(shop.api, shop.namespace, timeout=10)
+    async with asyncio.timeout(WITHIN):
+        with suppress(QuotaExceededError):
+            while True:
+                await jobs.dry_run(probe)
 
 
 async def test_a_job_at_work_takes_its_time(shop: Shop, order: PaidOrder) -> None:
@@ -227,7 +237,7 @@ async def test_at_the_deadline_no_job_is_made(shop: Shop) -> None:
     """The order fails, with what kept it from having one."""
     order = await begun(shop, "cs_test_1", DEADLINE)
     assert await fulfill(shop, order, timedelta()) == TryAgain("no Job could be made in time")
-    await use_up(shop, "count/jobs.batch")
+    await allow_no_jobs(shop)
     refused = await fulfill(shop, order, timedelta())
     assert isinstance(refused, TryAgain)
     assert "exceeded quota: used-up" in refused.error

@@ -54,7 +54,7 @@ ADDRESS: dict[str, Any] = {"group": GROUP, "version": VERSION, "plural": PLURAL}
 BEFORE_THE_YEAR_1 = "0000-01-01T00:00:00Z"
 """Passes the schema, and does not decode."""
 WITHIN = 60.0  # seconds; what takes longer never comes
-LEASE_THAT_IS_KEPT = LeaderElectionConfig(lease_duration=timedelta(minutes=2), renew_deadline=timedelta(minutes=1))
+LEASE_THAT_IS_KEPT = LeaderElectionConfig(lease_duration=timedelta(minutes=6), renew_deadline=timedelta(minutes=5))
 """However long the API server takes to be back."""
 
 
@@ -167,6 +167,20 @@ class Shop:
                 if last and last.message == message:
                     return last.status, last.reason
         raise AssertionError(f"the watch of {name} ended; {kind} was {last}")
+
+    async def forbidden(self, **attributes: Any) -> None:
+        """Wait until the API server goes by it that the operator may not do something any more."""
+        review = client.V1SubjectAccessReview(
+            spec=client.V1SubjectAccessReviewSpec(
+                user=User.OPERATOR,
+                resource_attributes=client.V1ResourceAttributes(namespace=self.namespace, **attributes),
+            )
+        )
+        async with asyncio.timeout(WITHIN):
+            while True:
+                answer = await client.AuthorizationV1Api(self.api).create_subject_access_review(review)
+                if answer.status is not None and not answer.status.allowed:
+                    return
 
     async def annotate(self, name: str, **annotations: str | None) -> None:
         """Write annotations of ours, as `kubectl annotate` does; None takes one away."""

@@ -147,20 +147,20 @@ class DecisionExecutor:
     ) -> Effect:
         before = transition.tries_before(request)
         change = reversal_change(request, session, self._clock())
-        unaware = await self._dispatcher.notify(
-            request, session, change.notices
-        )  # and go on: what is given back in part stops nothing
+        # What is given back in part stops nothing, whether or not the backend knows.
+        unaware = await self._dispatcher.notify(request, session, change.notices)
         order = paid_order(request, session, before)
         backend = self._dispatcher.choose(order, before)
         if isinstance(backend, Fail):
             return Effect(transition.failed(request, backend, self._clock(), change.answered(unaware)))
+        asked_at = self._clock()
         busy = await self._former_backend_busy(request, backend.name, before)
         outcome = busy or await self._dispatcher.fulfill(backend, order)
         receipt: MailOutcome | None = None
         if isinstance(outcome, Done):
             receipt = await self._mail_receipt(request, session, noted)
             unaware = swept_problem(request, unaware)
-        attempt = Attempt(session, outcome, backend.name, receipt, change.answered(unaware))
+        attempt = Attempt(session, outcome, backend.name, receipt, change.answered(unaware), asked_at)
         return self._dispatched(request, attempt, failures)
 
     async def _former_backend_busy(

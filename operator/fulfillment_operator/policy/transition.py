@@ -81,6 +81,8 @@ class Attempt:
     """What came of the mail about it."""
     reversal: ReversalChange | None = None
     """What is new of refunds and disputes."""
+    asked_at: datetime | None = None
+    """When the backend was asked; None: just now. Before the deadline it did not leave off, so the order goes on."""
 
 
 def awaiting_payment(
@@ -156,7 +158,7 @@ def dispatched(request: FulfillmentRequest, attempt: Attempt, retries: Retries, 
         accepted_at=before.accepted_at if before else None,  # a late word, after the deadline, is still of this try
         reference=before.reference if before else None,
     )
-    phase, reason, message, this = _progress(this, attempt.outcome, retries, now)
+    phase, reason, message, this = _progress(this, attempt, retries, now)
     return _status(
         request,
         now,
@@ -172,20 +174,21 @@ def dispatched(request: FulfillmentRequest, attempt: Attempt, retries: Retries, 
 
 
 def _progress(
-    this: Fulfillment, outcome: Outcome, retries: Retries, now: datetime
+    this: Fulfillment, attempt: Attempt, retries: Retries, now: datetime
 ) -> tuple[Phase, Reason, str, Fulfillment]:
     """Tell where the order stands after a backend's answer, why, in a sentence, and what the backend did so far."""
     deadline = this.started_at + retries.deadline
-    match truncated(outcome):
+    in_time = (attempt.asked_at or now) < deadline
+    match truncated(attempt.outcome):
         case Done(reference):
             message = f"the backend {this.backend} fulfilled the order" + (f" as {reference}" if reference else "")
             done = replace(this, completed_at=now, reference=reference or this.reference)
             return Phase.FULFILLED, Reason.FULFILLED, message, done
-        case InProgress(message, reference) if now < deadline:
+        case InProgress(message, reference) if in_time:
             taken = replace(this, reference=reference or this.reference, accepted_at=this.accepted_at or now)
             return Phase.FULFILLING, Reason.DISPATCHED, message, taken
-        case TryAgain(error, after) if now < deadline:
-            pause = min(max(retries.delay, after or retries.delay), deadline - now)
+        case TryAgain(error, after) if in_time:
+            pause = min(max(retries.delay, after or retries.delay), max(deadline - now, timedelta(0)))
             again = replace(this, last_error=error, next_attempt_at=now + pause)
             return Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE, f"{error}; it is tried again", again
         case InProgress(message):

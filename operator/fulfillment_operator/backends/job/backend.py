@@ -215,14 +215,15 @@ class JobBackend:
                 blocked_reason = (
                     await self._jobs.blocked_reason(job, now) if job.is_idle and age >= _STARTS_WITHIN else ""
                 )
-                if self._is_late(order) and not job.is_stopping:  # once the order failed, nobody looks at it any more
+                is_late = self._is_late(order)
+                if is_late and not job.is_stopping:  # once the order failed, nobody looks at it any more
                     try:
                         await self._stop_job(job)
                     except ConflictError:  # it may have ended just then
                         return await self._check(order)
                 if blocked_reason:
                     return TryAgain(f"the Job {job.name} does not start: {blocked_reason}", pause)
-                what = "is stopped" if self._is_late(order) else "is to fulfill it"
+                what = "is stopped" if is_late else "is to fulfill it"
                 return InProgress(f"the Job {job.name} {what}", job.name, pause)
             case JobEnd.COMPLETE:
                 return Done(job.name)

@@ -20,6 +20,7 @@ from fulfillment_operator.policy.transition import (
     Attempt,
     Retries,
     awaiting_payment,
+    check_after,
     dispatched,
     ended_empty,
     failed,
@@ -229,6 +230,23 @@ def test_a_backend_that_takes_its_time_is_no_fault() -> None:
     late = dispatched(request, Attempt(session, answer, "job"), RETRIES, NOW + RETRIES.deadline)
     assert (late.phase, late.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
     assert late.message == "the Job runs; it did not come to an end until the deadline, so a person is needed"
+
+
+@pytest.mark.parametrize("outcome", [InProgress("the Job runs", "job-7"), TryAgain("the Job does not start")])
+def test_a_backend_that_was_asked_before_the_deadline_is_asked_again_after_it(outcome: Outcome) -> None:
+    """It did not leave the order off, and nobody would look at one that failed: it is asked again at once."""
+    session, answer = make_session(), InProgress("the Job runs", "job-7")
+    request = make_request(status=dispatched(make_request(), Attempt(session, answer, "job"), RETRIES, NOW))
+    deadline = NOW + RETRIES.deadline
+    attempt = Attempt(session, outcome, "job", asked_at=deadline - timedelta(seconds=1))
+    status = dispatched(request, attempt, RETRIES, deadline + timedelta(seconds=1))
+    assert status.phase is Phase.FULFILLING
+    assert status.fulfillment is not None
+    due = status.fulfillment.next_attempt_at or deadline + timedelta(seconds=1)
+    assert due == deadline + timedelta(seconds=1)
+    recheck_at = deadline + timedelta(hours=1)
+    wait = check_after(status, outcome, RETRIES, recheck_at, deadline + timedelta(seconds=1))
+    assert wait is None if isinstance(outcome, TryAgain) else wait == timedelta(seconds=-1)
 
 
 def test_what_a_backend_took_stays_taken() -> None:
