@@ -151,7 +151,11 @@ class Leader:
                 self.metrics.registry.register(
                     RequestsCollector(controller.levels, controller.queue_depth, controller.undecodable)
                 )
-                await asyncio.Event().wait()
+                try:
+                    await asyncio.Event().wait()
+                finally:  # before the watch ends: from then on nobody tells what is deleted or paused
+                    controller.shut_down()
+                    sync.interrupted()
 
     def _controller(self, stripe: StripeApi, writer: StatusWriter, sync: CacheSync) -> Controller:
         policy = self.retry_policy

@@ -240,7 +240,7 @@ async def smtp_server(answers: Callable[[str], Awaitable[str]]) -> AsyncIterator
                 answer = await answers(said)
                 writer.write(f"{answer}\r\n".encode() if answer else b"")
                 if said == "DATA":
-                    while (await reader.readline()).strip() not in {b".", b""}:
+                    while await reader.readline() not in {b".\r\n", b""}:
                         pass
                     said = "."
                 else:
@@ -301,6 +301,24 @@ async def test_what_waited_behind_a_mail_that_got_no_answer_waits_no_second_time
         outcomes = await asyncio.gather(*(sender.send_payment_failed(KEY, FAILED) for _ in range(8)))
         assert {outcome.reason for outcome in outcomes} == {Reason.MAIL_UNAVAILABLE}
         assert box.trouble.hung == 1
+
+
+async def test_no_more_connections_are_open_than_one_mail_and_the_next_one_need() -> None:
+    """A mail server that takes few of one client would refuse the others, and a receipt is not tried again."""
+    at_once, most = 0, 0
+
+    async def limited(said: str) -> str:
+        nonlocal at_once, most
+        at_once += said == "HELLO"
+        most = max(most, at_once)
+        at_once -= said == "QUIT"
+        return SMTP.get(said, "250 ok")
+
+    async with smtp_server(limited) as box:
+        sender = mailer(box, timeout=20)
+        outcomes = await asyncio.gather(*(sender.send_payment_failed(KEY, FAILED) for _ in range(12)))
+    assert {each.reason for each in outcomes} == {Reason.MAIL_SENT}
+    assert most == 2
 
 
 async def test_no_mail_server(unused_tcp_port: int) -> None:

@@ -18,7 +18,7 @@ from fulfillment_cli.output import request_page
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import AfterPayment, Mode, Order, Outcome
 from fulfillment_local.fake_stripe.server import stripe_server
-from fulfillment_local.fake_stripe.traffic import Alter
+from fulfillment_local.fake_stripe.traffic import Alter, Fail
 from fulfillment_local.fake_stripe.world import new_world
 from fulfillment_runtime.settings import Secret
 from support.order_endpoint import order_endpoint
@@ -495,6 +495,26 @@ async def test_a_refund_of_another_mode_is_shown_as_unknown_until_its_key_is_bac
     assert len(shop.stripe.traffic.requests) == asked
     async with at_work(shop, **SOON):
         await reconciled(shop, name, ConditionType.REFUNDED)
+
+
+async def test_a_refund_that_stripe_may_not_tell_of_is_shown_as_unknown_until_it_may(shop: Shop) -> None:
+    """Such as of an account that is connected no more: a person sees it, and Stripe is asked ever less often."""
+    errors = "fulfillment_reconcile_errors_total"
+    async with at_work(shop, **SOON) as operator:
+        name = await shop.sell(Order())
+        await shop.becomes(name, Phase.FULFILLED)
+        errors = "fulfillment_reconcile_errors_total"
+        shop.stripe.faults.set([Fail(status=403)])
+        await reverse(shop, name, ReversalKind.REFUNDED)
+        request = await until(
+            shop, name, lambda each: bool(each.status and each.status.condition(ConditionType.REFUNDED)), "looked at"
+        )
+        assert shown(request) == ["Refunded=Unknown StripeMisconfigured"]
+        async with asyncio.timeout(WITHIN):
+            while (await operator.metric(errors, error="stripe-misconfigured") or 0) < 2:  # noqa: ASYNC110 - it is asked
+                await asyncio.sleep(0.05)
+        shop.stripe.faults.set([])
+        assert has(await reconciled(shop, name), ConditionType.REFUNDED)
 
 
 async def test_a_partial_refund_that_cannot_be_told_hides_no_end(shop: Shop, endpoint: Endpoint) -> None:

@@ -195,7 +195,7 @@ async def steps(request: FulfillmentRequest, state: RequeueState, outside: Outsi
         taken.append(step)
         if isinstance(step, Wait | Settled):
             break
-        result = await reconciler.reconcile(request, step, state.failures, outside.stands)
+        result = await reconciler.reconcile(request, step, state, outside.stands)
         assert result.request is not None
-        request, state = result.request, result.requeue_state(state.failures, NOW)
+        request, state = result.request, result.requeue_state(state, NOW)
     return taken

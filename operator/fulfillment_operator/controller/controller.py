@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import HELD, Phase
+from fulfillment_api.status import HELD, Manual, Phase
 from fulfillment_operator.checkout.session_list import Due
 from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.health import Health
@@ -164,16 +164,11 @@ class Controller:
         entry = self._entries.get(name)
         if entry is not None and entry.held.uid != uid:
             return
-        if entry is not None and self._is_unfinished(entry) and not self._queue.is_working(name):
+        if entry is not None and entry.held.level.phase not in FINISHED and not self._queue.is_working(name):
             # Of one that is worked on the reconciler learns whether it is gone, or was fulfilled just now.
-            tell_deleted_unfinished(name, entry.held.due.session, self._metrics)
+            tell_deleted_unfinished(entry.held.unpack(), self._metrics)
         self._entries.pop(name, None)
         self._queue.cancel(name)
-
-    @staticmethod
-    def _is_unfinished(entry: _Entry) -> bool:
-        """Tell whether an order had not come to its end; of one that is just being restored nobody knows."""
-        return entry.held.level.phase not in FINISHED and not entry.held.unpack().annotations.restoring
 
     @asynccontextmanager
     async def working(self, workers: int, grace: Callable[[], timedelta]) -> AsyncIterator[None]:
@@ -190,11 +185,15 @@ class Controller:
             try:
                 yield
             finally:
-                self._queue.shut_down()
+                self.shut_down()
                 _, unfinished = await asyncio.wait(tasks, timeout=grace().total_seconds())
                 for task in unfinished:  # its idempotency key makes another try safe
                     _log.warning("controller.interrupted")
                     task.cancel()
+
+    def shut_down(self) -> None:
+        """Let workers end what they began, and begin nothing more."""
+        self._queue.shut_down()
 
     async def _work(self) -> None:
         while (name := await self._queue.get()) is not None:
@@ -210,19 +209,19 @@ class Controller:
                 self._queue.done(name)
 
     async def _process(self, entry: _Entry, request: FulfillmentRequest) -> None:
-        failures = entry.state.failures
+        before = entry.state
         step = self._step(entry, request)
         if isinstance(step, Wait | Settled):  # since it was due, it may have been paused, or be about to be deleted
             self._schedule(entry, request)
             return
         try:
-            result = await self._reconciler.reconcile(request, step, failures, partial(self._stands, request))
+            result = await self._reconciler.reconcile(request, step, before, partial(self._stands, request))
         except Exception:  # noqa: BLE001 - one order must never stop the others
             self._metrics.errors.labels(ErrorKind.UNEXPECTED).inc()
-            delay = self._backoff.delay(failures + 1)
+            delay = self._backoff.delay(before.failures + 1)
             _log.exception("controller.reconcile_failed", again_after=delay.total_seconds())
             result = Result(request, retry_after=delay)
-        self._settle(request, failures, result)
+        self._settle(request, before, result)
 
     async def _stands(self, request: FulfillmentRequest) -> Standing:
         """Tell what became of a request that is worked on."""
@@ -236,18 +235,22 @@ class Controller:
             return Standing.SUPERSEDED
         return Standing.STANDS if await self._exists(request) else Standing.GONE
 
-    def _settle(self, reconciled: FulfillmentRequest, failures: int, result: Result) -> None:
+    def _settle(self, reconciled: FulfillmentRequest, before: RequeueState, result: Result) -> None:
         """Remember what a reconcile left, unless the request changed meanwhile."""
-        name = reconciled.metadata.name
-        if result.request is None:
-            self.forget(name, reconciled.metadata.uid)
+        name, uid, left = reconciled.metadata.name, reconciled.metadata.uid, result.request
+        if left is None:
+            self.forget(name, uid)
         entry = self._entries.get(name)
+        is_gone = entry is None or entry.held.uid != uid
+        if is_gone and left is not None and self._undecodable.get(name) != uid:
+            tell_deleted_unfinished(left, self._metrics)
         if entry is None:
             return
-        left = result.request
         if left is not None and entry.held.version <= int(left.metadata.resource_version):
             entry.held = HeldRequest.pack(left)
-            entry.state = result.requeue_state(failures, self._clock())
+            entry.state = result.requeue_state(before, self._clock())
+            if _was_changed(reconciled, left):  # and the status was written over that: it is not as it was left
+                entry.state = replace(entry.state, resource_version="")
             self._schedule(entry, left)
         else:
             self._schedule(entry, entry.held.unpack())
@@ -267,3 +270,16 @@ class Controller:
 
     def _step(self, entry: _Entry, request: FulfillmentRequest) -> Step:
         return self._next_step(request, self._clock(), entry.state)
+
+
+def _was_changed(reconciled: FulfillmentRequest, left: FulfillmentRequest) -> bool:
+    """Tell whether anybody else changed a request while it was reconciled."""
+    return (reconciled.metadata.generation, reconciled.metadata.annotations, _manual(reconciled)) != (
+        left.metadata.generation,
+        left.metadata.annotations,
+        _manual(left),
+    )
+
+
+def _manual(request: FulfillmentRequest) -> Manual | None:
+    return request.status.manual if request.status else None

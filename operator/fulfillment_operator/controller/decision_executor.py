@@ -10,7 +10,7 @@ import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Fulfillment, Phase, Status
-from fulfillment_operator.backends.outcome import Done, TryAgain
+from fulfillment_operator.backends.outcome import Done, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.paid_order import idempotency_key, paid_order
@@ -38,6 +38,8 @@ class Effect:
     """When to ask a backend that is still at work."""
     retry_after: timedelta | None = None
     """When to try again what something outside kept from its end."""
+    notice_after: timedelta | None = None
+    """How long a backend that did not take a notice asks to wait."""
 
 
 class DecisionExecutor:
@@ -84,7 +86,8 @@ class DecisionExecutor:
         if is_notice_due(effect.status):
             again = self._policy.backend.delay(failures + 1)
             soonest = min(effect.retry_after or again, effect.check_after or again)
-            effect = replace(effect, retry_after=soonest, check_after=None)
+            # Whatever else is due sooner, the notice would go with it.
+            effect = replace(effect, retry_after=max(soonest, effect.notice_after or soonest), check_after=None)
         return effect
 
     async def stop(self, request: FulfillmentRequest, failures: int) -> timedelta | None:
@@ -161,7 +164,8 @@ class DecisionExecutor:
             receipt = await self._mail_receipt(request, session, noted)
             unaware = swept_problem(request, unaware)
         attempt = Attempt(session, outcome, backend.name, receipt, change.answered(unaware), asked_at)
-        return self._dispatched(request, attempt, failures)
+        effect = self._dispatched(request, attempt, failures)
+        return replace(effect, notice_after=_asked_to_wait(unaware))
 
     async def _former_backend_busy(
         self, request: FulfillmentRequest, backend: str, before: Fulfillment | None
@@ -175,17 +179,28 @@ class DecisionExecutor:
         return await self._dispatcher.free_for(backend, idempotency_key(request), request.metadata.uid)
 
     async def _reverse(self, request: FulfillmentRequest, reverse: Reverse, failures: int) -> Effect:
-        """Notify the backend that has it; it may have been done before that, and then the order is fulfilled."""
-        status, session, fail = request.status, reverse.session, reverse.fail
-        before = status.fulfillment if status else None
-        if status is None or before is None:  # nobody has it, as far as was noted
-            ended = transition.failed(request, fail, self._clock())
-            again_after = await self.stop(request, failures)
-            if again_after is None:
-                return Effect(ended)
-            return Effect(transition.with_spec_unobserved(ended), retry_after=again_after)
-        unaware = await self._dispatcher.notify(request, session, reverse.change.notices)
-        change = reverse.change.answered(unaware)
+        """Let the backend know that has it, or may have it, and end the order."""
+        before = request.status.fulfillment if request.status else None
+        if before is not None:
+            unaware = await self._dispatcher.notify(request, reverse.session, reverse.change.notices)
+            effect = await self._end_reversed(request, reverse, before, unaware, failures)
+            return replace(effect, notice_after=_asked_to_wait(unaware))
+        ended = transition.failed(request, reverse.fail, self._clock())
+        again_after = await self.stop(request, failures)  # nobody has it, as far as was noted
+        if again_after is None:
+            return Effect(ended)
+        return Effect(transition.with_spec_unobserved(ended), retry_after=again_after)
+
+    async def _end_reversed(
+        self,
+        request: FulfillmentRequest,
+        reverse: Reverse,
+        before: Fulfillment,
+        unaware: TryAgain | Rejected | None,
+        failures: int,
+    ) -> Effect:
+        """End it, once its backend knows; that may have been done before, and then the order is fulfilled."""
+        session, fail, change = reverse.session, reverse.fail, reverse.change.answered(unaware)
         order = paid_order(request, session, before)
         backend = self._dispatcher.backends.get(before.backend) if order.in_progress else None
         outcome = await self._dispatcher.fulfill(backend, order) if backend is not None else None
@@ -203,7 +218,8 @@ class DecisionExecutor:
             return Effect(transition.failed(request, fail, self._clock(), change))
         _log.warning("reconcile.reversal_waits", message=waiting)
         now, deadline = self._clock(), before.started_at + self._policy.backend_deadline
-        if status.phase is Phase.FULFILLING and now < deadline:
+        is_fulfilling = request.status is not None and request.status.phase is Phase.FULFILLING
+        if is_fulfilling and now < deadline:
             again = TryAgain(f"{fail.message}, and {waiting}", after)
             waits = Attempt(session, again, before.backend, reversal=change)
             return self._dispatched(request, waits, failures)
@@ -227,3 +243,7 @@ class DecisionExecutor:
             check_after=transition.check_after(status, attempt.outcome, retries, recheck_at, now),
             retry_after=planned - now if planned is not None and is_taken else None,
         )
+
+
+def _asked_to_wait(problem: TryAgain | Rejected | None) -> timedelta | None:
+    return problem.after if isinstance(problem, TryAgain) else None

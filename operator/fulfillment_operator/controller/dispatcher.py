@@ -1,9 +1,10 @@
 """Which backend fulfills an order: the one that has it, else the one that its route names; and every call to one."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -32,6 +33,8 @@ from fulfillment_operator.policy.transition import MANUALLY
 from fulfillment_runtime.chart_values import with_chart_values
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _SILENT = {MANUALLY, MANUAL_BACKEND, LOG_BACKEND}
 """Those that have nobody to notify."""
@@ -119,18 +122,24 @@ class Dispatcher:
         return rejection
 
     async def _called(self, backend: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Call a backend that has, or is to have, an order; time and count that."""
+
+        async def timed() -> Outcome:
+            with self.metrics.backend_seconds.labels(backend).time():
+                return _checked(await call())
+
+        outcome = await self._guarded(backend, timed)
+        self.metrics.backend_attempts.labels(backend, _result(outcome)).inc()
+        return outcome
+
+    async def _guarded(self, backend: str, call: Callable[[], Awaitable[T]]) -> T | TryAgain:
         """Call a backend. Should it fail in a way that it did not foresee, the order has a deadline all the same."""
         try:
-            with self.metrics.backend_seconds.labels(backend).time():
-                outcome = _checked(await call())
+            return await call()
         except Exception as error:  # noqa: BLE001 - a backend may be anybody's
             _log.exception("backend.failed", backend=backend)
             self.metrics.errors.labels(ErrorKind.UNEXPECTED).inc()
-            outcome = TryAgain(
-                f"the backend {backend} failed with {type(error).__name__}: the operator's log says more"
-            )
-        self.metrics.backend_attempts.labels(backend, _result(outcome)).inc()
-        return outcome
+            return TryAgain(f"the backend {backend} failed with {type(error).__name__}: the operator's log says more")
 
     async def stop(self, key: str, uid: str) -> TryAgain | None:
         """Let every backend that can leave off an order: whichever had it may still be at work.
@@ -142,11 +151,8 @@ class Dispatcher:
         Returns:
             Why one of them cannot now; None: nothing is at work, or it is about to end.
         """
-        for backend in self._stoppable():
-            problem = await backend.stop(key, uid)
-            if isinstance(problem, TryAgain):
-                return problem
-        return None
+        waited_for = await self._leave_off(key, uid)
+        return waited_for if isinstance(waited_for, TryAgain) else None
 
     async def free_for(self, backend: str, key: str, uid: str) -> TryAgain | None:
         """Let every other backend leave off an order that is to be handed to this one.
@@ -159,17 +165,25 @@ class Dispatcher:
         Returns:
             What is waited for; None: nothing else is at work on it.
         """
-        for other in self._stoppable(except_for=backend):
-            match await other.stop(key, uid):
-                case InProgress(message, _, check_after):
-                    return TryAgain(f"{message} first", check_after)
+        match await self._leave_off(key, uid, except_for=backend):
+            case InProgress(message, _, check_after):
+                return TryAgain(f"{message} first", check_after)
+            case problem:
+                return problem
+
+    async def _leave_off(self, key: str, uid: str, *, except_for: str = "") -> TryAgain | InProgress | None:
+        """Let each backend that can leave off an order, but for one; return what is waited for."""
+        at_work: InProgress | None = None
+        for name, each in self.backends.items():
+            backend: object = each
+            if name == except_for or not isinstance(backend, Stoppable):
+                continue
+            match await self._guarded(name, partial(backend.stop, key, uid)):
                 case TryAgain() as problem:
                     return problem
-        return None
-
-    def _stoppable(self, *, except_for: str = "") -> Iterator[Stoppable]:
-        others: list[object] = [each for name, each in self.backends.items() if name != except_for]
-        return (each for each in others if isinstance(each, Stoppable))
+                case InProgress() as answer:
+                    at_work = answer
+        return at_work
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,15 @@ from fulfillment_operator.policy.next_step import (
     ShowRestored,
     WaitForKey,
     awaits_stripe,
+    is_mail_due,
 )
-from fulfillment_operator.policy.reversals import retry_lag, reversal_change, unknown_change, with_reversals
+from fulfillment_operator.policy.reversals import (
+    is_notice_due,
+    retry_lag,
+    reversal_change,
+    unknown_change,
+    with_reversals,
+)
 from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
 
@@ -69,12 +76,14 @@ class Result:
     """When to try again what something outside kept from its end; None: nothing did."""
     check_after: timedelta | None = None
     """When to ask a backend that is still at work."""
+    is_unreadable: bool = False
+    """Whether Stripe's answer could not be read."""
 
-    def requeue_state(self, failures: int, now: datetime) -> RequeueState:
+    def requeue_state(self, before: RequeueState, now: datetime) -> RequeueState:
         """Return what is remembered of it.
 
         Args:
-            failures: how many reconciles in a row were kept from their end before this one.
+            before: what was remembered of the reconciles before this one.
             now: the time, with its zone.
         """
         return RequeueState(
@@ -82,7 +91,8 @@ class Result:
             resource_version=self.request.metadata.resource_version if self.request else "",
             retry_at=now + self.retry_after if self.retry_after is not None else None,
             check_at=now + self.check_after if self.check_after is not None else None,
-            failures=failures + 1 if self.retry_after is not None else 0,
+            failures=before.failures + 1 if self.retry_after is not None else 0,
+            unreadable=before.unreadable + 1 if self.is_unreadable else 0,
         )
 
 
@@ -116,13 +126,15 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics
 
-    async def reconcile(self, request: FulfillmentRequest, action: Action, failures: int, stands: Stands) -> Result:
+    async def reconcile(
+        self, request: FulfillmentRequest, action: Action, before: RequeueState, stands: Stands
+    ) -> Result:
         """Execute what `next_step` says.
 
         Args:
             request: the object as it stands in the cluster.
             action: its next step.
-            failures: how many reconciles in a row were kept from their end before this one.
+            before: what is remembered of the reconciles before this one.
             stands: tells, when Stripe has answered, whether the object still is there: else nothing may be done for it.
         """
         with self._metrics.reconcile_seconds.time():
@@ -130,7 +142,7 @@ class Reconciler:
                 case AdoptStatus(status) | ShowInputConditions(status):
                     return await self._write(request, status)
                 case EndManually(end):
-                    return await self._end_manually(request, end, failures)
+                    return await self._end_manually(request, end, before.failures)
                 case ShowPaused(pause):
                     return await self._write(request, transition.paused(request, pause, self._clock()))
                 case ShowRestored():
@@ -138,9 +150,9 @@ class Reconciler:
                 case Fail():
                     return await self._write(request, transition.failed(request, action, self._clock()))
                 case WaitForKey(message):
-                    return await self._wait_for_stripe(request, StripeMisconfiguredError(message), failures)
+                    return await self._wait_for_stripe(request, StripeMisconfiguredError(message), before.failures)
                 case RetrieveSession():
-                    return await self._go_by_session(request, failures, stands)
+                    return await self._go_by_session(request, before, stands)
                 case _:
                     assert_never(action)
 
@@ -161,18 +173,19 @@ class Reconciler:
             _log.warning("reconcile.payment_intent_unknown", message=str(error))
             return None
 
-    async def _go_by_session(self, request: FulfillmentRequest, failures: int, stands: Stands) -> Result:
+    async def _go_by_session(self, request: FulfillmentRequest, before: RequeueState, stands: Stands) -> Result:
+        failures = before.failures
         try:
             with self._metrics.stripe_seconds.time():
                 session = await self._stripe.retrieve_for(request)
         except StripeError as error:
             return await self._wait_for_stripe(request, error, failures)
         except SessionUnreadableError as error:
-            return await self._fail_unreadable(request, error, failures)
+            return await self._fail_unreadable(request, error, before)
         try:
             match await stands():
                 case Standing.GONE:
-                    tell_deleted_unfinished(request.metadata.name, request.spec.session.id, self._metrics)
+                    tell_deleted_unfinished(request, self._metrics)
                     return Result(None)
                 case Standing.SUPERSEDED:
                     return Result(request)
@@ -197,28 +210,29 @@ class Reconciler:
         if not reversal_change(request, session, now).lags:
             return effect
         planned = effect.status.fulfillment.next_attempt_at if effect.status.fulfillment else None
-        later = [retry_lag(request, now), effect.retry_after or timedelta(0), (planned or now) - now]
-        status = (
-            transition.with_spec_unobserved(effect.status) if effect.status is not request.status else effect.status
-        )
-        return replace(effect, status=status, retry_after=max(later))
+        waits = [retry_lag(request, now), effect.retry_after, planned - now if planned else None]
+        status = transition.with_spec_unobserved(effect.status)
+        return replace(effect, status=status, retry_after=max(each for each in waits if each is not None))
 
     async def _fail_unreadable(
-        self, request: FulfillmentRequest, error: SessionUnreadableError, failures: int
+        self, request: FulfillmentRequest, error: SessionUnreadableError, before: RequeueState
     ) -> Result:
         """End it for a person: this one order cannot be judged, and asking again did not help.
 
-        Not while a backend has it, which may be done at any time; nor what failed for another reason, that stays.
+        Not while a backend has it, which may be done at any time, or somebody is still to be told how it ended; nor
+        what failed for another reason, that stays.
         """
         self._metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
-        if failures + 1 < FAILURES_BEFORE_SHOWN or self._is_with_backend(request):
-            delay = self._retry_policy.error_delay(failures)
+        status = request.status
+        is_owed = status is not None and (is_mail_due(status) or is_notice_due(status))
+        if before.unreadable + 1 < FAILURES_BEFORE_SHOWN or is_owed or self._is_with_backend(request):
+            delay = self._retry_policy.error_delay(before.failures)
             _log.warning("reconcile.session_unreadable", message=str(error), again_after=delay.total_seconds())
-            return Result(request, retry_after=delay)
+            return Result(request, retry_after=delay, is_unreadable=True)
         now = self._clock()
-        if request.status is not None and stays_failed(request):
+        if status is not None and stays_failed(request):
             change = unknown_change(request, Reason.SESSION_UNREADABLE, str(error))
-            return await self._write(request, with_reversals(request, request.status, change, now))
+            return await self._write(request, with_reversals(request, status, change, now))
         message = f"{error}: see what was sold in the Stripe Dashboard, then complete or fail the order yourself"
         return await self._write(request, transition.failed(request, Fail(Reason.SESSION_UNREADABLE, message), now))
 
@@ -239,7 +253,9 @@ class Reconciler:
             "reconcile.stripe_error", message=str(error), failures=failures + 1, again_after=delay.total_seconds()
         )
         lasts = failures + 1 >= FAILURES_BEFORE_SHOWN or reason is Reason.STRIPE_MISCONFIGURED
-        if lasts and awaits_stripe(request):
+        shown = request.status.reason if request.status and not request.has_unobserved_spec else None
+        # Each answer has a request id of its own: to show every one would be a write for each try.
+        if lasts and awaits_stripe(request) and shown != reason:
             status = transition.stripe_error(request, reason, str(error), self._clock())
             return replace(await self._write(request, status), retry_after=delay)
         return Result(request, retry_after=delay)

@@ -61,7 +61,7 @@ class StatusWriter:
         try:
             written = await self.until_taken(lambda: self._unless_fulfilled(request, status))
         except NotFoundError:
-            tell_deleted_unfinished(request.metadata.name, request.spec.session.id, self.metrics)
+            tell_deleted_unfinished(request, self.metrics)
             return None
         if written is not None:
             self.recorder.record(request.status, written, status)

@@ -23,6 +23,7 @@ from fulfillment_runtime.chart_values import with_chart_values
 
 _NO_STARTTLS = "STARTTLS extension not supported"  # as aiosmtplib says it, in an error of no kind of its own
 _QUIT_TIMEOUT = 1.0  # seconds
+_CONNECTIONS = 2  # one mail goes, and the next one is ready: a server takes few of one client
 _PERMANENT = 500  # and above (RFC 5321, section 4.2.1)
 
 
@@ -59,6 +60,7 @@ class Mailer:
         self._clock = clock
         self._receipts = receipts
         self._turn = asyncio.Lock()
+        self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._stalls = 0
 
     async def send_payment_failed(
@@ -117,26 +119,32 @@ class Mailer:
             return _unavailable(error)
 
     async def _send(self, message: EmailMessage, noted: AsyncExitStack | None) -> None:
-        async with self._connection() as (connection, left), self._taking_turn(noted):
-            try:
-                async with asyncio.timeout(left):
-                    await connection.send_message(message)
-            except TimeoutError:
-                self._stalls += 1
-                raise
+        stalls = self._stalls
+        async with self._connections:
+            self._raise_if_stalled(stalls)
+            async with self._connection() as (connection, left), self._taking_turn(noted):
+                self._raise_if_stalled(stalls)
+                try:
+                    async with asyncio.timeout(left):
+                        await connection.send_message(message)
+                except TimeoutError:
+                    self._stalls += 1
+                    raise
+
+    def _raise_if_stalled(self, stalls: int) -> None:
+        """Let no mail wait as long again as one before it, which the server let wait in vain meanwhile.
+
+        Raises:
+            TimeoutError: there was one.
+        """
+        if stalls != self._stalls:
+            raise TimeoutError
 
     @asynccontextmanager
     async def _taking_turn(self, noted: AsyncExitStack | None) -> AsyncIterator[None]:
-        """Let one mail at a time go, and the next one when this one is noted, or did not go.
-
-        Raises:
-            TimeoutError: the server let the mail before this one wait in vain: it would take as long again.
-        """
-        stalls = self._stalls
+        """Let one mail at a time go, and the next one when this one is noted, or did not go."""
         async with AsyncExitStack() as turn:
             await turn.enter_async_context(self._turn)
-            if stalls != self._stalls:
-                raise TimeoutError
             yield
             if noted is not None:
                 noted.push_async_exit(turn.pop_all())

@@ -21,6 +21,9 @@ from fulfillment_runtime.chart_values import with_chart_values
 _NOT_JUDGED = {Reason.SESSION_UNREADABLE, Reason.LIVEMODE_MISMATCH, Reason.SESSION_NOT_FOUND}
 """Reasons that say nothing of why an order stands still: what had stopped it before, its conditions tell."""
 
+_UNPAID = {Reason.PAYMENT_FAILED, Reason.PAYMENT_CANCELED, Reason.SESSION_EXPIRED}
+"""Reasons for which an order failed before it was paid."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fulfill:
@@ -168,11 +171,16 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
 
 
 def stays_failed(request: FulfillmentRequest) -> bool:
-    """Tell whether an order failed for its backend or its route, and nobody asks for a retry: it stays so."""
+    """Tell whether an order failed for a reason that stands, though Stripe's answer about it cannot be read.
+
+    Not if a person asks for a retry, or an event says that it was paid after all.
+    """
     status = request.status
     if status is None or status.phase is not Phase.FAILED or request.is_retry_requested:
         return False
-    return status.reason in {Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE}
+    if status.reason in _UNPAID:
+        return not request.spec.payment.status.is_settled
+    return status.reason not in _NOT_JUDGED
 
 
 def _held(request: FulfillmentRequest, status: Status, session: CheckoutSession, reason: str) -> Fail | None:

@@ -46,6 +46,8 @@ class RequeueState:
     """Whether Stripe's list of Sessions says something else of an order that awaits its payment than its status."""
     failures: int = 0
     """How many reconciles in a row were kept from their end."""
+    unreadable: int = 0
+    """How many answers of Stripe's in a row could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

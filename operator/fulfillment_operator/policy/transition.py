@@ -314,14 +314,17 @@ def manually_ended(
 
 
 def stripe_error(request: FulfillmentRequest, reason: Reason, message: str, now: datetime) -> Status:
-    """Stripe cannot be asked, so nothing new is known: the hint of the event tells which phase is shown."""
+    """Stripe cannot be asked, so nothing new is known: its last word and the event's hint tell which phase is shown."""
     shown = request.status.condition(ConditionType.PAID) if request.status else None
     is_known = shown is not None and shown.status is not ConditionStatus.UNKNOWN
-    stays = is_known and request.spec.payment.status is PaymentStatus.UNPAID  # else an event says more than Stripe did
+    is_paid = shown is not None and shown.status is ConditionStatus.TRUE
+    # Else an event says more than Stripe did.
+    stays = is_known and (is_paid or request.spec.payment.status is PaymentStatus.UNPAID)
+    is_fulfilling = _is_hinted_paid(request) or (request.status and request.status.phase is Phase.FULFILLING)
     return _status(
         request,
         now,
-        phase=Phase.FULFILLING if _is_hinted_paid(request) else Phase.AWAITING_PAYMENT,
+        phase=Phase.FULFILLING if is_fulfilling else Phase.AWAITING_PAYMENT,
         reason=reason,
         message=message,
         session=None,

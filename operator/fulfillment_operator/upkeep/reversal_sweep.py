@@ -31,7 +31,7 @@ from fulfillment_operator.policy.reversals import (
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.kubernetes.errors import KubernetesError, NotFoundError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
-from fulfillment_runtime.stripe.client import StripeError
+from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class ReversalSweep:
     interval: timedelta
     """Between two sweeps."""
     backoff: Backoff
-    """Between two looks at one order that its backend, or an answer that cannot be read, kept from its end."""
+    """Between two looks at one order that its backend or Stripe kept from its end."""
     livemode: bool
     """Whether the API key is a live one."""
     clock: Callable[[], datetime]
@@ -125,9 +125,6 @@ class ReversalSweep:
             with structlog.contextvars.bound_contextvars(**about):
                 try:
                     await self._reconcile(request)
-                except StripeError as error:
-                    self.metrics.errors.labels(stripe_error_kind(error)).inc()
-                    _log.warning("reversals.stripe_error", message=str(error))
                 except NotFoundError:
                     _log.info("reversals.request_gone")
                 except KubernetesError as error:
@@ -148,6 +145,14 @@ class ReversalSweep:
             return
         try:
             session = await self.stripe.retrieve_for(request)
+        except StripeError as error:
+            self.metrics.errors.labels(stripe_error_kind(error)).inc()
+            _log.warning("reversals.stripe_error", message=str(error))
+            self._retry(request, error.after if isinstance(error, StripeUnavailableError) else None)
+            if isinstance(error, StripeMisconfiguredError):  # for a person to mend, and then it is asked again
+                unknown = unknown_change(request, Reason.STRIPE_MISCONFIGURED, str(error), handled=False)
+                await self._write(request, status, unknown)
+            return
         except SessionUnreadableError as error:
             self.metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
             _log.warning("reversals.session_unreadable", message=str(error))

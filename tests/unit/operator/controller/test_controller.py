@@ -14,12 +14,12 @@ from structlog.testing import capture_logs
 
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.self_test import self_test_session
-from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Manual, Phase, Reason, Status
 from fulfillment_operator.controller.controller import Controller
 from fulfillment_operator.controller.health import Health
 from fulfillment_operator.controller.reconciler import Reconciler, Result, Standing, Stands
 from fulfillment_operator.metrics import OperatorMetrics
-from fulfillment_operator.policy.next_step import Action, next_step
+from fulfillment_operator.policy.next_step import Action, RequeueState, next_step
 from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.clock import utc_now
 from support.builders import CREATED, make_request
@@ -48,6 +48,8 @@ class Reconciles(Reconciler):
 
     broken: frozenset[str] = frozenset()
     answer: Result | None = None
+    written: FulfillmentRequest | None = None
+    """As the API server has it, once the first reconcile wrote its status."""
     seen: Counter[str] = field(default_factory=Counter)
     stood: list[Standing] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
@@ -58,7 +60,7 @@ class Reconciles(Reconciler):
         self,
         request: FulfillmentRequest,
         action: Action,  # noqa: ARG002 - Reconciler's
-        failures: int,  # noqa: ARG002 - likewise
+        before: RequeueState,  # noqa: ARG002 - likewise
         stands: Stands,
     ) -> Result:
         await self.go.wait()
@@ -69,7 +71,8 @@ class Reconciles(Reconciler):
             self.reconciled.notify_all()
         if request.metadata.name in self.broken:
             raise ZeroDivisionError
-        return self.answer or Result(request, retry_after=timedelta(days=1))
+        left, self.written = self.written or request, None
+        return self.answer or Result(left, retry_after=timedelta(days=1))
 
     async def wait_for(self, name: str, count: int) -> None:
         async with asyncio.timeout(60), self.reconciled:
@@ -149,6 +152,64 @@ async def test_news_that_come_during_a_look_are_reconciled_at_afterwards(reconci
         reconciles.go.set()
         await reconciles.wait_for(request.metadata.name, 2)
     assert reconciles.versions == ["10", "12"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "seen"),
+    [
+        (version(make_request(status=MAIL_IS_DUE), 12), ["10"]),
+        (version(make_request(status=MAIL_IS_DUE, generation=2), 12), ["10", "12"]),
+        (version(make_request(status=MAIL_IS_DUE, annotations=Annotations(retry="1")), 12), ["10", "12"]),
+        (version(make_request(status=replace(MAIL_IS_DUE, manual=Manual(complete="7"))), 12), ["10", "12"]),
+    ],
+    ids=["the status alone", "an event", "an annotation", "a person's word"],
+)
+async def test_news_that_a_status_was_written_over_do_not_wait_for_the_next_try(
+    reconciles: Reconciles, changed: FulfillmentRequest, seen: list[str]
+) -> None:
+    """The API server answers with the newest object, and the watch's own event of it is known by then."""
+    reconciles.written = changed
+    other = make_request(session_id="cs_test_other")
+    control, _ = controller(reconciles)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(version(make_request(status=MAIL_IS_DUE), 10))
+        await reconciles.wait_for(changed.metadata.name, 1)
+        control.observe(changed)
+        control.observe(other)
+        await reconciles.wait_for(other.metadata.name, 1)
+    assert [each for each in reconciles.versions if each != other.metadata.resource_version] == seen
+
+
+@pytest.mark.parametrize(("status", "told"), [(None, 1), (MAIL_IS_DUE, 0)])
+async def test_what_is_deleted_while_it_is_worked_on_is_told(
+    reconciles: Reconciles, status: Status | None, told: int
+) -> None:
+    """Whatever kept the reconcile from its end, such as Stripe, which is away; not if it had failed before."""
+    reconciles.go.clear()
+    control, registry = controller(reconciles)
+    request = make_request(status=status)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(request)
+        await asyncio.sleep(0)  # a worker takes it
+        control.forget(request.metadata.name, request.metadata.uid)
+        reconciles.go.set()
+        await reconciles.wait_for(request.metadata.name, 1)
+    assert registry.get_sample_value("fulfillment_unfinished_requests_deleted_total") == told
+
+
+async def test_what_is_told_to_end_begins_with_no_further_request(reconciles: Reconciles) -> None:
+    """From then on no watch tells what is deleted or paused."""
+    reconciles.go.clear()
+    first, second = make_request(), make_request(session_id="cs_test_other")
+    control, _ = controller(reconciles)
+    async with control.working(1, lambda: timedelta(seconds=5)):
+        control.observe(first)
+        await asyncio.sleep(0)  # the worker takes it
+        control.observe(second)
+        control.shut_down()
+        reconciles.go.set()
+        await reconciles.wait_for(first.metadata.name, 1)
+    assert reconciles.seen == {first.metadata.name: 1}
 
 
 @pytest.mark.parametrize("change", ["paused", "deleted"])

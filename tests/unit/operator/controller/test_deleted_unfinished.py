@@ -8,8 +8,8 @@ from fulfillment_api.status import Reason
 from fulfillment_operator.backends.outcome import Done
 from fulfillment_operator.controller.reconciler import Result, Standing
 from fulfillment_operator.mail.interface import MailOutcome
-from fulfillment_operator.policy.next_step import RetrieveSession
-from support.any_request import Outside
+from fulfillment_operator.policy.next_step import RequeueState, RetrieveSession
+from support.any_request import NOW, Outside
 from support.builders import SESSION_ID, make_request, make_session
 
 
@@ -29,7 +29,7 @@ async def test_what_is_gone_when_stripe_has_answered_is_told(session_id: str, to
     outside = Gone(make_session(), Done(), MailOutcome(Reason.MAIL_SENT, "sent"), None, api_server=True)
     with capture_logs() as logs:
         result = await outside.reconciler().reconcile(
-            make_request(session_id=session_id), RetrieveSession(), 0, outside.stands
+            make_request(session_id=session_id), RetrieveSession(), RequeueState(NOW), outside.stands
         )
     assert result == Result(None)
     assert [line["event"] for line in logs] == told

@@ -1,5 +1,6 @@
 """Which backend an order goes to, and stays with."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
-from fulfillment_operator.backends.interface import Done, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, TryAgain
 from fulfillment_operator.backends.order import ReversalNotice
 from fulfillment_operator.backends.routes import Routing, parse_routing
 from fulfillment_operator.controller.dispatcher import Dispatcher
@@ -77,6 +78,47 @@ def test_what_no_route_takes_fails() -> None:
         "another try",
         ORDER.session,
     )
+
+
+class Stops(Named):
+    """Leaves orders off, in its own way."""
+
+    def __init__(self, answer: TryAgain | InProgress | Exception | None) -> None:
+        super().__init__("any")
+        self.answer, self.told = answer, 0
+
+    async def stop(self, _key: str, _uid: str) -> TryAgain | InProgress | None:
+        self.told += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+BUSY = InProgress("the Job is being stopped", check_after=timedelta(seconds=3))
+FIRST = TryAgain("the Job is being stopped first", timedelta(seconds=3))
+BROKEN = TryAgain("the backend own failed with ZeroDivisionError: the operator's log says more")
+
+
+@pytest.mark.parametrize(
+    ("answer", "stopped", "free"),
+    [
+        (None, None, None),
+        (BUSY, None, FIRST),
+        (TryAgain("away"), TryAgain("away"), TryAgain("away")),
+        (ZeroDivisionError(), BROKEN, BROKEN),
+    ],
+)
+async def test_every_backend_leaves_an_order_off(
+    answer: TryAgain | InProgress | Exception | None, stopped: TryAgain | None, free: TryAgain | None
+) -> None:
+    """Whatever one of them raises is its fault, and passes; what one still ends keeps no other from ending, too."""
+    own, last = Stops(answer), Stops(None)
+    asked = dispatcher(parse_routing(None, "log"), "log")
+    asked = replace(asked, backends={"own": own, "last": last, "log": Named("log")})
+    assert await asked.stop("cs-1", "uid") == stopped
+    assert await asked.free_for("log", "cs-1", "uid") == free
+    assert await asked.free_for("own", "cs-1", "uid") is None
+    assert last.told == (1 if isinstance(stopped, TryAgain) else 3)
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,18 @@ import pytest
 from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.spec import Callback, CallbackResult, Reversal, ReversalKind
+from fulfillment_api.spec import Callback, CallbackResult, PaymentStatus, Reversal, ReversalKind
 from fulfillment_api.status import ConditionType, Phase, Reason, Status
 from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
-from fulfillment_operator.checkout.session import CheckoutSession
+from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.controller.reconciler import Result
 from fulfillment_operator.mail.interface import MailOutcome
-from fulfillment_operator.policy.next_step import RetrieveSession, Settled, Step, Wait, next_step
+from fulfillment_operator.policy.next_step import RequeueState, RetrieveSession, Settled, Step, Wait, next_step
 from fulfillment_operator.policy.reversals import shown_reversals
-from fulfillment_operator.policy.transition import Attempt, Retries, dispatched
+from fulfillment_operator.policy.transition import Attempt, Retries, dispatched, payment_failed
+from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
 from support.any_request import NOW, POLICY, RECHECK, RETRY_MAX, Outside
 from support.builders import make_request, make_session
 
@@ -55,8 +56,11 @@ def hinted(request: FulfillmentRequest, kind: ReversalKind, ago: timedelta) -> F
     return replace(request, metadata=metadata, spec=replace(request.spec, reversal=hint))
 
 
-async def reconciled(request: FulfillmentRequest, by: Outside, failures: int = 0) -> tuple[Status, Result]:
-    result = await by.reconciler().reconcile(request, RetrieveSession(), failures, by.stands)
+async def reconciled(
+    request: FulfillmentRequest, by: Outside, failures: int = 0, *, unreadable: int = 0
+) -> tuple[Status, Result]:
+    before = RequeueState(NOW, failures=failures, unreadable=unreadable)
+    result = await by.reconciler().reconcile(request, RetrieveSession(), before, by.stands)
     assert result.request is not None
     assert result.request.status is not None
     return result.request.status, result
@@ -64,7 +68,7 @@ async def reconciled(request: FulfillmentRequest, by: Outside, failures: int = 0
 
 def step_after(result: Result, failures: int, later: timedelta) -> Step:
     assert result.request is not None
-    state = result.requeue_state(failures, NOW)
+    state = result.requeue_state(RequeueState(NOW, failures=failures), NOW)
     return next_step(result.request, NOW + later, state, livemode=False, recheck=RECHECK, retry_max=RETRY_MAX)
 
 
@@ -179,14 +183,13 @@ async def test_an_accepted_order_whose_backend_is_gone_is_asked_about_ever_less_
 async def test_an_answer_that_cannot_be_read_is_asked_for_thrice_before_a_person_is() -> None:
     """A moment's fault, such as a proxy's own page, ends no order."""
     odd, request = SessionUnreadableError("payment_status is odd"), make_request()
-    for failures in range(2):
-        result = (
-            await outside(odd, Done())
-            .reconciler()
-            .reconcile(request, RetrieveSession(), failures, outside(odd, Done()).stands)
-        )
+    by, state = outside(odd, Done()), RequeueState(NOW, failures=7)  # for other reasons
+    for unreadable in (1, 2):
+        result = await by.reconciler().reconcile(request, RetrieveSession(), state, by.stands)
         assert (result.request, result.retry_after is None) == (request, False)
-    status, result = await reconciled(request, outside(odd, Done()), 2)
+        state = result.requeue_state(state, NOW)
+        assert state.unreadable == unreadable
+    status, result = await reconciled(request, by, unreadable=2)
     assert (status.phase, status.reason, result.retry_after) == (Phase.FAILED, Reason.SESSION_UNREADABLE, None)
 
 
@@ -194,9 +197,9 @@ async def test_an_answer_that_cannot_be_read_does_not_end_what_a_backend_works_o
     """It may be done at any time, and a retry would hand it over again; once its time is up a person is needed."""
     odd = outside(SessionUnreadableError("payment_status is odd"), Done())
     request = tried(InProgress("taken"))
-    status, result = await reconciled(request, odd, 9)
+    status, result = await reconciled(request, odd, unreadable=9)
     assert (status, result.retry_after is None) == (request.status, False)
-    status, _ = await reconciled(tried(InProgress("taken"), NOW - POLICY.backend_deadline), odd, 9)
+    status, _ = await reconciled(tried(InProgress("taken"), NOW - POLICY.backend_deadline), odd, unreadable=9)
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.SESSION_UNREADABLE)
 
 
@@ -204,12 +207,74 @@ async def test_what_the_backend_rejected_stays_rejected_whatever_cannot_be_read(
     """Nor does a later answer that can be read hand it over: only a person's retry does."""
     odd = outside(SessionUnreadableError("payment_status is odd"), Done())
     request = hinted(tried(Rejected("no")), ReversalKind.FRAUD_WARNING, timedelta(hours=2))
-    status, result = await reconciled(request, odd, 2)
+    status, result = await reconciled(request, odd, unreadable=2)
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
     assert result.request is not None
     again = hinted(result.request, ReversalKind.INQUIRY, timedelta(hours=2))
     status, _ = await reconciled(again, outside(make_session(dispute=ReversalKind.INQUIRY), Done("twice")))
     assert (status.phase, status.reason) == (Phase.FAILED, Reason.FULFILLMENT_FAILED)
+
+
+async def test_that_stripe_is_away_is_shown_once() -> None:
+    """Not each answer's own request id; a new event shows it for what that says, and another reason is another one."""
+    first = StripeUnavailableError("Stripe's API answered 503 (request req_1)")
+    status, _ = await reconciled(make_request(PaymentStatus.UNPAID), outside(first, Done()), 2)
+    assert (status.reason, status.message) == (Reason.STRIPE_UNAVAILABLE, str(first))
+    waiting = make_request(PaymentStatus.UNPAID, status=status)
+    again = StripeUnavailableError("Stripe's API answered 503 (request req_2)")
+    same, result = await reconciled(waiting, outside(again, Done()), 3)
+    assert (same, result.retry_after is None) == (status, False)
+    paid, _ = await reconciled(make_request(status=status, generation=2), outside(again, Done()), 4)
+    assert (paid.phase, paid.message) == (Phase.FULFILLING, str(again))
+    refused, _ = await reconciled(waiting, outside(StripeMisconfiguredError("no such key"), Done()), 4)
+    assert (refused.reason, refused.message) == (Reason.STRIPE_MISCONFIGURED, "no such key")
+
+
+MAIL_IS_DUE = MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server answered 451; tried again")
+UNPAID = make_session(SessionPayment.UNPAID)
+
+
+@pytest.mark.parametrize("reason", [Reason.PAYMENT_FAILED, Reason.REFUNDED])
+async def test_who_is_still_to_be_told_is_told_whatever_cannot_be_read_meanwhile(reason: Reason) -> None:
+    """The buyer that the payment failed, the backend that it was refunded: the order keeps its reason until then."""
+    if reason is Reason.REFUNDED:
+        first, _ = await reconciled(tried(InProgress("taken"), NOW - POLICY.backend_deadline), outside(REFUNDED, AWAY))
+        request = make_request(status=first)
+    else:
+        request = make_request(PaymentStatus.FAILED)
+        request = make_request(PaymentStatus.FAILED, status=payment_failed(request, UNPAID, MAIL_IS_DUE, NOW))
+    odd = outside(SessionUnreadableError("payment_status is odd"), Done())
+    status, result = await reconciled(request, odd, unreadable=9)
+    assert (status, result.retry_after is None) == (request.status, False)
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [(PaymentStatus.FAILED, Reason.PAYMENT_FAILED), (PaymentStatus.PAID, Reason.SESSION_UNREADABLE)],
+)
+async def test_what_failed_keeps_its_reason_unless_an_event_says_that_it_was_paid(
+    hint: PaymentStatus, expected: Reason
+) -> None:
+    """That a payment failed, and the buyer was told, is still so; a paid order that cannot be judged needs a person."""
+    sent = MailOutcome(Reason.MAIL_SENT, "sent")
+    failed = payment_failed(make_request(PaymentStatus.FAILED), UNPAID, sent, NOW)
+    request = hinted(make_request(hint, status=failed), ReversalKind.FRAUD_WARNING, timedelta(hours=2))
+    odd = outside(SessionUnreadableError("payment_status is odd"), Done())
+    status, _ = await reconciled(request, odd, unreadable=2)
+    assert (status.phase, status.reason) == (Phase.FAILED, expected)
+
+
+@pytest.mark.parametrize("kind", [ReversalKind.PARTIALLY_REFUNDED, ReversalKind.REFUNDED])
+async def test_a_notice_is_not_sent_again_before_its_backend_asked_for_it(kind: ReversalKind) -> None:
+    """However much sooner the order itself is due, with which the notice would go."""
+    later = TryAgain("the endpoint answered 429", timedelta(hours=1))
+    part = make_session(amount_refunded=make_session().amount)
+    session = part if kind is ReversalKind.PARTIALLY_REFUNDED else REFUNDED
+    request = hinted(tried(InProgress("taken")), kind, timedelta(minutes=10))
+    by = Notified(session, InProgress("taken"), SENT, None, api_server=True, notice=later)
+    _, result = await reconciled(request, by)
+    assert step_after(result, 0, timedelta(minutes=59)) == Wait(NOW + timedelta(hours=1))
+    assert step_after(result, 0, timedelta(hours=1)) == RetrieveSession()
 
 
 async def test_a_callback_ends_what_waits_for_a_notice() -> None:

@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from fulfillment_api.spec import PaymentStatus
-from fulfillment_api.status import ConditionType, Fulfillment, Phase, Reason, Status
+from fulfillment_api.spec import PaymentStatus, ReversalKind
+from fulfillment_api.status import ConditionType, Fulfillment, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 from fulfillment_operator.checkout.session import SessionPayment
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.policy.decide import Fail
 from fulfillment_operator.policy.manual_actions import Pause
 from fulfillment_operator.policy.payment_state import PaymentState
+from fulfillment_operator.policy.reversals import ReversalChange
 from fulfillment_operator.policy.transition import (
     Attempt,
     Retries,
@@ -197,6 +198,18 @@ def test_while_stripe_is_away_its_last_word_about_the_payment_stands(
     away = stripe_error(make_request(hint, status=asked), Reason.STRIPE_UNAVAILABLE, "away", NOW)
     assert conditions(away)["Paid"] == expected
     assert conditions(away)["Fulfilled"] == ("False", "StripeUnavailable")
+
+
+@pytest.mark.parametrize("hint", [PaymentStatus.UNPAID, PaymentStatus.PAID])
+def test_what_a_backend_has_stays_fulfilling_while_stripe_is_away(hint: PaymentStatus) -> None:
+    """Such as after a pause: that it was paid Stripe has said, and what the backend does not know yet it is told."""
+    change = ReversalChange(reversals=Reversals(untold=[ReversalKind.PARTIALLY_REFUNDED]))
+    attempt = Attempt(make_session(), InProgress("taken"), "http", reversal=change)
+    request = make_request(hint, status=dispatched(make_request(hint), attempt, RETRIES, NOW))
+    held = make_request(hint, status=paused(request, Pause("a call"), NOW))
+    away = stripe_error(held, Reason.STRIPE_UNAVAILABLE, "away", NOW)
+    assert (away.phase, conditions(away)["Paid"]) == (Phase.FULFILLING, ("True", "Paid"))
+    assert away.reversals == Reversals(untold=[ReversalKind.PARTIALLY_REFUNDED])
 
 
 def test_while_stripe_is_away_a_payment_that_it_said_nothing_of_is_unknown() -> None:
