@@ -10,7 +10,7 @@ import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Fulfillment, Phase, Status
-from fulfillment_operator.backends.outcome import Done, Rejected, TryAgain
+from fulfillment_operator.backends.outcome import Done, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.paid_order import idempotency_key, paid_order
@@ -22,7 +22,14 @@ from fulfillment_operator.policy.customer_mail import give_up_in_time
 from fulfillment_operator.policy.decide import AwaitPayment, Decision, EndEmpty, Fail, FailPayment, Fulfill, Reverse
 from fulfillment_operator.policy.manual_actions import latest_retry
 from fulfillment_operator.policy.next_step import is_mail_due, next_recheck
-from fulfillment_operator.policy.reversals import is_notice_due, reversal_change, swept_problem
+from fulfillment_operator.policy.notices import (
+    Problems,
+    first_to_retry,
+    given_up_unless_swept,
+    is_notice_due,
+    with_problems,
+)
+from fulfillment_operator.policy.reversals import REASONS, reversal_change
 from fulfillment_operator.policy.transition import Attempt, Retries
 
 _log = structlog.get_logger(__name__)
@@ -151,21 +158,20 @@ class DecisionExecutor:
         before = transition.tries_before(request)
         change = reversal_change(request, session, self._clock())
         # What is given back in part stops nothing, whether or not the backend knows.
-        unaware = await self._dispatcher.notify(request, session, change.notices)
+        problems = await self._dispatcher.notify(request, session, change.notices)
         order = paid_order(request, session, before)
         backend = self._dispatcher.choose(order, before)
         if isinstance(backend, Fail):
-            return Effect(transition.failed(request, backend, self._clock(), change.answered(unaware)))
+            return Effect(transition.failed(request, backend, self._clock(), with_problems(change, problems)))
         asked_at = self._clock()
         busy = await self._former_backend_busy(request, backend.name, before)
         outcome = busy or await self._dispatcher.fulfill(backend, order)
         receipt: MailOutcome | None = None
         if isinstance(outcome, Done):
             receipt = await self._mail_receipt(request, session, noted)
-            unaware = swept_problem(request, unaware)
-        attempt = Attempt(session, outcome, backend.name, receipt, change.answered(unaware), asked_at)
-        effect = self._dispatched(request, attempt, failures)
-        return replace(effect, notice_after=_asked_to_wait(unaware))
+            problems = given_up_unless_swept(request, problems)
+        attempt = Attempt(session, outcome, backend.name, receipt, with_problems(change, problems), asked_at)
+        return self._dispatched(request, attempt, failures, notice_after=_asked_to_wait(problems))
 
     async def _former_backend_busy(
         self, request: FulfillmentRequest, backend: str, before: Fulfillment | None
@@ -182,9 +188,9 @@ class DecisionExecutor:
         """Let the backend know that has it, or may have it, and end the order."""
         before = request.status.fulfillment if request.status else None
         if before is not None:
-            unaware = await self._dispatcher.notify(request, reverse.session, reverse.change.notices)
-            effect = await self._end_reversed(request, reverse, before, unaware, failures)
-            return replace(effect, notice_after=_asked_to_wait(unaware))
+            problems = await self._dispatcher.notify(request, reverse.session, reverse.change.notices)
+            effect = await self._end_reversed(request, reverse, before, problems, failures)
+            return replace(effect, notice_after=_asked_to_wait(problems))
         ended = transition.failed(request, reverse.fail, self._clock())
         again_after = await self.stop(request, failures)  # nobody has it, as far as was noted
         if again_after is None:
@@ -196,23 +202,25 @@ class DecisionExecutor:
         request: FulfillmentRequest,
         reverse: Reverse,
         before: Fulfillment,
-        unaware: TryAgain | Rejected | None,
+        problems: Problems,
         failures: int,
     ) -> Effect:
         """End it, once its backend knows; that may have been done before, and then the order is fulfilled."""
-        session, fail, change = reverse.session, reverse.fail, reverse.change.answered(unaware)
+        session, fail, change = reverse.session, reverse.fail, with_problems(reverse.change, problems)
         order = paid_order(request, session, before)
         backend = self._dispatcher.backends.get(before.backend) if order.in_progress else None
         outcome = await self._dispatcher.fulfill(backend, order) if backend is not None else None
         if isinstance(outcome, Done):
-            change = reverse.change.answered(swept_problem(request, unaware))
+            change = with_problems(reverse.change, given_up_unless_swept(request, problems))
             attempt = Attempt(session, outcome, before.backend, reversal=change)
             return self._dispatched(request, attempt, failures)
-        if isinstance(unaware, TryAgain):
-            waiting, after = f"the backend does not know: {unaware.error}", unaware.after
+        away = first_to_retry(problems)
+        if away is not None:
+            waiting, after = f"the backend does not know: {away.error}", away.after
         elif isinstance(outcome, TryAgain):
             waiting, after = f"whether the backend was done before that is not known: {outcome.error}", outcome.after
         else:
+            unaware = next((each for kind, each in problems.items() if REASONS[kind] is fail.reason), None)
             if unaware is not None and unaware.error not in fail.message:  # as it does of one that failed before
                 fail = replace(fail, message=f"{fail.message}; the backend does not know: {unaware.error}")
             return Effect(transition.failed(request, fail, self._clock(), change))
@@ -229,7 +237,9 @@ class DecisionExecutor:
             return Effect(ended, retry_after=self._policy.error_delay(failures, after))
         return Effect(ended)
 
-    def _dispatched(self, request: FulfillmentRequest, attempt: Attempt, failures: int) -> Effect:
+    def _dispatched(
+        self, request: FulfillmentRequest, attempt: Attempt, failures: int, notice_after: timedelta | None = None
+    ) -> Effect:
         before, now, policy = transition.tries_before(request), self._clock(), self._policy
         is_taken = before is not None and before.accepted_at is not None
         # To ask how it goes is no attempt, so the status does not count how often that failed.
@@ -242,8 +252,10 @@ class DecisionExecutor:
             status,
             check_after=transition.check_after(status, attempt.outcome, retries, recheck_at, now),
             retry_after=planned - now if planned is not None and is_taken else None,
+            notice_after=notice_after,
         )
 
 
-def _asked_to_wait(problem: TryAgain | Rejected | None) -> timedelta | None:
-    return problem.after if isinstance(problem, TryAgain) else None
+def _asked_to_wait(problems: Problems) -> timedelta | None:
+    away = first_to_retry(problems)
+    return away.after if away is not None else None

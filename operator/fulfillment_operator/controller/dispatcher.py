@@ -10,6 +10,7 @@ import structlog
 
 from fulfillment_api.names import LOG_BACKEND, MANUAL_BACKEND
 from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import Fulfillment, Reason
 from fulfillment_operator.backends.interface import (
     Backend,
@@ -28,7 +29,7 @@ from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.controller.paid_order import paid_order
 from fulfillment_operator.metrics import BackendResult, ErrorKind, OperatorMetrics
 from fulfillment_operator.policy.decide import Fail
-from fulfillment_operator.policy.reversals import settled_problem
+from fulfillment_operator.policy.notices import Problems, given_up_after_deadline
 from fulfillment_operator.policy.transition import MANUALLY
 from fulfillment_runtime.chart_values import with_chart_values
 
@@ -80,7 +81,7 @@ class Dispatcher:
 
     async def notify(
         self, request: FulfillmentRequest, session: CheckoutSession, notices: Sequence[ReversalNotice]
-    ) -> TryAgain | Rejected | None:
+    ) -> Problems:
         """Notify the backend that has, or had, an order of its reversals.
 
         Args:
@@ -89,37 +90,32 @@ class Dispatcher:
             notices: those that are new, or that it could not be told before.
 
         Returns:
-            Why the backend does not know of them; None: it does, or does not listen, or there was none. Once the
-            deadline is over, it is not tried any more.
+            Which of them the backend does not know of; it may not listen, or there was none.
         """
         tries = request.status.fulfillment if request.status else None
         if tries is None:
-            return None
-        problem = await self._notified(tries, paid_order(request, session, tries), notices)
-        return settled_problem(request, problem, self.deadline, self.clock())
+            return {}
+        problems = await self._notified(tries, paid_order(request, session, tries), notices)
+        return given_up_after_deadline(request, problems, self.deadline, self.clock())
 
-    async def _notified(
-        self, tries: Fulfillment, order: PaidOrder, notices: Sequence[ReversalNotice]
-    ) -> TryAgain | Rejected | None:
+    async def _notified(self, tries: Fulfillment, order: PaidOrder, notices: Sequence[ReversalNotice]) -> Problems:
         backend, has_it = tries.backend, tries.accepted_at is not None or tries.completed_at is not None
         listener: object = self.backends.get(backend)
         if listener is None and has_it and backend not in _SILENT and notices:
-            return TryAgain(
-                with_chart_values(
-                    f"the backend {backend} had the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
-                    "FULFILLMENT_ROUTES, or tell whoever has the order"
-                )
+            gone = with_chart_values(
+                f"the backend {backend} had the order, and is gone: bring it back into FULFILLMENT_BACKEND or "
+                "FULFILLMENT_ROUTES, or tell whoever has the order"
             )
-        rejection: Rejected | None = None
+            return {each.kind: TryAgain(gone) for each in notices}
+        problems = dict[ReversalKind, TryAgain | Rejected]()
         if isinstance(listener, ReversalListener):
-            for notice in notices:
-                outcome = await self._called(backend, partial(listener.handle_reversal, order, notice))
-                match outcome:
-                    case TryAgain():
-                        return outcome
-                    case Rejected():
-                        rejection = outcome
-        return rejection
+            for place, notice in enumerate(notices):
+                match await self._called(backend, partial(listener.handle_reversal, order, notice)):
+                    case TryAgain() as away:  # those that follow wait with it
+                        return problems | {each.kind: away for each in notices[place:]}
+                    case Rejected() as rejected:
+                        problems[notice.kind] = rejected
+        return problems
 
     async def _called(self, backend: str, call: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Call a backend that has, or is to have, an order; time and count that."""

@@ -35,13 +35,8 @@ from fulfillment_operator.policy.next_step import (
     awaits_stripe,
     is_mail_due,
 )
-from fulfillment_operator.policy.reversals import (
-    is_notice_due,
-    retry_lag,
-    reversal_change,
-    unknown_change,
-    with_reversals,
-)
+from fulfillment_operator.policy.notices import is_notice_due
+from fulfillment_operator.policy.reversals import retry_lag, reversal_change, unknown_change, with_reversals
 from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
 

@@ -25,8 +25,8 @@ from fulfillment_operator.policy.manual_actions import (
     is_released,
     manual_action,
 )
+from fulfillment_operator.policy.notices import is_notice_due
 from fulfillment_operator.policy.restored import adopted_status, is_restored
-from fulfillment_operator.policy.reversals import is_notice_due
 from fulfillment_runtime.chart_values import with_chart_values
 
 

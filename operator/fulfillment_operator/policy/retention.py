@@ -12,7 +12,8 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.self_test import is_self_test
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.policy.manual_actions import has_unhandled_input
-from fulfillment_operator.policy.reversals import is_notice_due, is_reversal_due
+from fulfillment_operator.policy.notices import is_notice_due
+from fulfillment_operator.policy.reversals import is_reversal_due
 
 FINISHED = (Phase.FULFILLED, Phase.FAILED)
 

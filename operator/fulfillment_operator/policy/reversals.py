@@ -6,7 +6,6 @@ the status shows.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from dataclasses import replace as replace_fields
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -16,7 +15,6 @@ from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Amount, ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.order import ReversalNotice
-from fulfillment_operator.backends.outcome import Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.policy.conditions import ConditionUpdate, merged
 
@@ -75,10 +73,6 @@ _MESSAGES = {
 }
 
 
-_UNAWARE = "the backend does not know"
-_UNTOLD = f"{_UNAWARE} yet"
-
-
 @dataclass(frozen=True, slots=True)
 class ReversalChange:
     """What Stripe says of refunds and disputes, as far as the status does not show it."""
@@ -93,23 +87,6 @@ class ReversalChange:
     """`status.reversals` as it then is, once the backend knows."""
     lags: bool = False
     """Whether Stripe's answer does not show yet what its event said."""
-
-    def answered(self, problem: TryAgain | Rejected | None) -> "ReversalChange":
-        """Take in why the backend does not know; None: it does, or need not.
-
-        What it may take later stays to be told, and is shown all the same.
-        """
-        if problem is None:
-            return self
-        is_passing = isinstance(problem, TryAgain)
-        told = {CONDITIONS[each.kind] for each in self.notices}
-        unaware = f"{_UNTOLD if is_passing else _UNAWARE}: {problem.error}"
-        updates = {
-            kind: (status, reason, f"{message}; {unaware}" if kind in told else message)
-            for kind, (status, reason, message) in self.updates.items()
-        }
-        untold = [each.kind for each in self.notices] if is_passing else []
-        return replace_fields(self, updates=updates, reversals=replace(self.reversals or Reversals(), untold=untold))
 
 
 def reversal_change(request: FulfillmentRequest, session: CheckoutSession, now: datetime) -> ReversalChange:
@@ -203,63 +180,6 @@ def is_reversal_due(request: FulfillmentRequest) -> bool:
         return False
     before = _reversals_before(request)
     return request.metadata.deletion_timestamp is None and (before.handled != hint.id or bool(before.untold))
-
-
-def is_notice_due(status: Status) -> bool:
-    """Tell whether the backend does not know yet of a refund or a dispute, and is to be notified again."""
-    return status.reversals is not None and bool(status.reversals.untold)
-
-
-def notified_until(request: FulfillmentRequest, deadline: timedelta) -> datetime:
-    """Tell until when a backend that does not take a notice is tried: from its event, or else the first dispatch, on.
-
-    Args:
-        request: the object as it stands in the cluster.
-        deadline: how long a backend's passing faults are retried.
-    """
-    hint, tries = request.spec.reversal, request.status.fulfillment if request.status else None
-    begun = (hint.observed_at if hint else None) or (tries.started_at if tries else None)
-    return (begun or request.metadata.creation_timestamp) + deadline
-
-
-def settled_problem(
-    request: FulfillmentRequest, problem: TryAgain | Rejected | None, deadline: timedelta, now: datetime
-) -> TryAgain | Rejected | None:
-    """Return why a backend does not know; once its deadline is over a notice is not tried any more.
-
-    Args:
-        request: the object as it stands in the cluster.
-        problem: what came of the notices.
-        deadline: how long a backend's passing faults are retried.
-        now: the time, with its zone.
-    """
-    if isinstance(problem, TryAgain) and now > notified_until(request, deadline):
-        return Rejected(problem.error)
-    return problem
-
-
-def swept_problem(request: FulfillmentRequest, problem: TryAgain | Rejected | None) -> TryAgain | Rejected | None:
-    """Return why a backend does not know of what came before it was done: the sweep, which goes on, goes by events.
-
-    Args:
-        request: the object as it stands in the cluster.
-        problem: what came of the notices.
-    """
-    is_found = request.spec.reversal is not None
-    return Rejected(problem.error) if isinstance(problem, TryAgain) and not is_found else problem
-
-
-def notices_left_off(status: Status | None) -> dict[ConditionType, ConditionUpdate]:
-    """Say of what the backend does not know yet that nobody notifies it any more.
-
-    Args:
-        status: as it stood.
-    """
-    return {
-        CONDITIONS[kind]: (each.status, REASONS[kind], each.message.replace(_UNTOLD, _UNAWARE))
-        for kind in shown_reversals(status)
-        if status and (each := status.condition(CONDITIONS[kind])) and _UNTOLD in each.message
-    }
 
 
 def with_reversals(request: FulfillmentRequest, status: Status, change: ReversalChange, now: datetime) -> Status:

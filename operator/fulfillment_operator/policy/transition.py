@@ -41,8 +41,9 @@ from fulfillment_operator.policy.manual_actions import (
     handled_by_restore,
     repeats_failure,
 )
+from fulfillment_operator.policy.notices import notices_left_off
 from fulfillment_operator.policy.payment_state import PaymentState, awaited, payment_condition, payment_state
-from fulfillment_operator.policy.reversals import ReversalChange, notices_left_off, reversal_change
+from fulfillment_operator.policy.reversals import ReversalChange, reversal_change
 
 MANUALLY = "manually"
 """Stands for the backend of an order that no backend had, and that a person completed."""

@@ -11,13 +11,13 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Reversal, ReversalKind
 from fulfillment_api.status import Phase, Reason, Status
-from fulfillment_operator.backends.outcome import TryAgain
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.controller.retry_policy import FAILURES_BEFORE_SHOWN
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, stripe_error_kind
+from fulfillment_operator.policy.notices import first_to_retry, with_problems
 from fulfillment_operator.policy.reversals import (
     REASONS,
     ReversalChange,
@@ -163,13 +163,14 @@ class ReversalSweep:
             await self._write(request, status, unknown_change(request, Reason.SESSION_NOT_FOUND, _NOT_FOUND))
             return
         change = reversal_change(request, session, self.clock())
-        problem = await self.dispatcher.notify(request, session, change.notices)
-        if isinstance(problem, TryAgain):
-            _log.warning("reversals.backend_error", message=problem.error)
-            self._retry(request, problem.after)
+        problems = await self.dispatcher.notify(request, session, change.notices)
+        away = first_to_retry(problems)
+        if away is not None:
+            _log.warning("reversals.backend_error", message=away.error)
+            self._retry(request, away.after)
         elif change.lags:
             self._retry(request, retry_lag(request, self.clock()))
-        await self._write(request, status, change.answered(problem))
+        await self._write(request, status, with_problems(change, problems))
 
     def _retry(self, request: FulfillmentRequest, after: timedelta | None = None) -> int:
         """Let one wait before it is looked at again; return how often it was kept from its end."""

@@ -1,5 +1,6 @@
 """Which backend an order goes to, and stays with."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import Fulfillment, Phase, Reason, Status
-from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, TryAgain
+from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, Rejected, TryAgain
 from fulfillment_operator.backends.order import ReversalNotice
 from fulfillment_operator.backends.routes import Routing, parse_routing
 from fulfillment_operator.controller.dispatcher import Dispatcher
@@ -144,12 +145,57 @@ async def test_whether_a_backend_knows_of_a_reversal(
         fulfillment=tried(backend, accepted=accepted),
     )
     asked = dispatcher(parse_routing(None, "log"), "log")
-    problem = await asked.notify(make_request(status=status), make_session(), notices)
-    assert problem == (
-        None
-        if knows
-        else TryAgain(
-            "the backend gone had the order, and is gone: bring it back into FULFILLMENT_BACKEND (backend.name) or "
-            "FULFILLMENT_ROUTES (backend.routes), or tell whoever has the order"
-        )
+    problems = await asked.notify(make_request(status=status), make_session(), notices)
+    gone = TryAgain(
+        "the backend gone had the order, and is gone: bring it back into FULFILLMENT_BACKEND (backend.name) or "
+        "FULFILLMENT_ROUTES (backend.routes), or tell whoever has the order"
     )
+    assert problems == ({} if knows else {ReversalKind.REFUNDED: gone})
+
+
+class Listens(Named):
+    """Takes some notices."""
+
+    def __init__(self, answers: Mapping[ReversalKind, Outcome]) -> None:
+        super().__init__("any")
+        self.answers, self.told = answers, list[ReversalKind]()
+
+    async def handle_reversal(self, _order: PaidOrder, notice: ReversalNotice) -> Outcome:
+        self.told.append(notice.kind)
+        return self.answers.get(notice.kind, Done())
+
+
+SETTLED, WON = ReversalKind.DISPUTE_PREVENTED, ReversalKind.DISPUTE_WON
+
+
+@pytest.mark.parametrize(
+    ("answers", "told", "problems"),
+    [
+        ({}, [ReversalKind.REFUNDED, SETTLED, WON], {}),
+        ({SETTLED: Rejected("422")}, [ReversalKind.REFUNDED, SETTLED, WON], {SETTLED: Rejected("422")}),
+        (
+            {SETTLED: TryAgain("503")},
+            [ReversalKind.REFUNDED, SETTLED],
+            {SETTLED: TryAgain("503"), WON: TryAgain("503")},
+        ),
+    ],
+)
+async def test_what_a_backend_takes_of_several_notices_it_knows(
+    answers: Mapping[ReversalKind, Outcome],
+    told: list[ReversalKind],
+    problems: Mapping[ReversalKind, TryAgain | Rejected],
+) -> None:
+    """What it does not take says nothing of the others; while it is away it is asked once."""
+    listener = Listens(answers)
+    asked = replace(dispatcher(parse_routing(None, "log"), "log"), backends={"own": listener})
+    status = Status(
+        phase=Phase.FULFILLED,
+        reason="Fulfilled",
+        message="",
+        observed_generation=1,
+        conditions=[],
+        fulfillment=tried("own", accepted=True),
+    )
+    notices = [ReversalNotice(kind, f"cs-1.{kind}") for kind in (ReversalKind.REFUNDED, SETTLED, WON)]
+    assert await asked.notify(make_request(status=status), make_session(), notices) == problems
+    assert listener.told == told

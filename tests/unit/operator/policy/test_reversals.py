@@ -21,7 +21,6 @@ from fulfillment_operator.policy.manual_actions import Complete
 from fulfillment_operator.policy.reversals import (
     is_reversal_due,
     new_reversals,
-    notified_until,
     reversal_change,
     shown_reversals,
     with_reversals,
@@ -346,26 +345,6 @@ def test_a_fraud_warning_is_what_its_event_says() -> None:
     assert shown_reversals(request.status) == (DISPUTED, ReversalKind.FRAUD_WARNING)
     assert request.status.reversals == Reversals(news={"fraud-warning": 1, "disputed": 1}, handled="disputed")
     assert (told, [each.kind for each in more]) == ([], [DISPUTED])
-
-
-def test_that_a_backend_does_not_know_is_shown() -> None:
-    """A person may then tell it."""
-    before = fulfilled(DISPUTED)
-    assert before.status is not None
-    change = reversal_change(before, make_session(dispute=DISPUTED, amount_refunded=usd(500)), NOW)
-    status = with_reversals(before, before.status, change.answered(Rejected("the endpoint answered 503")), NOW)
-    assert conditions(status)["Disputed"][2] == (
-        "the buyer disputes the payment; the backend does not know: the endpoint answered 503"
-    )
-
-
-def test_until_when_a_backend_is_told() -> None:
-    """From the event on; without one, from when the order was first dispatched."""
-    request, day = fulfilled(), timedelta(days=1)
-    assert notified_until(request, day) == CREATED + day
-    late = replace(request.spec, reversal=Reversal(kind=REFUNDED, observed_at=NOW))
-    assert notified_until(replace(request, spec=late), day) == NOW + day
-    assert notified_until(make_request(), day) == CREATED + day
 
 
 @given(st.lists(st.sampled_from([NOTHING, PART, MORE, ALL, *map(disputed, DISPUTE_KINDS)]), max_size=12))
