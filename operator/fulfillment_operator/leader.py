@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from kubernetes.aio import client
 from prometheus_client import CollectorRegistry
+from stripe import StripeClient
 
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.cache_sync import CacheSync
@@ -117,6 +118,7 @@ class Leader:
             broadcaster.writing(_EVENTS_GRACE),  # the next leader does not wait until the last Event is written
             elector.held(lost),
             open_stripe_api(settings, self._count_wait) as stripe,
+            stripe_client(settings) as endpoints,  # which are asked for once a day, beside the pace of orders
         ):
             recorder = EventRecorder(broadcaster.enqueue, self.metrics.operator, utc_now)
             writer = StatusWriter(
@@ -125,6 +127,7 @@ class Leader:
             sync = CacheSync(self.requests, backoff=_BETWEEN_TRIES, random=random.random, metrics=self.metrics.operator)
             controller = self._controller(stripe, writer, sync)
             stripe.serve(controller)
+            recoveries = settings.recovery_configmap
             async with (
                 controller.working(settings.workers, lambda: timedelta() if elector.has_lost else _GRACE),
                 watching(
@@ -140,10 +143,10 @@ class Leader:
                 ),
                 in_background(sync.run(controller), ended),
                 in_background(self._payment_walk(stripe, controller).run(), ended),
-                self._sweeping_finished(ended),
+                in_background(self._retention_sweep().run(), ended),
                 in_background(self._reversal_sweep(stripe, writer).run(), ended),
-                self._checking_endpoints(ended),
-                self._reading_recoveries(ended),
+                in_background(self._endpoint_check(endpoints).run(), ended),
+                in_background(self._recovery_metrics(recoveries).run(), ended) if recoveries else nullcontext(),
             ):
                 self.metrics.operator.leader.set(1)
                 _log.info("operator.leading", livemode=settings.key_is_live)
@@ -216,8 +219,8 @@ class Leader:
             writer=writer,
         )
 
-    def _sweeping_finished(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
-        sweep = RetentionSweep(
+    def _retention_sweep(self) -> RetentionSweep:
+        return RetentionSweep(
             requests=self.requests,
             retention=self.settings.retention,
             initial_delay=_RETENTION_DELAY,
@@ -227,31 +230,22 @@ class Leader:
             random=random.random,
             metrics=self.metrics.retention,
         )
-        return in_background(sweep.run(), ended)
 
-    def _reading_recoveries(self, ended: Callable[[UnavailableError], None]) -> AbstractAsyncContextManager[None]:
-        settings = self.settings
-        if settings.recovery_configmap is None:
-            return nullcontext()
-        configmap = ConfigMapApi(self.api, settings.namespace, settings.recovery_configmap, timeout=KUBERNETES_TIMEOUT)
+    def _recovery_metrics(self, name: str) -> RecoveryMetrics:
+        configmap = ConfigMapApi(self.api, self.settings.namespace, name, timeout=KUBERNETES_TIMEOUT)
         collector = RecoveryCollector()
         self.metrics.registry.register(collector)
-        recoveries = RecoveryMetrics(configmap=configmap, interval=_RECOVERY_INTERVAL, collector=collector)
-        return in_background(recoveries.run(), ended)
+        return RecoveryMetrics(configmap=configmap, interval=_RECOVERY_INTERVAL, collector=collector)
 
-    @asynccontextmanager
-    async def _checking_endpoints(self, ended: Callable[[UnavailableError], None]) -> AsyncIterator[None]:
-        async with stripe_client(self.settings) as stripe:
-            check = WebhookEndpointCheck(
-                client=stripe,
-                livemode=self.settings.key_is_live,
-                initial_delay=_ENDPOINT_CHECK_DELAY,
-                interval=_ENDPOINT_CHECK_INTERVAL,
-                backoff=Backoff(timedelta(minutes=1), timedelta(hours=6), random.random),
-                metrics=self.metrics.webhook_endpoints,
-            )
-            async with in_background(check.run(), ended):
-                yield
+    def _endpoint_check(self, stripe: StripeClient) -> WebhookEndpointCheck:
+        return WebhookEndpointCheck(
+            client=stripe,
+            livemode=self.settings.key_is_live,
+            initial_delay=_ENDPOINT_CHECK_DELAY,
+            interval=_ENDPOINT_CHECK_INTERVAL,
+            backoff=Backoff(timedelta(minutes=1), timedelta(hours=6), random.random),
+            metrics=self.metrics.webhook_endpoints,
+        )
 
 
 @asynccontextmanager
