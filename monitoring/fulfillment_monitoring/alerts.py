@@ -273,8 +273,8 @@ ALERTS = (
         hold="0s",
         severity=Severity.WARNING,
         summary="The webhook endpoint at Stripe has the problem {{ .Labels.problem }}: {{ .Labels.namespace }}",
-        description="It lacks an event that is needed, or its events have another API version than this product is "
-        "made for.",
+        description="It is disabled, it lacks an event that is needed, or its events have another API version than "
+        "this product is made for.",
     ),
     Alert(
         name="CheckoutStripeMisconfigured",

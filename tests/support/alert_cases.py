@@ -464,6 +464,11 @@ OTHERS = (
         {9: set(), 20: {"CheckoutEndpointMisconfigured"}},
     ),
     Case(
+        "Stripe disabled the endpoint, until it is enabled again",
+        {PROBLEM.replace("missing-events", "disabled"): "0x9 1x40 0x100"},
+        {9: set(), 10: {"CheckoutEndpointMisconfigured"}, 50: {"CheckoutEndpointMisconfigured"}, 64: set()},
+    ),
+    Case(
         "Stripe has destinations of thin events alone",
         {PROBLEM.replace("missing-events", "not-registered"): "1x100"},
         {60: set()},

@@ -38,6 +38,7 @@ class EndpointProblem(StrEnum):
     """What is wrong with the endpoint: a metric's label."""
 
     NOT_REGISTERED = "not-registered"
+    DISABLED = "disabled"
     MISSING_EVENTS = "missing-events"
     API_VERSION = "api-version"
 
@@ -63,11 +64,20 @@ def find_problems(endpoints: Sequence[Endpoint], *, livemode: bool, api_version:
         api_version: the version that this product was made for.
     """
     mode = "live" if livemode else "test"
-    ours = [
-        each
-        for each in endpoints
-        if each.enabled and each.livemode is livemode and len(each.missing(REQUIRED)) < len(REQUIRED)
+    registered = [
+        each for each in endpoints if each.livemode is livemode and len(each.missing(REQUIRED)) < len(REQUIRED)
     ]
+    ours = [each for each in registered if each.enabled]
+    if registered and not ours:
+        disabled = min(registered, key=lambda each: len(each.missing(REQUIRED)))
+        return [
+            EndpointFinding(
+                EndpointProblem.DISABLED,
+                f"the webhook endpoint {disabled.id} is disabled, so Stripe sends no event to it: mend what its failed "
+                "deliveries in Stripe's Dashboard show, enable it there, and bring in what was missed by "
+                "`fulfillment recover --all`; if it is no longer needed, delete it",
+            )
+        ]
     if not ours:
         return [
             EndpointFinding(

@@ -48,7 +48,12 @@ def problems(*endpoints: Endpoint) -> list[EndpointProblem | None]:
         ([endpoint()], []),
         ([endpoint(events=frozenset({"*"}))], []),
         ([], [EndpointProblem.NOT_REGISTERED]),
-        ([endpoint(enabled=False)], [EndpointProblem.NOT_REGISTERED]),
+        ([endpoint(enabled=False)], [EndpointProblem.DISABLED]),
+        ([endpoint(enabled=False, events=frozenset({"checkout.session.completed"}))], [EndpointProblem.DISABLED]),
+        ([endpoint(enabled=False, events=RECOMMENDED)], [EndpointProblem.NOT_REGISTERED]),
+        ([endpoint(enabled=False, livemode=True)], [EndpointProblem.NOT_REGISTERED]),
+        ([endpoint(enabled=False), endpoint("we_2")], []),
+        ([endpoint(enabled=False), endpoint("we_2", events=RECOMMENDED)], [EndpointProblem.DISABLED]),
         ([endpoint(livemode=True)], [EndpointProblem.NOT_REGISTERED]),
         ([endpoint(events=frozenset({"payment_intent.succeeded"}))], [EndpointProblem.NOT_REGISTERED]),
         ([endpoint(events=RECOMMENDED)], [EndpointProblem.NOT_REGISTERED]),
@@ -81,6 +86,19 @@ def test_findings_say_what_to_do() -> None:
     lacking = endpoint(events=REQUIRED - {"checkout.session.async_payment_failed"}, api_version=None)
     assert find_problems([], livemode=False, api_version=OURS) == [
         EndpointFinding(EndpointProblem.NOT_REGISTERED, NONE)
+    ]
+    disabled = endpoint("we_2", enabled=False)
+    assert find_problems(
+        [endpoint(enabled=False, events=frozenset({"checkout.session.completed"})), disabled],
+        livemode=False,
+        api_version=OURS,
+    ) == [
+        EndpointFinding(
+            EndpointProblem.DISABLED,
+            "the webhook endpoint we_2 is disabled, so Stripe sends no event to it: mend what its failed deliveries in "
+            "Stripe's Dashboard show, enable it there, and bring in what was missed by `fulfillment recover --all`; if "
+            "it is no longer needed, delete it",
+        )
     ]
     assert find_problems([lacking], livemode=False, api_version=OURS) == [
         EndpointFinding(
@@ -118,8 +136,8 @@ def test_the_gauge_tells_the_last_look() -> None:
         name = "fulfillment_webhook_endpoint_problem"
         return [registry.get_sample_value(name, {"problem": problem}) for problem in EndpointProblem]
 
-    assert values() == [0, 0, 0]
+    assert values() == [0, 0, 0, 0]
     metrics.update([EndpointFinding(EndpointProblem.MISSING_EVENTS, "m"), EndpointFinding(None, "m")])
-    assert values() == [0, 1, 0]
+    assert values() == [0, 0, 1, 0]
     metrics.update([])
-    assert values() == [0, 0, 0]
+    assert values() == [0, 0, 0, 0]
