@@ -31,6 +31,7 @@ from support.stripe_events import snapshot
 
 pytestmark = pytest.mark.usefixtures("crd")
 
+EVENTS = "fulfillment_webhook_events_total"
 LAST_EVENT = "fulfillment_webhook_last_event_timestamp_seconds"
 RIGHTS = client.V1PolicyRule(api_groups=[GROUP], resources=[PLURAL], verbs=["get", "delete"])
 """What the chart's Role allows `helm test`: no more is needed."""
@@ -95,6 +96,8 @@ async def test_an_installation_that_works(shop: Shop) -> None:
         process = await start(shop, webhook.port)
         output, errors = await process.communicate()
         assert await webhook.metric(LAST_EVENT) == last_event  # it was no event of Stripe's
+        for outcome in ("created", "unchanged"):
+            assert await webhook.metric(EVENTS, type="checkout.session.completed", outcome=outcome) == 0
     assert (process.returncode, errors.decode()) == (0, "")
     took, ended, deleted, last = output.decode().splitlines()
     assert took == "ok  the webhook took the event, signed with each signing secret (2)"

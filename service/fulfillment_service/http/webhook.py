@@ -23,7 +23,7 @@ from fulfillment_service.http.responses import Answer, answer_request
 from fulfillment_service.http.senders import AllowedSources, Sender, SenderRejectedError, SenderRejectReason
 from fulfillment_service.http.signature import verify
 from fulfillment_service.http.sparse_log import SparseLog
-from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, RequestStore
+from fulfillment_service.request_store import NotRecordedError, NotRecordedReason, OperationResult, RequestStore
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ class Webhook:
     async def _handle(self, signature: str | None, body: bytes, started: float) -> Answer:
         now = self.clock()
         envelope = decode_envelope(verify(body, signature, self.secrets, now=now, tolerance=self.tolerance))
-        if not (envelope.id or "").startswith(_SELF_TEST):  # we signed that one
+        if not _is_self_test(envelope.id):
             self.metrics.received(now.timestamp())
         event = parse_event(envelope)
         change = translate(event, self.rules, observed_at=now)
@@ -99,8 +99,12 @@ class Webhook:
             return self._ignore(event, change)
         return await self._record(event, change, started)
 
+    def _count(self, event: Event, outcome: OperationResult | Ignored | NotRecordedReason) -> None:
+        if not _is_self_test(event.id):
+            self.metrics.handled(event, outcome)
+
     def _ignore(self, event: Event, reason: Ignored) -> Answer:
-        self.metrics.handled(event, reason)
+        self._count(event, reason)
         log = _log.debug if reason is Ignored.EVENT_TYPE else _log.info
         log("webhook.ignored", reason=reason, event_id=event.id, type=event.type, **event.subject)
         return Answer(HTTPStatus.OK, {"result": "ignored", "reason": reason})
@@ -111,14 +115,14 @@ class Webhook:
         try:
             result = await self.store.record(change, deadline=started + self.deadline.total_seconds())
         except NotRecordedError as error:
-            self.metrics.handled(event, error.reason)
+            self._count(event, error.reason)
             write = log.error if error.reason is NotRecordedReason.BLOCKED else log.warning
             write("webhook.not_recorded", outcome=error.reason, message=str(error))
             detail = "the event is not recorded; the log of the service says why"
             return Answer.error(HTTPStatus.SERVICE_UNAVAILABLE, error.reason, detail)
         if isinstance(result, Ignored):
             return self._ignore(event, result)
-        self.metrics.handled(event, result)
+        self._count(event, result)
         milliseconds = round((asyncio.get_running_loop().time() - started) * 1000, 1)
         log.info("webhook.recorded", outcome=result, milliseconds=milliseconds)
         return Answer(HTTPStatus.OK, {"result": result, **request})
@@ -140,3 +144,8 @@ class Webhook:
                 _log.exception("webhook.failed")
                 detail = "the event is not recorded; the log of the service says more"
                 return Answer.error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def _is_self_test(event_id: str | None) -> bool:
+    """Tell whether we signed the event ourselves: what Stripe sends is told by what it sent alone."""
+    return event_id is not None and event_id.startswith(_SELF_TEST)
