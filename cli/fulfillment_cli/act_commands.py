@@ -207,7 +207,7 @@ def pause(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's option
 def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Complete an order: it is fulfilled. Nothing changes it afterwards.
 
-    --all goes with --reason or --field-selector.
+    --all goes with --reason or --field-selector, and takes none whose failure is acknowledged.
     """
     _run(Action(Verb.COMPLETE, reference), **options)
 
@@ -223,7 +223,8 @@ def complete(reference: str, **options: Any) -> None:  # noqa: ANN401 - click's 
 def fail(reason: str, **options: Any) -> None:  # noqa: ANN401 - click's options
     """Fail an order: it is not to be fulfilled, whatever Stripe says of it.
 
-    Money is not given back: refund it at Stripe. --all goes with --field-selector.
+    Money is not given back: refund it at Stripe. --all goes with --field-selector, and takes none whose failure is
+    acknowledged.
     """
     _run(Action(Verb.FAIL, reason), **options)
 
@@ -320,13 +321,12 @@ def _is_selected(verb: Verb, request: FulfillmentRequest, selection: _Selection)
 def _is_dealt_with(verb: Verb, request: FulfillmentRequest, selection: _Selection) -> bool:
     """Tell whether a person has dealt with a failure already: it may have been fulfilled in another way."""
     match verb:
-        case Verb.ACKNOWLEDGE:
-            return request.is_acknowledged
-        case Verb.RETRY:
-            is_failed_manually = request.status is not None and request.status.reason == Reason.MANUALLY_FAILED
-            return request.is_acknowledged or (is_failed_manually and not selection.is_for(Reason.MANUALLY_FAILED))
-        case _:
+        case Verb.RESUME:
             return False
+        case Verb.RETRY if request.status is not None and request.status.reason == Reason.MANUALLY_FAILED:
+            return request.is_acknowledged or not selection.is_for(Reason.MANUALLY_FAILED)
+        case _:
+            return request.is_acknowledged
 
 
 async def _confirm(

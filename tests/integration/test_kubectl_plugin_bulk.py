@@ -174,6 +174,28 @@ async def test_a_retry_of_all_leaves_out_what_a_person_has_dealt_with(shop: Shop
     assert (await alice("retry", seen_to, "--wait=0")).output == f"{seen_to} retry requested\n"
 
 
+@pytest.mark.parametrize(
+    ("verb", "options", "said_of_one"),
+    [
+        ("complete", ("--reference", "by phone"), "complete requested"),
+        ("fail", ("--reason", "sold out"), "fail requested"),
+    ],
+)
+async def test_what_is_acknowledged_is_ended_by_name_alone(
+    shop: Shop, alice: Plugin, verb: str, options: tuple[str, ...], said_of_one: str
+) -> None:
+    """A person has dealt with it: `complete --all` and `fail --all` leave it out."""
+    failed, seen_to = [await shop.make(f"cs_test_{number}") for number in range(2)]
+    for name in (failed, seen_to):
+        await shop.requests.patch_status(name, FAILED)
+    await shop.annotate(seen_to, acknowledged="FulfillmentFailed: gave the money back")
+    which = ("--all", "--field-selector", "status.reason=FulfillmentFailed")
+    said = await alice(verb, *which, *options, "--yes", "--wait=0")
+    assert (said.code, said.output) == (0, f"{failed} {said_of_one}\n")
+    said = await alice(verb, seen_to, *options, "--yes", "--wait=0")
+    assert (said.code, said.output) == (0, f"{seen_to} {said_of_one}\n")
+
+
 async def test_what_does_not_decode_cannot_be_judged(shop: Shop, alice: Plugin) -> None:
     """So all that is to be retried may not be all: a line names it, and the exit code is 1."""
     failed, odd = [await shop.make(f"cs_test_{number}") for number in range(2)]
