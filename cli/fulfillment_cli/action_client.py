@@ -159,7 +159,11 @@ class ActionClient:
         return request if requested.is_handled(request) else None
 
 
-def operator_hint(namespace: str) -> str:
+def operator_hint(verb: Verb, namespace: str) -> str:
     """Say what to check when no operator handled it."""
     selector = "app.kubernetes.io/name=checkout-fulfillment,app.kubernetes.io/component=operator"
-    return f"is the operator running, and for this namespace? kubectl get pods -n {namespace} -l {selector}"
+    hint = f"is the operator running, and for this namespace? kubectl get pods -n {namespace} -l {selector}"
+    if verb not in {Verb.COMPLETE, Verb.FAIL}:
+        return hint
+    log = f"kubectl logs -n {namespace} -l {selector} --tail=-1 | grep not_stopped"
+    return f"{hint}; or can it not stop the backend? {log}"

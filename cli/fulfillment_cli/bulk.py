@@ -144,7 +144,7 @@ async def print_outcomes(
             _print_requested(each)
     if unhandled:
         what = counted(unhandled, "was not handled", "were not handled") if handled else "nobody handled it"
-        click.echo(f"{what} within {seconds:g} s: {operator_hint(namespace)}", err=True)
+        click.echo(f"{what} within {seconds:g} s: {operator_hint(requested[0].verb, namespace)}", err=True)
     return handled
 
 

@@ -358,6 +358,15 @@ ALERTS = (
         description="For ten minutes the Kubernetes API has been unavailable, or has rejected the operator's writes.",
     ),
     Alert(
+        name="CheckoutBackendNotStopped",
+        expression=_rises("5m", "namespace", _in(_ERRORS, 'error="backend-not-stopped"')),
+        hold="10m",
+        severity=Severity.WARNING,
+        summary="A backend cannot be stopped in {{ .Labels.namespace }}",
+        description="For ten minutes a backend could not be told to leave off an order that a person ended, or whose "
+        "payment was reversed: such an order is not ended, and the backend may still fulfill it.",
+    ),
+    Alert(
         name="CheckoutWebhookErrors",
         expression=_rises(
             "5m", "namespace, status", _in("fulfillment_webhook_duration_seconds_count", 'status=~"5.."')

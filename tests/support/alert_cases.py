@@ -177,6 +177,7 @@ COUNTS = (
     Count("CheckoutStripeUnavailable", ERRORS, 'error="stripe-unavailable"', 5, hold=15),
     Count("CheckoutReconcileErrors", ERRORS, 'error="unexpected"', 15),
     Count("CheckoutOrdersDeleted", "fulfillment_unfinished_requests_deleted_total", "", 60),
+    Count("CheckoutBackendNotStopped", ERRORS, 'error="backend-not-stopped"', 5, hold=10),
     Count("CheckoutStatusNotWritten", ERRORS, 'error="kubernetes"', 5, hold=10),
     Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="try-again"', 30, 30),
     Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="rejected"', 30, 30),

@@ -10,6 +10,7 @@ from fulfillment_api import names
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.spec import PaymentStatus, Reversal, ReversalKind
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, LastHandled, Phase, Reason, Status
+from fulfillment_cli.action_client import operator_hint
 from fulfillment_cli.actions import (
     Action,
     Actor,
@@ -282,3 +283,11 @@ def test_completing_what_brings_no_money_asks_back() -> None:
 def test_a_restored_order_is_warned_of_by_its_event(payment: PaymentStatus, expected: str | None) -> None:
     """Stripe was not asked about it, so nothing else tells whether it is paid."""
     assert warning(Verb.COMPLETE, make_request(payment, status=HELD)) == expected
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_what_to_check_when_nothing_is_handled(verb: Verb) -> None:
+    """The operator; of an order that is to end also its backend, which has to be stopped first."""
+    hint = operator_hint(verb, "shop")
+    assert hint.startswith("is the operator running, and for this namespace? kubectl get pods -n shop -l ")
+    assert hint.endswith(" --tail=-1 | grep not_stopped") is (verb in {Verb.COMPLETE, Verb.FAIL})
