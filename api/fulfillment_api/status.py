@@ -1,5 +1,6 @@
 """The status of a FulfillmentRequest: what became of the order. The operator writes it, all but `manual`."""
 
+from datetime import datetime
 from enum import StrEnum, unique
 from typing import Annotated
 
@@ -318,3 +319,9 @@ class Status(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tr
     def condition(self, kind: ConditionType) -> Condition | None:
         """Return the condition of this type, if there is one."""
         return next((each for each in self.conditions if each.type == kind), None)
+
+    @property
+    def paid_at(self) -> datetime | None:
+        """When the order was paid, for a bank may take days; None where that is not known."""
+        paid = self.condition(ConditionType.PAID)
+        return paid.last_transition_time if paid is not None and paid.status is ConditionStatus.TRUE else None

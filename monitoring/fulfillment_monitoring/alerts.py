@@ -192,7 +192,8 @@ ALERTS = (
         hold="30m",
         severity=Severity.WARNING,
         summary="An order is stuck in {{ .Labels.namespace }}",
-        description="Orders older than an hour have been in fulfilling, or without any status, for half an hour.",
+        description="Orders that were paid, or made, more than an hour ago have been in fulfilling, or without "
+        "any status, for half an hour.",
     ),
     Alert(
         name="CheckoutPaymentOverdue",

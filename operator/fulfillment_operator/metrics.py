@@ -254,15 +254,17 @@ class RequestLevel(NamedTuple):
     reason: str
     """Likewise."""
     is_acknowledged: bool
-    created: float
-    """In Unix time."""
+    since: float
+    """When it was created, or paid if it is being fulfilled, in Unix time."""
 
 
 def request_level(request: FulfillmentRequest) -> RequestLevel:
     """Tell as what a request is counted."""
     status = request.status
     phase, reason = (str(status.phase), sys.intern(str(status.reason))) if status else ("", "")
-    return RequestLevel(phase, reason, request.is_acknowledged, request.metadata.creation_timestamp.timestamp())
+    paid_at = status.paid_at if status and status.phase is Phase.FULFILLING else None
+    since = paid_at or request.metadata.creation_timestamp
+    return RequestLevel(phase, reason, request.is_acknowledged, since.timestamp())
 
 
 class RequestsCollector(Collector):
@@ -288,12 +290,12 @@ class RequestsCollector(Collector):
             for acknowledged in ((False, True) if phase is Phase.FAILED else (False,))
         }
         oldest: dict[str, float] = {}
-        for phase, reason, is_acknowledged, created in self._levels():
+        for phase, reason, is_acknowledged, since in self._levels():
             labels = (phase, reason, is_acknowledged)
             counts[labels] = counts.get(labels, 0) + 1
             if reason in WAITING_FOR_OTHERS:
                 continue
-            oldest[phase] = min(created, oldest.get(phase, created))
+            oldest[phase] = min(since, oldest.get(phase, since))
         requests = GaugeMetricFamily(
             "fulfillment_requests",
             "Requests in the cluster that are not fulfilled; phase and reason are empty before the first reconcile. "
@@ -305,12 +307,12 @@ class RequestsCollector(Collector):
         yield requests
         ages = GaugeMetricFamily(
             "fulfillment_oldest_request_timestamp_seconds",
-            "When the oldest request of a phase was created, in Unix time. "
+            "When the oldest request of a phase was created, or paid if the phase is fulfilling, in Unix time. "
             "Those that a person holds or a backend works on do not count.",
             labels=["phase"],
         )
-        for phase, created in oldest.items():
-            ages.add_metric([phase], created)
+        for phase, since in oldest.items():
+            ages.add_metric([phase], since)
         yield ages
         yield GaugeMetricFamily(
             "fulfillment_undecodable_requests",

@@ -313,6 +313,11 @@ OTHERS = (
         {60: set(), 80: set(), 95: {"CheckoutOrderStuck"}, 140: set()},
     ),
     Case(
+        "at each scrape another order is in fulfilling, that was paid a moment ago",
+        {OLDEST: "0+60x200"},
+        {minute: set() for minute in range(60, 200, 10)},
+    ),
+    Case(
         "an order that nobody has looked at since minute 0",
         {'fulfillment_oldest_request_timestamp_seconds{pod="a"}': "0x120 _x100"},
         {60: set(), 80: set(), 95: {"CheckoutOrderStuck"}, 140: set()},

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_api.status import WAITING_FOR_OTHERS, ConditionStatus, ConditionType, Phase, Reason, Status
+from fulfillment_api.status import WAITING_FOR_OTHERS, Phase, Reason
 from fulfillment_cli.output import age, counted
 from fulfillment_cli.state import UNSEEN
 from fulfillment_runtime.findings import Check, Finding, Verdict
@@ -14,8 +14,8 @@ from fulfillment_runtime.findings import Check, Finding, Verdict
 UNSEEN_FOR = timedelta(minutes=5)
 """After so long an order that no operator has looked at is a failure."""
 STUCK_FOR = timedelta(hours=1)
-"""So long after its payment an order that is not with its backend is a failure. The alert CheckoutOrderStuck, which
-knows when orders were created and no more, takes half an hour longer."""
+"""So long after its payment an order that is not with its backend is a failure. The alert CheckoutOrderStuck takes half
+an hour longer."""
 _WAIT_FOR_A_PERSON = {Reason.RESTORED, Reason.PAYMENT_OVERDUE, Reason.STRIPE_MISCONFIGURED}
 """In these nothing goes on by itself, though the order has not failed."""
 _LIST = "kubectl fulfillment list -n"
@@ -51,7 +51,7 @@ class _Counts:
         if status.reason in _WAIT_FOR_A_PERSON:
             self.held[status.reason] += 1
         if status.phase is Phase.FULFILLING and status.reason not in WAITING_FOR_OTHERS:
-            self.stuck += now - _paid_at(status, since) > STUCK_FOR
+            self.stuck += now - (status.paid_at or since) > STUCK_FOR
 
 
 def judge_orders(
@@ -104,9 +104,3 @@ def _warnings(counts: _Counts, namespace: str, undecodable: int) -> list[str]:
         which = ", ".join(f"{reason}: {count}" for reason, count in counts.unacknowledged.most_common())
         told.append(f"failed, and not acknowledged: {which}. {_LIST} {namespace} --phase failed")
     return told
-
-
-def _paid_at(status: Status, created_at: datetime) -> datetime:
-    """Tell when an order was paid, for a bank may take days; of one that does not say when it was created."""
-    paid = status.condition(ConditionType.PAID)
-    return paid.last_transition_time if paid is not None and paid.status is ConditionStatus.TRUE else created_at

@@ -37,7 +37,8 @@ ORDERS: Sequence[Panel] = (
     ),
     Graph(
         title="Age of the oldest order",
-        description="Of the orders that wait in a phase, how long ago the oldest was created.",
+        description="Of the orders that wait in a phase, how long ago the oldest was created, or paid if it is "
+        "fulfilling.",
         queries=[Query(f"time() - min by (phase) ({_OLDEST})", "{{phase}}")],
         unit=Unit.SECONDS,
         width=8,
