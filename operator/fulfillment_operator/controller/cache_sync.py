@@ -1,11 +1,11 @@
 """Whether what the controller holds is what the API server has: compared whenever the watch has connected.
 
 kopf resumes a watch that was cut, or lists again (410 Gone); of what was deleted or fulfilled meanwhile a list tells
-nothing. So the unfulfilled requests are listed, by their metadata alone, and what is held beyond them is forgotten.
+nothing. So the unfulfilled requests are listed, by their metadata alone, and what is cached beyond them is forgotten.
 The API server ends each watch after minutes: so this is done at a slow pace, too, however healthy the watch is.
 
 An etcd that was put back to an older state is found by the same list. A watch that is resumed where the newer one was
-is told nothing until the older one has come as far, and what is held is not true any more.
+is told nothing until the older one has come as far, and what is cached is not true any more.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Protocol
 import structlog
 
 from fulfillment_api.resource import FulfillmentRequest
-from fulfillment_operator.controller.held_request import HeldRequest
+from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics
 from fulfillment_runtime.backoff import Backoff, jittered, retry
 from fulfillment_runtime.kubernetes.errors import (
@@ -47,7 +47,7 @@ class OlderStateError(Exception):
 class Cache(Protocol):
     """What the controller holds."""
 
-    def requests(self) -> Iterable[HeldRequest]:
+    def requests(self) -> Iterable[CachedRequest]:
         """Return the requests that it holds."""
 
     def undecodable(self) -> Mapping[str, str]:
@@ -107,7 +107,7 @@ class CacheSync:
         await self._listed.wait()
 
     async def exists(self, request: FulfillmentRequest) -> bool:
-        """Tell whether a request that is held is in the cluster, and not fulfilled; ask only while that is unsure.
+        """Tell whether a request that is cached is in the cluster, and not fulfilled; ask only while that is unsure.
 
         Raises:
             KubernetesError: the API server does not say.
@@ -119,7 +119,7 @@ class CacheSync:
         return meta.uid in found.of_uid
 
     async def run(self, cache: Cache) -> None:
-        """Compare what is held with what the API server has, after each connection of the watch, until cancelled.
+        """Compare what is cached with what the API server has, after each connection of the watch, until cancelled.
 
         Raises:
             OlderStateError: the API server has an older state than it had: begin anew.
@@ -134,8 +134,8 @@ class CacheSync:
             await asyncio.sleep(jittered(_AT_MOST_EVERY, self._random).total_seconds())
 
     async def _compare(self, cache: Cache) -> None:
-        since, held = self._since, list(cache.requests())  # what comes later stands
-        known = {(each.name, each.uid) for each in held}.union(cache.undecodable().items())
+        since, cached = self._since, list(cache.requests())  # what comes later stands
+        known = {(each.name, each.uid) for each in cached}.union(cache.undecodable().items())
         existing = await retry(
             lambda: self._requests.list_versions(UNFULFILLED, timeout=_PAGE_TIMEOUT),
             on=_PASSING,
@@ -145,7 +145,7 @@ class CacheSync:
         # Of one history a later list is never the older one: neither as a whole nor in what it has of a request.
         if existing.resource_version < since:
             raise OlderStateError(since, existing.resource_version)
-        for each in held:
+        for each in cached:
             has = existing.of_uid.get(each.uid)
             if has is not None and has < each.version:
                 raise OlderStateError(each.version, has)

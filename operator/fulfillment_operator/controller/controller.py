@@ -13,9 +13,9 @@ import structlog
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import HELD, Manual, Phase
 from fulfillment_operator.checkout.session_list import Due
+from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.controller.deleted_unfinished import tell_deleted_unfinished
 from fulfillment_operator.controller.health import Health
-from fulfillment_operator.controller.held_request import HeldRequest
 from fulfillment_operator.controller.reconciler import Reconciler, Result, Standing
 from fulfillment_operator.controller.workqueue import WorkQueue
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, RequestLevel
@@ -43,7 +43,7 @@ class NextStep(Protocol):
 
 @dataclass(slots=True)
 class _Entry:
-    held: HeldRequest
+    cached: CachedRequest
     state: RequeueState
 
 
@@ -87,37 +87,37 @@ class Controller:
         self._undecodable: dict[str, str] = {}
         self._queue = WorkQueue()
 
-    def requests(self) -> Iterable[HeldRequest]:
+    def requests(self) -> Iterable[CachedRequest]:
         """Return the requests that are not fulfilled."""
-        return (entry.held for entry in self._entries.values())
+        return (entry.cached for entry in self._entries.values())
 
     def levels(self) -> Iterable[RequestLevel]:
         """Tell as what each of them is counted."""
-        return (entry.held.level for entry in self._entries.values())
+        return (entry.cached.level for entry in self._entries.values())
 
     def undecodable(self) -> Mapping[str, str]:
         """Return the requests that do not decode, and that nothing is done for: name → uid."""
         return self._undecodable
 
-    def awaiting_payment(self) -> list[HeldRequest]:
+    def awaiting_payment(self) -> list[CachedRequest]:
         """Return those that await their payment, and that nobody holds."""
         return [
-            held
-            for held in self.requests()
-            if held.level.phase == Phase.AWAITING_PAYMENT and held.level.reason not in HELD
+            cached
+            for cached in self.requests()
+            if cached.level.phase == Phase.AWAITING_PAYMENT and cached.level.reason not in HELD
         ]
 
-    def held(self, name: str) -> HeldRequest | None:
+    def get(self, name: str) -> CachedRequest | None:
         """Return one of them; None: it is gone, or fulfilled."""
         entry = self._entries.get(name)
-        return entry.held if entry is not None else None
+        return entry.cached if entry is not None else None
 
     def recheck(self, name: str) -> None:
         """Take in that Stripe says something else of an order that awaits its payment than it shows."""
         entry = self._entries.get(name)
         if entry is not None and not self._queue.is_working(name):  # else it is asked about right now
             entry.state = replace(entry.state, is_recheck_due=True)
-            self._schedule(entry, entry.held.unpack())
+            self._schedule(entry, entry.cached.unpack())
 
     def queue_depth(self) -> int:
         """Count the requests that wait for a worker."""
@@ -125,7 +125,7 @@ class Controller:
 
     def queued(self) -> Iterable[Due]:
         """Tell what those that wait for a worker need of Stripe, in their order."""
-        return (self._entries[name].held.due for name in self._queue if name in self._entries)
+        return (self._entries[name].cached.due for name in self._queue if name in self._entries)
 
     def prefer(self, names: Iterable[str]) -> None:
         """Let some of those go first: what they need of Stripe is there."""
@@ -136,13 +136,13 @@ class Controller:
         meta = request.metadata
         self._undecodable.pop(meta.name, None)
         entry = self._entries.get(meta.name)
-        if entry is not None and entry.held.version >= int(meta.resource_version):
+        if entry is not None and entry.cached.version >= int(meta.resource_version):
             return
-        held = HeldRequest.pack(request)
-        if entry is None or entry.held.uid != held.uid:
-            entry = self._entries[held.name] = _Entry(held, RequeueState(self._clock()))
-        entry.held = held
-        if not self._queue.is_working(held.name):  # else the worker sees it when it is done
+        cached = CachedRequest.pack(request)
+        if entry is None or entry.cached.uid != cached.uid:
+            entry = self._entries[cached.name] = _Entry(cached, RequeueState(self._clock()))
+        entry.cached = cached
+        if not self._queue.is_working(cached.name):  # else the worker sees it when it is done
             self._schedule(entry, request)
 
     def observe_undecodable(self, name: str, uid: str, version: int) -> None:
@@ -151,7 +151,7 @@ class Controller:
         What was known of it would be worked on without end, since what is written of it does not come back.
         """
         entry = self._entries.get(name)
-        if entry is not None and entry.held.version > version:
+        if entry is not None and entry.cached.version > version:
             return
         self._undecodable[name] = uid
         self._entries.pop(name, None)
@@ -162,11 +162,11 @@ class Controller:
         if self._undecodable.get(name) == uid:
             del self._undecodable[name]
         entry = self._entries.get(name)
-        if entry is not None and entry.held.uid != uid:
+        if entry is not None and entry.cached.uid != uid:
             return
-        if entry is not None and entry.held.level.phase not in FINISHED and not self._queue.is_working(name):
+        if entry is not None and entry.cached.level.phase not in FINISHED and not self._queue.is_working(name):
             # Of one that is worked on the reconciler learns whether it is gone, or was fulfilled just now.
-            tell_deleted_unfinished(entry.held.unpack(), self._metrics)
+            tell_deleted_unfinished(entry.cached.unpack(), self._metrics)
         self._entries.pop(name, None)
         self._queue.cancel(name)
 
@@ -201,7 +201,7 @@ class Controller:
                 entry = self._entries.get(name)
                 if entry is not None:
                     self._health.begins()
-                    request = entry.held.unpack()
+                    request = entry.cached.unpack()
                     with structlog.contextvars.bound_contextvars(request=name, session=request.spec.session.id):
                         await self._process(entry, request)
             finally:
@@ -228,10 +228,10 @@ class Controller:
         if self._undecodable.get(request.metadata.name) == request.metadata.uid:
             return Standing.SUPERSEDED
         entry = self._entries.get(request.metadata.name)
-        if entry is None or entry.held.uid != request.metadata.uid or entry.held.is_deleted:
+        if entry is None or entry.cached.uid != request.metadata.uid or entry.cached.is_deleted:
             return Standing.GONE
-        changed = entry.held.version > int(request.metadata.resource_version)
-        if changed and isinstance(self._step(entry, entry.held.unpack()), ShowPaused | EndManually):
+        changed = entry.cached.version > int(request.metadata.resource_version)
+        if changed and isinstance(self._step(entry, entry.cached.unpack()), ShowPaused | EndManually):
             return Standing.SUPERSEDED
         return Standing.STANDS if await self._exists(request) else Standing.GONE
 
@@ -241,29 +241,29 @@ class Controller:
         if left is None:
             self.forget(name, uid)
         entry = self._entries.get(name)
-        is_gone = entry is None or entry.held.uid != uid
+        is_gone = entry is None or entry.cached.uid != uid
         if is_gone and left is not None and self._undecodable.get(name) != uid:
             tell_deleted_unfinished(left, self._metrics)
         if entry is None:
             return
-        if left is not None and entry.held.version <= int(left.metadata.resource_version):
-            entry.held = HeldRequest.pack(left)
+        if left is not None and entry.cached.version <= int(left.metadata.resource_version):
+            entry.cached = CachedRequest.pack(left)
             entry.state = result.requeue_state(before, self._clock())
             if _was_changed(reconciled, left):  # and the status was written over that: it is not as it was left
                 entry.state = replace(entry.state, resource_version="")
             self._schedule(entry, left)
         else:
-            self._schedule(entry, entry.held.unpack())
+            self._schedule(entry, entry.cached.unpack())
 
     def _schedule(self, entry: _Entry, request: FulfillmentRequest) -> None:
-        name = entry.held.name
+        name = entry.cached.name
         match self._step(entry, request):
             case Settled():
                 self._queue.cancel(name)
-                if entry.held.level.phase != Phase.FULFILLED:  # such a one is forgotten at once
-                    entry.held = entry.held.compressed()
+                if entry.cached.level.phase != Phase.FULFILLED:  # such a one is forgotten at once
+                    entry.cached = entry.cached.compressed()
             case Wait(until):
-                entry.held = entry.held.compressed()
+                entry.cached = entry.cached.compressed()
                 self._queue.add_after(name, (until - self._clock()).total_seconds(), urgent=is_urgent(request))
             case _:
                 self._queue.add(name, urgent=is_urgent(request))

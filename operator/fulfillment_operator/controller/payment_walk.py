@@ -18,7 +18,7 @@ import structlog
 from fulfillment_api.status import Phase
 from fulfillment_operator.checkout.session import CheckoutSession
 from fulfillment_operator.checkout.session_list import Due, Page, SessionList, Span, created_of
-from fulfillment_operator.controller.held_request import HeldRequest
+from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.metrics import OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.decide import has_news
 from fulfillment_runtime.backoff import Backoff
@@ -37,10 +37,10 @@ _LOOKS_EVERY = 1.0  # seconds, at the queue
 class WaitingOrders(Protocol):
     """The controller's side."""
 
-    def awaiting_payment(self) -> list[HeldRequest]:
+    def awaiting_payment(self) -> list[CachedRequest]:
         """Return the orders that await their payment."""
 
-    def held(self, name: str, /) -> HeldRequest | None:
+    def get(self, name: str, /) -> CachedRequest | None:
         """Return one of them as it is by now."""
 
     def recheck(self, name: str, /) -> None:
@@ -88,9 +88,9 @@ class PaymentWalk:
     async def walk(self) -> None:
         """Look at each order once, the newest first."""
         of_account = defaultdict[str | None, list[Due]](list)
-        for held in self.orders.awaiting_payment():
-            if held.due.created is not None:
-                of_account[held.due.account].append(held.due)
+        for cached in self.orders.awaiting_payment():
+            if cached.due.created is not None:
+                of_account[cached.due.account].append(cached.due)
         for account, due in of_account.items():
             await self._walk_list(account, sorted(due, key=created_of))
 
@@ -120,10 +120,10 @@ class PaymentWalk:
                 await self._ask_by_id(sessions, each)
 
     def _compare(self, due: Due, session: CheckoutSession | None) -> None:
-        held = self.orders.held(due.request)
-        if held is None or held.level.phase != Phase.AWAITING_PAYMENT:
+        cached = self.orders.get(due.request)
+        if cached is None or cached.level.phase != Phase.AWAITING_PAYMENT:
             return
-        if session is None or has_news(held.unpack(), session, self.clock()):
+        if session is None or has_news(cached.unpack(), session, self.clock()):
             self.orders.recheck(due.request)
 
     async def _ask_by_id(self, sessions: SessionList, due: Due) -> None:

@@ -167,7 +167,9 @@ def _reason_to_hold(request: FulfillmentRequest, session: CheckoutSession) -> Fa
     if status is None or status.phase is not Phase.FAILED or request.is_retry_requested:
         return None
     reasons = (REASONS[kind] for kind in shown_reversals(status)) if status.reason in _NOT_JUDGED else (status.reason,)
-    return next((held for reason in reasons if (held := _held(request, status, session, reason)) is not None), None)
+    return next(
+        (fail for reason in reasons if (fail := _still_failed(request, status, session, reason)) is not None), None
+    )
 
 
 def stays_failed(request: FulfillmentRequest) -> bool:
@@ -183,7 +185,7 @@ def stays_failed(request: FulfillmentRequest) -> bool:
     return status.reason not in _NOT_JUDGED
 
 
-def _held(request: FulfillmentRequest, status: Status, session: CheckoutSession, reason: str) -> Fail | None:
+def _still_failed(request: FulfillmentRequest, status: Status, session: CheckoutSession, reason: str) -> Fail | None:
     match reason:
         case Reason.FULFILLMENT_FAILED | Reason.NO_ROUTE:
             # Its news, such as a fraud warning, is no reason to hand it over again: a person may have fulfilled it.

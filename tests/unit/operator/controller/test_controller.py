@@ -406,7 +406,7 @@ async def test_what_is_made_anew_is_not_forgotten_with_what_was_deleted(reconcil
         control.forget(old.metadata.name, old.metadata.uid)
         await reconciles.wait_for(new.metadata.name, 1)
     assert reconciles.versions == ["12"]
-    assert [held.unpack() for held in control.requests()] == [new]
+    assert [cached.unpack() for cached in control.requests()] == [new]
 
 
 async def test_what_is_made_anew_during_the_look_at_the_old_is_reconciled_at(reconciles: Reconciles) -> None:

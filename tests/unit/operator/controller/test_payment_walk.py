@@ -13,7 +13,7 @@ from fulfillment_api.spec import PaymentStatus
 from fulfillment_api.status import Phase, Reason
 from fulfillment_operator.checkout.session import CheckoutSession, PaymentIntentStatus, SessionPayment
 from fulfillment_operator.checkout.session_list import Page, Span
-from fulfillment_operator.controller.held_request import HeldRequest
+from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.controller.payment_walk import PaymentWalk
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_runtime.backoff import Backoff
@@ -34,14 +34,14 @@ AT_ONCE = Backoff(timedelta(0), timedelta(0), lambda: 0.0)
 class Orders:
     """Orders that await their payment, as the controller has them."""
 
-    requests: dict[str, HeldRequest]
+    requests: dict[str, CachedRequest]
     rechecked: list[str] = field(default_factory=list)
     """By their Sessions."""
 
-    def awaiting_payment(self) -> list[HeldRequest]:
+    def awaiting_payment(self) -> list[CachedRequest]:
         return [*self.requests.values()]
 
-    def held(self, name: str) -> HeldRequest | None:
+    def get(self, name: str) -> CachedRequest | None:
         return self.requests.get(name)
 
     def recheck(self, name: str) -> None:
@@ -78,7 +78,7 @@ def waiting(sessions: Iterable[tuple[str, int]], account: str | None = None) -> 
         session = replace(request.spec.session, id=session_id, created_at=created, account=account)
         metadata = replace(request.metadata, name=f"cs-{session_id}", creation_timestamp=created)
         order = replace(request, metadata=metadata, spec=replace(request.spec, session=session))
-        found[metadata.name] = HeldRequest.pack(order)
+        found[metadata.name] = CachedRequest.pack(order)
     return Orders(found)
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fulfillment_api.names import request_name
 from fulfillment_api.spec import Spec
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, LineItem, Order, Phase, Status
-from fulfillment_operator.controller.held_request import HeldRequest
+from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.metrics import RequestLevel
 from support.builders import CREATED, make_request
 from support.schema_strategies import instances
@@ -26,15 +26,15 @@ HELD_AT_MOST = 1400
 def test_what_is_held_is_the_whole_request(spec: Spec, status: Status) -> None:
     """Every field of spec and status."""
     request = replace(make_request(), spec=spec, status=status)
-    held = HeldRequest.pack(request)
-    assert held.unpack() == held.compressed().unpack() == held.compressed().compressed().unpack() == request
-    assert (held.name, held.uid, held.version) == (request.metadata.name, request.metadata.uid, 7)
-    assert held.level[:2] == (status.phase, status.reason)
+    cached = CachedRequest.pack(request)
+    assert cached.unpack() == cached.compressed().unpack() == cached.compressed().compressed().unpack() == request
+    assert (cached.name, cached.uid, cached.version) == (request.metadata.name, request.metadata.uid, 7)
+    assert cached.level[:2] == (status.phase, status.reason)
 
 
 def test_a_new_request_is_counted_without_a_phase() -> None:
     """As before its first reconcile."""
-    assert HeldRequest.pack(make_request()).level == RequestLevel("", "", False, CREATED.timestamp())  # noqa: FBT003
+    assert CachedRequest.pack(make_request()).level == RequestLevel("", "", False, CREATED.timestamp())  # noqa: FBT003
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_an_order_is_as_old_as_its_payment_while_it_is_fulfilled(
         if each is not None
     ]
     status = Status(phase=phase, reason="BackendUnavailable", message="m", observed_generation=1, conditions=conditions)
-    level = HeldRequest.pack(make_request(status=status)).level
+    level = CachedRequest.pack(make_request(status=status)).level
     assert level == RequestLevel(phase, "BackendUnavailable", False, since.timestamp())  # noqa: FBT003
 
 
@@ -70,7 +70,7 @@ def test_a_request_that_waits_takes_little_memory() -> None:
         for number in range(3)
     ]
 
-    def pack(number: int) -> HeldRequest:
+    def pack(number: int) -> CachedRequest:
         session_id = f"cs_test_{number:058}"
         request = make_request(session_id=session_id, name=request_name(session_id))
         status = Status(
@@ -81,7 +81,7 @@ def test_a_request_that_waits_takes_little_memory() -> None:
             conditions=[],
             order=Order(line_items=items),
         )
-        return HeldRequest.pack(
+        return CachedRequest.pack(
             replace(request, status=status, metadata=replace(request.metadata, uid=str(UUID(int=number))))
         ).compressed()
 
@@ -89,9 +89,9 @@ def test_a_request_that_waits_takes_little_memory() -> None:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        held = [pack(number) for number in range(REQUESTS)]
+        cached = [pack(number) for number in range(REQUESTS)]
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(held) == REQUESTS
+    assert len(cached) == REQUESTS
     assert (after - before) / REQUESTS <= HELD_AT_MOST

@@ -1,4 +1,4 @@
-"""A request as it is held: packed, and the smaller the longer it waits, since 20,000 may wait for days."""
+"""A request as it is cached: packed, and the smaller the longer it waits, since 20,000 may wait for days."""
 
 import zlib
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ _LEVEL = 1  # of compression: the quickest leaves a third, and the slowest hardl
 
 
 @dataclass(frozen=True, slots=True)
-class HeldRequest:
+class CachedRequest:
     """What is asked of it often stands open; all of it takes 10 microseconds to unpack, or 20 once it is compressed."""
 
     due: Due
@@ -37,7 +37,7 @@ class HeldRequest:
         return self.due.request
 
     @classmethod
-    def pack(cls, request: FulfillmentRequest) -> "HeldRequest":
+    def pack(cls, request: FulfillmentRequest) -> "CachedRequest":
         """Pack a request.
 
         Raises:
@@ -53,7 +53,7 @@ class HeldRequest:
             packed=_ENCODER.encode(request),
         )
 
-    def compressed(self) -> "HeldRequest":
+    def compressed(self) -> "CachedRequest":
         """Return it as it is to wait: one that is due at once is not worth the time."""
         if self.is_compressed:
             return self
