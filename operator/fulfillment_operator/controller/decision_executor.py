@@ -170,7 +170,8 @@ class DecisionExecutor:
         if isinstance(outcome, Done):
             receipt = await self._mail_receipt(request, session, noted)
             problems = given_up_unless_swept(request, problems)
-        attempt = Attempt(session, outcome, backend.name, receipt, with_problems(change, problems), asked_at)
+        reversal = with_problems(change, problems)
+        attempt = Attempt(session, outcome, backend.name, receipt, reversal, asked_at, is_dispatch=busy is None)
         return self._dispatched(request, attempt, failures, notice_after=_asked_to_wait(problems))
 
     async def _former_backend_busy(
@@ -229,7 +230,7 @@ class DecisionExecutor:
         is_fulfilling = request.status is not None and request.status.phase is Phase.FULFILLING
         if is_fulfilling and now < deadline:
             again = TryAgain(f"{fail.message}, and {waiting}", after)
-            waits = Attempt(session, again, before.backend, reversal=change)
+            waits = Attempt(session, again, before.backend, reversal=change, is_dispatch=False)
             return self._dispatched(request, waits, failures)
         ended = transition.failed(request, fail, now, change)
         if isinstance(outcome, TryAgain) and now < deadline:  # else the notice alone is tried again
@@ -242,8 +243,9 @@ class DecisionExecutor:
     ) -> Effect:
         before, now, policy = transition.tries_before(request), self._clock(), self._policy
         is_taken = before is not None and before.accepted_at is not None
-        # To ask how it goes is no attempt, so the status does not count how often that failed.
-        tries = failures if is_taken else before.attempts if before else 0
+        # The status does not count how often something else failed than to dispatch it, as to ask how it goes.
+        is_counted = attempt.is_dispatch and not is_taken
+        tries = (before.attempts if before else 0) if is_counted else failures
         retries = Retries(delay=policy.backend.delay(tries + 1), deadline=policy.backend_deadline)
         status = transition.dispatched(request, attempt, retries, now)
         planned = status.fulfillment.next_attempt_at if status.fulfillment else None
@@ -251,7 +253,7 @@ class DecisionExecutor:
         return Effect(
             status,
             check_after=transition.check_after(status, attempt.outcome, retries, recheck_at, now),
-            retry_after=planned - now if planned is not None and is_taken else None,
+            retry_after=planned - now if planned is not None and not is_counted else None,
             notice_after=notice_after,
         )
 

@@ -84,6 +84,8 @@ class Attempt:
     """What is new of refunds and disputes."""
     asked_at: datetime | None = None
     """When the backend was asked; None: just now. Before the deadline it did not leave off, so the order goes on."""
+    is_dispatch: bool = True
+    """Whether the backend was asked for the order at all: something else may have to be waited for first."""
 
 
 def awaiting_payment(
@@ -154,7 +156,7 @@ def dispatched(request: FulfillmentRequest, attempt: Attempt, retries: Retries, 
     before = tries_before(request)
     this = Fulfillment(
         backend=attempt.backend,
-        attempts=_attempts(before),
+        attempts=_attempts(before, attempt),
         started_at=before.started_at if before else now,
         accepted_at=before.accepted_at if before else None,  # a late word, after the deadline, is still of this try
         reference=before.reference if before else None,
@@ -233,11 +235,10 @@ def _paid_when_failed(fail: Fail) -> ConditionUpdate:
     return ConditionStatus.FALSE if is_known else ConditionStatus.UNKNOWN, fail.reason, fail.message
 
 
-def _attempts(before: Fulfillment | None) -> int:
+def _attempts(before: Fulfillment | None, attempt: Attempt) -> int:
     """Count how often the order was dispatched to the backend: asking how it goes does not count."""
-    if before is None or before.accepted_at is None:
-        return (before.attempts if before else 0) + 1
-    return before.attempts
+    is_taken = before is not None and before.accepted_at is not None
+    return (before.attempts if before else 0) + (attempt.is_dispatch and not is_taken)
 
 
 def tries_before(request: FulfillmentRequest) -> Fulfillment | None:

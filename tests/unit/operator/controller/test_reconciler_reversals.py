@@ -103,6 +103,12 @@ async def test_a_notice_is_tried_until_its_own_deadline() -> None:
     assert step_after(result, 1, timedelta(hours=1)) == Settled()
 
 
+async def test_to_wait_until_a_refund_is_told_is_no_attempt() -> None:
+    """A backend that was away, and never had the order, is not asked for it any more."""
+    status, _ = await reconciled(tried(AWAY), outside(REFUNDED, AWAY))
+    assert (status.phase, status.fulfillment and status.fulfillment.attempts) == (Phase.FULFILLING, 1)
+
+
 async def test_what_is_given_back_in_part_and_cannot_be_told_stops_no_order() -> None:
     """It is asked how it goes all the same, and told again soon, however late the backend is asked otherwise."""
     part = make_session(amount_refunded=make_session().amount)
@@ -125,13 +131,20 @@ async def test_a_retry_that_goes_elsewhere_waits_until_the_former_backend_has_le
     request = replace(request, metadata=metadata)
     by = Outside(make_session(), Done("twice"), SENT, TryAgain("the Job changed"), api_server=True)
 
-    for _ in range(3):
-        status, result = await reconciled(request, by)
+    waits = list[timedelta | None]()
+    for failures in range(3):
+        status, result = await reconciled(request, by, failures)
         assert (status.phase, status.reason) == (Phase.FULFILLING, Reason.BACKEND_UNAVAILABLE)
+        assert status.fulfillment is not None
+        assert status.fulfillment.attempts == 0
+        waits.append(result.retry_after)
         assert result.request is not None
         request = result.request
+    assert waits == [timedelta(seconds=0.5), timedelta(seconds=1), timedelta(seconds=2)]
     status, _ = await reconciled(request, replace_fields(by, stopped=None))
     assert status.phase is Phase.FULFILLED
+    assert status.fulfillment is not None
+    assert status.fulfillment.attempts == 1
 
 
 @pytest.mark.parametrize(
