@@ -195,22 +195,27 @@ async def test_an_order_that_is_not_paid_now_is_an_order(shop: Shop, page: Runni
 
 
 async def test_guesses_cost_stripe_nothing_and_the_api_server_little(shop: Shop, page: RunningOrderPage) -> None:
-    """1,000 from one address: a handful of questions to Stripe, and as many to the API server as one may ask."""
+    """1,000 from one address: a handful of questions to Stripe, and as many to the API server as one may ask.
+
+    Both budgets fill up again meanwhile, the more the slower the machine is.
+    """
     guesses = [f"cs_test_a1{each:056}" for each in range(1000)]
     before = await shop.api_server_requests()
 
     async def guess(session_id: str) -> int:
         return (await page.visit(session_id))[0]
 
+    began = time.monotonic()
     statuses = [
         each for place in range(0, 1000, 50) for each in await asyncio.gather(*map(guess, guesses[place : place + 50]))
     ]
+    took = time.monotonic() - began
 
     assert set(statuses) == {404, 429}
-    assert 1 <= asked(shop) <= 6
+    assert 1 <= asked(shop) <= 5 + took / 15 + 1
     after = await shop.api_server_requests()
     reads = after["GET", "fulfillmentrequests"] - before["GET", "fulfillmentrequests"]
-    assert reads < 200
+    assert reads <= 30 + 2 * took + 1
     # Others are served meanwhile.
     session, _ = shop.stripe.world.play(Order())
     assert (await page.visit(session.id, address="198.51.100.1"))[0] == 200
@@ -399,11 +404,14 @@ async def test_a_visit_is_answered_within_its_deadline(shop: Shop, crd: None) ->
     shop.stripe.faults.set([Hang(seconds=60)])
     async with order_page(shop, deadline=timedelta(seconds=1)) as page:
         with capture_logs() as logs:
-            began = time.monotonic()
-            assert (await page.visit(session.id))[0] == 503
+            async with asyncio.timeout(60):
+                while not asked(shop):  # where the API server is slow, it may take all of a deadline
+                    assert (await page.visit(session.id))[0] == 503
             with shop.control_plane.hanging():
+                began = time.monotonic()
                 assert (await page.visit(session.id))[0] == 503
-            assert time.monotonic() - began < 3.5  # one request to the API server alone may take 4 s
+                took = time.monotonic() - began
+            assert took < 3.5  # one request to the API server alone may take 4 s
             async with asyncio.timeout(10):
                 while not logs:  # noqa: ASYNC110 - a log line is no event that could be awaited
                     await asyncio.sleep(0.01)
@@ -421,7 +429,7 @@ async def test_an_order_that_the_api_server_does_not_take_in_time_is_told(shop: 
             RequestStore(requests=requests, semaphore=asyncio.Semaphore(1), random=lambda: 0.5),
             EventRules(),
             budget=Budget(Rate(burst=1, per_second=1), Rate(burst=1, per_second=1), time.monotonic),
-            deadline=timedelta(seconds=0.5),
+            deadline=timedelta(seconds=4),  # in which Stripe is sure to have answered
             metrics=PageMetrics(CollectorRegistry(), LookupOutcome),
             clock=utc_now,
         )

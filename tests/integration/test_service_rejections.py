@@ -262,14 +262,21 @@ async def test_forbidding_rbac_is_answered_503(
 async def test_what_an_api_server_forbids_that_has_just_started_is_waited_out(
     webhook: RunningWebhook, control_plane: ControlPlane, namespace: str
 ) -> None:
-    """It forbids all until it has read its roles: the event is recorded then, and nobody is sent to mend them."""
-    await take_rights_away(webhook, control_plane, namespace)
-    with capture_logs() as logs:
-        sending = asyncio.create_task(webhook.send(snapshot(session={"id": "cs_test_late"})))
-        while await webhook.metric("fulfillment_webhook_in_flight") != 1:
-            pass
-        await control_plane.grant(User.SERVICE, namespace, [RULES])
-        status, answer = await sending
+    """It forbids all until it has read its roles: the event is recorded then, and nobody is sent to mend them.
+
+    The Role stays, and its binding alone is made again: the service waits it out for no longer than two seconds.
+    """
+    async with control_plane.connect() as api:
+        rbac = client.RbacAuthorizationV1Api(api)
+        (binding,) = (await rbac.list_namespaced_role_binding(namespace)).items
+        await take_rights_away(webhook, control_plane, namespace)
+        binding.metadata = client.V1ObjectMeta(name="late")
+        with capture_logs() as logs:
+            sending = asyncio.create_task(webhook.send(snapshot(session={"id": "cs_test_late"})))
+            while await webhook.metric("fulfillment_webhook_in_flight") != 1:
+                pass
+            await rbac.create_namespaced_role_binding(namespace, binding)
+            status, answer = await sending
     assert (status, answer["result"]) == (200, "created")
     assert [line["event"] for line in logs] == ["webhook.recorded"]
 
