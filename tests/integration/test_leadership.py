@@ -51,14 +51,14 @@ def must_not_happen(error: UnavailableError) -> None:
 
 async def test_one_leads_and_the_next_follows_at_once(shop: Shop) -> None:
     """While the first leads the second waits; when the first ends in good order, the second leads at its next try."""
-    renewed = config(lease_duration=4, renew_deadline=3)
+    renewed = config(lease_duration=12, renew_deadline=10)
     first, second = candidate(shop, "first", renewed), candidate(shop, "second", renewed)
     await first.acquire()
     waiting = asyncio.create_task(second.acquire())
     async with first.held(must_not_happen):
         await asyncio.wait({waiting}, timeout=1.5 * renewed.lease_duration.total_seconds())
         assert not waiting.done()
-    async with asyncio.timeout(renewed.lease_duration.total_seconds() / 2):
+    async with asyncio.timeout(10):  # less than the duration
         await waiting
 
 
@@ -136,7 +136,7 @@ async def test_who_lost_the_lease_ends_at_once(shop: Shop) -> None:
                     await operator.ended
                 assert not await leads(shop, operator)
             ended = time()
-        assert time() - ended < 10
+        assert time() - ended < 20
         answered.set()
 
 
@@ -175,7 +175,7 @@ async def test_a_standby_takes_over_the_orders(shop: Shop) -> None:
             assert not await leads(shop, second)
             waiting = await shop.sell(Order())
             await shop.becomes(waiting, Phase.FULFILLED)
-            assert len(shop.stripe.traffic.requests) == 2
+            assert len([each for each in shop.stripe.traffic.requests if "/checkout/sessions" in each.path]) == 2
     async with running_operator(shop.settings(), {}, KEPT) as third:
         await shop.becomes(await shop.sell(Order()), Phase.FULFILLED)
         assert await leads(shop, third)

@@ -51,6 +51,16 @@ class Behind:
     async def count(self, phase: Phase, reason: str) -> float | None:
         return await self.operator.metric("fulfillment_requests", phase=phase, reason=reason, acknowledged="false")
 
+    @asynccontextmanager
+    async def cut_off(self) -> AsyncIterator[None]:
+        """Cut it off from the API server, and wait until it has seen that: until then it takes what it holds as it is.
+
+        It shows by looking at an order, so there must be one that waits.
+        """
+        with self.proxy.cut():
+            await self.is_looked_at()
+            yield
+
     async def is_looked_at(self) -> None:
         """Wait until one more look at an order is kept from its end by the API server."""
         async with asyncio.timeout(WITHIN):
@@ -104,7 +114,7 @@ async def test_a_request_that_is_deleted_unheard_is_handed_over_by_nobody(
         await shop.becomes(failed, Phase.FAILED)
         waiting = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         session = (await shop.becomes(waiting, Phase.AWAITING_PAYMENT)).spec.session.id
-        with behind.proxy.cut():
+        async with behind.cut_off():
             await meanwhile(shop)
             for name in (failed, waiting):
                 await shop.requests.delete(name)
@@ -134,7 +144,7 @@ async def test_what_was_made_anew_unheard_takes_the_place_of_what_was_deleted(sh
     async with behind_a_proxy(shop, tmp_path) as behind:
         waiting = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         session = (await shop.becomes(waiting, Phase.AWAITING_PAYMENT)).spec.session.id
-        with behind.proxy.cut():
+        async with behind.cut_off():
             await restart_api_server(shop)
             await shop.requests.delete(waiting)
             shop.stripe.world.settle(session, Settlement.SUCCEEDED)
@@ -149,7 +159,7 @@ async def test_nothing_is_begun_while_the_api_server_is_away(shop: Shop, tmp_pat
     async with behind_a_proxy(shop, tmp_path) as behind:
         waiting = await shop.sell(Order(outcome=Outcome.UNPAID), PaymentStatus.UNPAID)
         session = (await shop.becomes(waiting, Phase.AWAITING_PAYMENT)).spec.session.id
-        with behind.proxy.cut():
+        async with behind.cut_off():
             shop.stripe.world.settle(session, Settlement.SUCCEEDED)
             await behind.is_looked_at()
             assert behind.endpoint.orders == {}

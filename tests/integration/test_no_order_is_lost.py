@@ -47,7 +47,7 @@ pytestmark = [pytest.mark.usefixtures("crd"), pytest.mark.xdist_group("busy")]
 
 ORDERS = 120
 RECHECK = timedelta(seconds=1.5)
-WITHIN = 60.0  # seconds
+WITHIN = 180.0  # seconds
 TRIES = 5
 TOLD = {EventType.REFUNDED: "refunded", EventType.DISPUTED: "disputed"}
 SETTLEMENTS = {
@@ -167,6 +167,7 @@ async def send(business: Business, deliveries: list[Delivery]) -> None:
     raise AssertionError(f"{len(deliveries)} events were never acknowledged")
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [14, 43])
 async def test_no_order_is_lost(control_plane: ControlPlane, namespace: str, seed: int) -> None:
     """Every order is in the state that Stripe's books say it has, and each that is paid was fulfilled exactly once."""

@@ -134,9 +134,9 @@ async def test_an_order_that_decodes_no_more_is_let_be_until_it_does(shop: Shop,
         name = await shop.sell(Order())
         await endpoint.arrived.wait()
         await shop.observed_at(name, BEFORE_THE_YEAR_1)
+        await operator.reaches(1, "fulfillment_undecodable_requests")
         endpoint.release.set()
         await operator.reaches(1, "fulfillment_transitions_total", phase="fulfilling", reason="BackendUnavailable")
-        await operator.reaches(1, "fulfillment_undecodable_requests")
         other = await shop.sell(Order())
         await shop.becomes(other, Phase.FULFILLED)
         assert endpoint.keys == [name, other]

@@ -126,6 +126,7 @@ async def take_rights_away(shop: Shop) -> None:
         assert role.metadata
         assert role.metadata.name
         await rbac.replace_namespaced_role(role.metadata.name, shop.namespace, role)
+    await shop.forbidden(verb="watch", group=names.GROUP, resource=names.PLURAL)
     # With each change of a definition the API server closes its watches.
     await client.ApiextensionsV1Api(shop.api).patch_custom_resource_definition(
         DEFINITION,

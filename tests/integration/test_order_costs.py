@@ -256,7 +256,7 @@ async def test_what_the_api_server_does_not_take_is_counted(shop: Shop, user: Us
     connection = shop.control_plane.connect(user) if user else client.ApiClient(configuration)
     async with connection as api:
         written = broadcaster(api, shop.namespace, registry)
-        async with written.writing(timedelta(seconds=2)):
+        async with written.writing(timedelta(minutes=1) if user else timedelta(seconds=2)):
             for event in events(3):
                 written.enqueue(event)
     assert dropped_events(registry) == {("Warning", cause): 3}

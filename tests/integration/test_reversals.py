@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from kubernetes.aio import client
 
-from fulfillment_api.names import PLURAL
+from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback, CallbackResult, Expiry, PaymentStatus, ReversalKind
 from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason
@@ -255,9 +255,9 @@ async def test_a_partial_refund_is_told_to_a_backend_that_works_on_the_order(sho
 
 async def test_a_refund_that_fails_a_retry_and_a_refund(shop: Shop, endpoint: Endpoint) -> None:
     """Stopped, held, handed over as a person says, and refunded all the same: that is news, and told."""
+    name = await shop.sell(Order(amount=840))
+    await reverse(shop, name, ReversalKind.REFUNDED)
     async with at_work(shop, **by_http(endpoint)):
-        name = await shop.sell(Order(amount=840))
-        await reverse(shop, name, ReversalKind.REFUNDED)
         await shop.becomes(name, Phase.FAILED, "Refunded")
         await reverse(shop, name, ReversalKind.REFUND_FAILED)
         await shop.becomes(name, Phase.FAILED, "RefundFailed")
@@ -407,6 +407,7 @@ async def test_a_backend_is_told_once_however_long_the_status_cannot_be_written(
         await roles.delete_collection_namespaced_role_binding(shop.namespace)
         allowed = [each for each in RULES if each.resources != [f"{PLURAL}/status"]]
         await shop.control_plane.grant(User.OPERATOR, shop.namespace, allowed)
+        await shop.forbidden(verb="patch", group=GROUP, resource=PLURAL, subresource="status")
         shop.stripe.world.play_after_payment(request.spec.session.id, AfterPayment.REFUNDED)
         await hint(shop, name, ReversalKind.REFUNDED)
         async with asyncio.timeout(WITHIN):

@@ -185,6 +185,7 @@ async def overlap(control_plane: ControlPlane, namespace: str) -> AsyncIterator[
     assert overlap.gone_back() == []
 
 
+@pytest.mark.timeout(1200)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers=ANSWERS, wishes=WISHES)
 async def test_fulfilled_is_the_end(overlap: Overlap, answers: list[Answer], wishes: list[Wish]) -> None:
