@@ -20,7 +20,9 @@ async def test_all_pods_deleted_at_once_lose_no_event(
         async def new() -> list[bool]:
             return [pod.ready for pod in await all_pods(cluster)]
 
-        await eventually(new, lambda ready: len(ready) == len(old) and all(ready), within=60, what="new pods are ready")
+        await eventually(
+            new, lambda ready: len(ready) == len(old) and all(ready), within=180, what="new pods are ready"
+        )
         ready = time.monotonic() - start
         await cluster.kubectl("wait", "--for=delete", "--timeout=120s", *(f"pod/{name}" for name in old))
         report = await end()

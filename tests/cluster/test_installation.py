@@ -44,7 +44,7 @@ async def test_helm_test_passes_and_leaves_nothing(cluster: LiveCluster, figure:
     before = await cluster.orders()
     start = time.monotonic()
 
-    said = await cluster.helm("test", RELEASE, "--timeout=60s")
+    said = await cluster.helm("test", RELEASE, "--timeout=5m")
 
     figure("helm test", f"{time.monotonic() - start:.1f} s")
     assert "Succeeded" in said

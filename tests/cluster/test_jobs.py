@@ -15,7 +15,7 @@ from support.live_cluster import LiveCluster, eventually, run
 from support.shipping_job import CLOSED, KEPT
 from support.stand_ins import StandIns
 
-WITHIN = 60.0
+WITHIN = 180.0
 """Seconds for a pod to start, to do its work, and to be looked at."""
 BY_PARCEL = ("--metadata", "ship=parcel")
 WAREHOUSE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CLOSED["name"]}, "data": {"closed": "Hull"}}

@@ -129,7 +129,7 @@ async def test_metrics_of_every_pod_move(cluster: LiveCluster) -> None:
         await cluster.order_in(await cluster.sell("paid"), Phase.FULFILLED)
 
     expected = [each + 3 for each in before]  # a transition counts once the API server has answered, a moment later
-    await eventually(totals, lambda found: found == expected, within=10, what=f"the metrics are {expected}")
+    await eventually(totals, lambda found: found == expected, within=60, what=f"the metrics are {expected}")
 
 
 async def total(cluster: LiveCluster, wanted: tuple[str, dict[str, str]]) -> float:

@@ -5,9 +5,13 @@ import os
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 
+from fulfillment_cli.actions import Verb
 from fulfillment_local.credentials import User
 from support.commands import plugins
 from support.running_operator import Shop
+
+PATIENTLY = "--wait=60"
+"""For the operator, which has only just begun."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,14 @@ class Plugin:
     user: User = User.ALICE
 
     async def __call__(self, *arguments: str, stdin: str = "", namespace: str | None = None) -> Said:
-        """Run it in the shop's namespace; in the context's, when `namespace` is empty."""
+        """Run it in the shop's namespace; in the context's, when `namespace` is empty.
+
+        What acts on orders waits patiently, unless the arguments say how long.
+        """
         where = ["-n", namespace or self.shop.namespace] if namespace != "" else []
-        return await self._kubectl("fulfillment", *arguments, *where, stdin=stdin)
+        says_how_long = any(each.startswith("--wait") for each in arguments)
+        wait = [PATIENTLY] if arguments[0] in set(Verb) and not says_how_long else []
+        return await self._kubectl("fulfillment", *arguments, *wait, *where, stdin=stdin)
 
     async def candidates(self, *words: str) -> Said:
         """Ask kubectl how a command line may go on, as its completion scripts do, in the context's namespace.

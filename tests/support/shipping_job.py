@@ -22,7 +22,7 @@ if metadata.get("from") == os.environ.get("CLOSED", "none"):
 CLOSED = {"name": "warehouse", "key": "closed"}
 """The key of a ConfigMap that names a warehouse from which nothing is shipped; without it all are open."""
 
-KEPT = 15
+KEPT = 60
 """Seconds after its end for which a Job stays."""
 
 JOB: dict[str, Any] = {
