@@ -119,10 +119,13 @@ def _restarting() -> str:
     return f"max by (namespace, pod) ({began} and on (namespace, job, instance, pod) {ours})"
 
 
-_SECONDS = {"0s": 0, "5m": 300, "10m": 600, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "3d": 259200}
+_SECONDS = {"0s": 0, "5m": 300, "10m": 600, "15m": 900, "20m": 1200, "1h": 3600, "1d": 86400, "3d": 259200}
 _BRIDGE = "10m"
 """How long a level is believed that nobody tells: only the leader does, and the next one may have to start, wait for
 the Lease and list the orders. Longer than CheckoutOperatorDown's hold, so that no alert ends before that one began."""
+_RETRY = "20m"
+"""Longer than the pause between two tries, 15m by default. With a hold of more than two of these, two faults alone
+never fire, however far apart they are."""
 _EVENTS = "fulfillment_webhook_events_total"
 _REVERSALS = "|".join(get_args(ReversalType))  # a regular expression, in which each dot matches itself, too
 _ERRORS = "fulfillment_reconcile_errors_total"
@@ -296,13 +299,13 @@ ALERTS = (
     Alert(
         name="CheckoutBackendErrors",
         expression=_rises(
-            "30m", "namespace, backend", _in("fulfillment_backend_attempts_total", 'result=~"try-again|rejected"')
+            _RETRY, "namespace, backend", _in("fulfillment_backend_attempts_total", 'result=~"try-again|rejected"')
         ),
-        hold="30m",
+        hold="45m",
         severity=Severity.WARNING,
         summary="The backend {{ .Labels.backend }} rejects or fails orders in {{ .Labels.namespace }}",
-        description="The backend has rejected orders or had faults for half an hour. Passing faults are retried until "
-        "the deadline.",
+        description="The backend has rejected orders or had faults again and again for three quarters of an hour. "
+        "Passing faults are retried until the deadline.",
     ),
     Alert(
         name="CheckoutMailErrors",
@@ -315,15 +318,15 @@ ALERTS = (
     Alert(
         name="CheckoutMailDeferred",
         expression=_rises(
-            "30m",
+            _RETRY,
             "namespace",
             _in("fulfillment_mails_total", 'mail="payment-failed"', 'reason="MailUnavailable"'),
         ),
-        hold="30m",
+        hold="45m",
         severity=Severity.WARNING,
         summary="Mail to customers is put off in {{ .Labels.namespace }}",
-        description="For half an hour the mail server has been away, or has put mails off, so customers whose payment "
-        "failed are not notified yet. Each mail is tried again for three days.",
+        description="For three quarters of an hour the mail server has been away, or has put mails off, so customers "
+        "whose payment failed are not notified yet. Each mail is tried again for three days.",
     ),
     Alert(
         name="CheckoutOrderUndecodable",

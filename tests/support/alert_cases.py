@@ -162,6 +162,7 @@ class Count:
         return f"{self.metric}{{{labels}}}"
 
 
+FAULTS = 'fulfillment_backend_attempts_total{backend="http",result="try-again",pod="a"}'
 ERRORS = "fulfillment_reconcile_errors_total"
 REFUSALS = "fulfillment_webhook_rejections_total"
 COUNTS = (
@@ -179,14 +180,14 @@ COUNTS = (
     Count("CheckoutOrdersDeleted", "fulfillment_unfinished_requests_deleted_total", "", 60),
     Count("CheckoutBackendNotStopped", ERRORS, 'error="backend-not-stopped"', 5, hold=10),
     Count("CheckoutStatusNotWritten", ERRORS, 'error="kubernetes"', 5, hold=10),
-    Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="try-again"', 30, 30),
-    Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="rejected"', 30, 30),
+    Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="try-again"', 20, 45),
+    Count("CheckoutBackendErrors", "fulfillment_backend_attempts_total", 'backend="http",result="rejected"', 20, 45),
     Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="payment-failed",reason="MailRejected"', 60),
     Count("CheckoutMailErrors", "fulfillment_mails_total", 'mail="receipt",reason="MailUnavailable"', 60),
     Count(
         *("CheckoutMailDeferred", "fulfillment_mails_total", 'mail="payment-failed",reason="MailUnavailable"'),
-        30,
-        hold=30,
+        20,
+        hold=45,
     ),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="503"', 5, hold=2),
     Count("CheckoutWebhookErrors", "fulfillment_webhook_duration_seconds_count", 'status="500"', 5, hold=2),
@@ -306,6 +307,19 @@ OTHERS = (
             requests("FulfillmentFailed"): "0x30 1x100",
         },
         {30: set(), 31: {"CheckoutFulfillmentFailed"}, 100: {"CheckoutFulfillmentFailed"}},
+    ),
+    *(
+        Case(
+            f"the backend has two faults, {apart} minutes apart",
+            {FAULTS: f"0x9 1x{apart - 1} 2x200"},
+            {minute: set() for minute in range(9, 150, 2)},
+        )
+        for apart in (5, 19, 21, 29, 44)
+    ),
+    Case(
+        "the backend has faults, and is tried at the longest pause",
+        {FAULTS: "0x9 1x14 2x14 3x14 4x14 5x100"},
+        {54: set(), 56: {"CheckoutBackendErrors"}, 88: {"CheckoutBackendErrors"}, 93: set(), 150: set()},
     ),
     Case(
         "an order in fulfilling since minute 0, and the operator restarts in between",
