@@ -107,6 +107,42 @@ def test_promtool_accepts_every_expression(promtool: str, tmp_path: Path) -> Non
     promtool_accepts(promtool, "check", "rules", str(path))
 
 
+@pytest.mark.parametrize(
+    ("pods", "ago"),
+    [
+        ({"w1": (0, 600)}, 3000),
+        ({"w1": (0, 600), "w2": (3480, 3480)}, 3000),  # the other pod is new, and has heard nothing
+        ({"w1": (0, 600), "w2": (60, 1200)}, 2400),
+        ({"w1": (1200, 1200), "w2": (3480, 3480)}, 2400),  # nobody has heard anything
+    ],
+)
+def test_a_pod_that_starts_is_no_event(
+    promtool: str, tmp_path: Path, pods: dict[str, tuple[int, int]], ago: int
+) -> None:
+    """The newest event that a pod took counts, whatever started since; without any, since when none came."""
+    series = {
+        f'{metric}{{namespace="shop",job="w",instance="i",pod="{pod}"}}': values[number]
+        for pod, values in pods.items()
+        for number, metric in enumerate(
+            ("fulfillment_start_timestamp_seconds", "fulfillment_webhook_last_event_timestamp_seconds")
+        )
+    }
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": each, "values": f"{value}x60"} for each, value in series.items()],
+        "promql_expr_test": [
+            {
+                "expr": filled(dict(expressions())["Last event"]),
+                "eval_time": "1h",
+                "exp_samples": [{"labels": "{}", "value": ago}],
+            }
+        ],
+    }
+    path = tmp_path / "tests.yaml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
+    promtool_accepts(promtool, "test", "rules", str(path))
+
+
 def metrics() -> Iterator[Metric]:
     """Give all that the workloads serve, with a request of every phase in the cluster."""
     requests = [make_request()]

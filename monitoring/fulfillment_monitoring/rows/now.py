@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fulfillment_monitoring.panels import Bad, Figure, Panel, Query, Unit
 from fulfillment_monitoring.queries import LEADER, count, of_namespace
 
+_LAST_EVENT = of_namespace("fulfillment_webhook_last_event_timestamp_seconds")
+_STARTED = of_namespace("fulfillment_start_timestamp_seconds")
 _FULFILLED = of_namespace("fulfillment_transitions_total", 'phase="fulfilled"')
 
 NOW: Sequence[Panel] = (
@@ -48,8 +50,13 @@ NOW: Sequence[Panel] = (
     ),
     Figure(
         title="Last event",
-        description="How long ago Stripe last sent an event; until the first, how long the webhook runs.",
-        query=Query(f"time() - max({of_namespace('fulfillment_webhook_last_event_timestamp_seconds')})", "ago"),
+        description="How long ago Stripe last sent an event to a pod that runs; until the first, how long the "
+        "oldest of them runs.",
+        # Until a pod's first event its gauge tells when it started.
+        query=Query(
+            f"time() - (max({_LAST_EVENT} > on (namespace, job, instance, pod) {_STARTED}) or min({_LAST_EVENT}))",
+            "ago",
+        ),
         unit=Unit.SECONDS,
         width=3,
         runbook="CheckoutEventsMissing",
