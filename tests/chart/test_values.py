@@ -25,6 +25,7 @@ HIDDEN_BY = {
     "webhook.podDisruptionBudget.maxUnavailable": ("webhook.podDisruptionBudget.minAvailable", None),
     "page.podDisruptionBudget.maxUnavailable": ("page.podDisruptionBudget.minAvailable", None),
     "operator.podDisruptionBudget.maxUnavailable": ("operator.podDisruptionBudget.minAvailable", None),
+    "monitoring.grafanaAlerts.datasourceUid": ("monitoring.grafanaAlerts.delete", False),
 }
 # Only for messages: a secret in values is refused with words that help.
 REFUSED = {

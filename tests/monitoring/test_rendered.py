@@ -11,15 +11,16 @@ import yaml
 
 from fulfillment_local.programs import find_helm
 from support import chart_rendering
-from support.monitoring_files import FILES, promtool_accepts
+from support.monitoring_files import FILES, grafana_rules, promtool_accepts
 
 SHOP = "shop-of-a-team-whose-namespace-has-the-longest-name-that-it-may"
 SWITCHES = ("prometheusRule", "dashboard", "grafanaAlerts")
 
 
-def render(namespace: str) -> dict[str, Any]:
+def render(namespace: str, **of_grafana: bool) -> dict[str, Any]:
     """Render the objects of monitoring, by kind and name."""
     monitoring: dict[str, Any] = {switch: {"enabled": True} for switch in SWITCHES}
+    monitoring["grafanaAlerts"] |= of_grafana
     monitoring["runbookUrl"] = "https://docs.example/runbooks/"
     values = {"monitoring": monitoring, "stripe": {"existingSecret": "stripe"}}
     found = chart_rendering.render(find_helm(os.environ), values, f"--namespace={namespace}")
@@ -66,6 +67,16 @@ def test_two_releases_do_not_meet(rendered: dict[str, Any]) -> None:
     uids = [rule["uid"] for group in groups for rule in group["rules"]]
     assert len(set(uids)) == len(uids)
     assert all(re.fullmatch("[a-z0-9-]{1,40}", uid) for uid in uids)
+
+
+def test_grafana_deletes_what_it_has_read() -> None:
+    """Each uid that it ever had of this release is named, that of an order page's alert as well, and no rule."""
+    deleting = grafana_alerts(render("shop", delete=True))
+    assert deleting.keys() == {"apiVersion", "deleteRules"}
+    assert len(deleting["deleteRules"]) == len(grafana_rules())
+    installed = grafana_alerts(render("shop"))
+    read = {rule["uid"] for rule in (*installed["groups"][0]["rules"], *installed["deleteRules"])}
+    assert {rule["uid"] for rule in deleting["deleteRules"]} == read
 
 
 def test_the_dashboard_keeps_grafanas_variables(rendered: dict[str, Any]) -> None:

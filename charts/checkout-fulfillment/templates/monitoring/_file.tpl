@@ -16,6 +16,17 @@
 {{- toYaml $file -}}
 {{- end -}}
 
+{{/* A file for Grafana that has it delete the alerts of one: it keeps what was provisioned once, until a file names it. Takes (list $ path). */}}
+{{- define "checkout-fulfillment.deletedAlerts" -}}
+{{- $file := include "checkout-fulfillment.file" . | fromYaml -}}
+{{- $group := first $file.groups -}}
+{{- $deleted := default list $file.deleteRules -}}
+{{- range $group.rules -}}
+{{- $deleted = append $deleted (dict "orgId" $group.orgId "uid" .uid) -}}
+{{- end -}}
+{{- dict "apiVersion" $file.apiVersion "deleteRules" $deleted | toYaml -}}
+{{- end -}}
+
 {{/* A file of the chart, with what only the installation knows. Takes (list $ path). */}}
 {{- define "checkout-fulfillment.file" -}}
 {{- $root := index . 0 -}}
