@@ -26,6 +26,7 @@ def retry_policy(settings: OperatorSettings) -> RetryPolicy:
         backend=Backoff(timedelta(seconds=2), settings.backend_retry_max, random.random),
         backend_deadline=settings.backend_deadline,
         errors=Backoff(timedelta(seconds=1), timedelta(minutes=1), random.random),
+        misconfigured=Backoff(timedelta(seconds=1), timedelta(minutes=5), random.random),
         mail=Backoff(timedelta(seconds=1), timedelta(minutes=15), random.random),
     )
 

@@ -47,7 +47,7 @@ async def test_lost_orders_are_made_oldest_first(missed: Outage) -> None:
     assert await missed.orders() == [name_of(event) for event in lost]
     assert await missed.recover() == {"unchanged": 3}
     lines = await missed.checkpoint.read()
-    assert lines.keys() == {"last-success", "last-result"}
+    assert lines.keys() == {"last-success", "last-result", "test.undelivered.own.last-success"}
     assert lines["last-result"] == '{"created":0,"updated":0,"unchanged":3,"ignored":0,"failed":0}'
 
 
@@ -151,7 +151,7 @@ async def test_a_run_that_was_stopped_is_gone_on_with(missed: Outage) -> None:
 
     assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 300 - made}
     assert min(missed.starts()) == datetime.fromisoformat(reached).timestamp()
-    assert (await missed.checkpoint.read()).keys() == {"last-success", "last-result"}
+    assert not {"test.undelivered.own"} & (await missed.checkpoint.read()).keys()
 
 
 async def test_what_was_lost_while_no_run_could_begin_is_found(missed: Outage) -> None:
@@ -160,10 +160,23 @@ async def test_what_was_lost_while_no_run_could_begin_is_found(missed: Outage) -
     missed.lose()
     missed.clock.ago(5 * 24 * HOUR)
     missed.lose()
-    await missed.checkpoint.write({"last-success": format_time(int(time.time()) - 7 * 86400)})
+    success = "test.undelivered.own.last-success"
+    await missed.checkpoint.write({success: format_time(int(time.time()) - 7 * 86400)})
 
     assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 1}
     assert await missed.recover(look_back=timedelta(hours=1)) == {}
+
+
+async def test_a_success_of_one_list_says_nothing_of_another(missed: Outage) -> None:
+    """A run over what was not delivered, made by hand after an outage, lets the next one over all begin no later."""
+    missed.clock.ago(5 * 24 * HOUR)
+    event = missed.lose()
+    missed.stripe.world.mark(event.id, DeliveryState.SUCCEEDED)
+    success = "test.all.own.last-success"
+    await missed.checkpoint.write({success: format_time(int(time.time()) - 7 * 86400)})
+
+    assert await missed.recover(look_back=timedelta(hours=1)) == {}
+    assert await missed.recover(look_back=timedelta(hours=1), undelivered=False) == {"created": 1}
 
 
 async def test_a_longer_look_back_begins_anew(missed: Outage) -> None:
@@ -208,7 +221,7 @@ async def test_what_cannot_be_recorded_is_counted_and_tried_again(missed: Outage
     assert "last-success" not in lines
     await missed.requests.delete(name_of(blocked))
     assert await missed.recover(look_back=timedelta(hours=1)) == {"created": 1, "unchanged": 1}
-    assert (await missed.checkpoint.read()).keys() == {"last-success", "last-result"}
+    assert not {"test.undelivered.own"} & (await missed.checkpoint.read()).keys()
 
 
 async def test_what_does_not_count_is_ignored_and_counted(missed: Outage) -> None:
@@ -232,21 +245,40 @@ async def test_events_of_connected_accounts(missed: Outage) -> None:
     assert accounts == [None, "acct_1", "acct_2"]
 
 
-async def test_an_account_that_is_no_longer_connected_keeps_no_other_from_its_recovery(missed: Outage) -> None:
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            None,
+            (
+                "Stripe does not allow this API key to read Events of acct_1: give the restricted key this read "
+                "permission, or take the account out of STRIPE_ACCOUNTS (stripe.accounts) if it is connected no more ("
+            ),
+        ),
+        (
+            "account_invalid",
+            (
+                "Stripe does not let this API key act for acct_1: connect it again, or take it out of STRIPE_ACCOUNTS "
+                "(stripe.accounts) ("
+            ),
+        ),
+    ],
+)
+async def test_an_account_that_is_no_longer_connected_keeps_no_other_from_its_recovery(
+    missed: Outage, code: str | None, message: str
+) -> None:
     """Its list is denied: the others are handled, then the run says what a person must mend, and is no success."""
-    missed.stripe.faults.set([Fail(status=403, account="acct_1")])
+    missed.stripe.faults.set([Fail(status=403, account="acct_1", code=code)])
     missed.clock.ago(48 * HOUR)
     lost = [missed.lose(Order(account=account)) for account in (None, "acct_2")]
 
     with pytest.raises(SettingsError) as denied:
         await missed.recover(filters=Filters(accounts=("acct_1", "acct_2")))
-    assert denied.value.message.startswith(
-        "Stripe does not allow this API key to read Events of acct_1: give the restricted key this read permission, "
-        "or take the account out of STRIPE_ACCOUNTS (stripe.accounts) if it is connected no more (request req_"
-    )
+    assert denied.value.message.startswith(f"{message}request req_")
     assert await missed.orders() == [name_of(event) for event in lost]
     lines = await missed.checkpoint.read()
-    assert lines.keys() == {"last-result", "test.undelivered.acct_1"}
+    handled = {f"test.undelivered.{each}.last-success" for each in ("own", "acct_2")}
+    assert lines.keys() == {"last-result", "test.undelivered.acct_1", *handled}
     assert lines["last-result"] == '{"created":2,"updated":0,"unchanged":0,"ignored":0,"failed":0}'
 
 

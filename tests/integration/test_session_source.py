@@ -40,6 +40,7 @@ class Orders:
 
     requests: dict[str, FulfillmentRequest] = field(default_factory=dict)
     queue: WorkQueue = field(default_factory=WorkQueue)
+    preferred: set[str] = field(default_factory=set)
 
     def add(self, *requests: FulfillmentRequest) -> None:
         for request in requests:
@@ -53,6 +54,8 @@ class Orders:
         return (due_of(self.requests[name]) for name in self.queue)
 
     def prefer(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self.preferred.update(names)
         self.queue.prefer(names)
 
 
@@ -231,6 +234,25 @@ async def test_a_wish_that_comes_while_a_page_is_on_its_way_is_not_served_by_it(
         requests = len(shop.stripe.traffic.requests)
         await newer
         assert len(shop.stripe.traffic.requests) > requests
+        await source.close()
+
+
+async def test_an_answer_that_is_too_old_for_who_waits_is_not_kept() -> None:
+    """It would hide the order from the pages that are asked for next, for as long as it is kept."""
+    async with open_shop(TEN_AT_ONCE) as shop:
+        sold = [shop.sell(Order(outcome=Outcome.UNPAID)) for _ in range(20)]
+        source = SessionSource(shop.reader)
+        source.backlog = orders = Orders()
+        orders.add(*map(request_of, sold[1:]))
+        shop.stripe.faults.set([Slow(seconds=0.3, times=1)])
+        first = asyncio.create_task(source.retrieve_due(due_of(request_of(sold[0]))))
+        while not shop.lists():  # noqa: ASYNC110 - the stand-in tells nobody
+            await asyncio.sleep(0.01)
+        newer = asyncio.create_task(source.retrieve_due(due_of(request_of(sold[5], version="2"))))
+        await first
+        assert orders.preferred
+        assert request_of(sold[5]).metadata.name not in orders.preferred
+        await newer
         await source.close()
 
 

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 import stripe
+from msgspec.structs import replace
 
-from fulfillment_api.spec import Amount, ReversalKind
+from fulfillment_api.spec import Amount, Reversal, ReversalKind
 from fulfillment_local.fake_stripe.api import LIVE_KEY, POWERLESS_KEY, TEST_KEY
 from fulfillment_local.fake_stripe.model import AfterPayment, Mode, Order, Outcome, Settlement
 from fulfillment_local.fake_stripe.objects import session_object
@@ -25,6 +26,7 @@ from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUn
 from fulfillment_runtime.stripe.http_client import StripeHttpClient
 from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.throttle import Limits, Throttle
+from support.builders import make_request
 
 MakeApi = Callable[..., StripeApi]
 
@@ -234,6 +236,22 @@ async def test_how_a_dispute_stands_is_asked_of_disputed_payments_alone(
         server.traffic.clear()
         assert (await retrieve(make_api(), session.id, "acct_1")).dispute is expected
         assert [(each.path, each.account) for each in server.traffic.requests][1:] == [("/v1/disputes", "acct_1")]
+
+
+@pytest.mark.parametrize(
+    ("hint", "asked"), [(None, 0), (ReversalKind.REFUNDED, 1), (ReversalKind.INQUIRY, 1), (ReversalKind.DISPUTED, 1)]
+)
+async def test_whatever_was_reversed_has_its_disputes_asked_for(
+    server: StripeServer, make_api: MakeApi, hint: ReversalKind | None, asked: int
+) -> None:
+    """A charge need not tell of an inquiry, and the event about a refund may have come after the one about that."""
+    session, _ = server.world.play(Order())
+    request = make_request(session_id=session.id)
+    reversal = Reversal(kind=hint) if hint is not None else None
+    api = make_api()
+    await api.retrieve_for(replace(request, spec=replace(request.spec, reversal=reversal)))
+    assert len(server.traffic.at("/v1/disputes")) == asked
+    await api.close()
 
 
 async def test_a_key_that_may_not_read_disputes_waits_for_a_person(server: StripeServer, make_api: MakeApi) -> None:

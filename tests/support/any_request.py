@@ -35,7 +35,12 @@ RECHECK = timedelta(hours=6)
 RETRY_MAX = timedelta(minutes=15)
 RETRIES = Backoff(timedelta(seconds=1), timedelta(minutes=1), lambda: 0.0)
 POLICY = RetryPolicy(
-    recheck=RECHECK, backend=RETRIES, backend_deadline=timedelta(hours=72), errors=RETRIES, mail=RETRIES
+    recheck=RECHECK,
+    backend=RETRIES,
+    backend_deadline=timedelta(hours=72),
+    errors=RETRIES,
+    misconfigured=Backoff(timedelta(seconds=2), timedelta(minutes=5), lambda: 0.0),
+    mail=RETRIES,
 )
 MOST_STEPS = 6
 """One request may ask for some steps one after the other, such as a new one whose annotations are invalid."""

@@ -98,7 +98,7 @@ class SessionList:
             return None
         start = bisect_left(due, anchor.created, key=created_of)
         crowd = due[start : bisect_left(due, anchor.created + 1, key=created_of)]
-        if anchor.created in self._walks:
+        if crowd and anchor.created in self._walks:
             return Span(anchor.created, anchor.created, tuple(crowd), after=self._walks[anchor.created])
         if len(crowd) > PAGE:  # time does not tell them apart: page after page
             return Span(anchor.created, anchor.created, tuple(crowd))

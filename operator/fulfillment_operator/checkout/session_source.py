@@ -323,13 +323,13 @@ class SessionSource:
 
     def _give(self, due: dict[_Key, Due], shown: dict[_Key, object], asked_at: float) -> None:
         """Answer those that wait, and keep the rest for those that are queued."""
-        answered = set()
+        waiting = {wish.due.key for wish in self._wishes}
         for wish in list(self._wishes):
             key = wish.due.key
             if key in shown and due[key] == wish.due:
                 _answer(wish, shown[key])
-                answered.add(key)
-        kept = {key: _Kept(due[key], answer, asked_at) for key, answer in shown.items() if key not in answered}
+        # Not for one that waits: it has its answer, or what it waits for is newer.
+        kept = {key: _Kept(due[key], answer, asked_at) for key, answer in shown.items() if key not in waiting}
         self._kept |= kept
         self.backlog.prefer(each.due.request for each in kept.values())
 

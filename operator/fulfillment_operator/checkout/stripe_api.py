@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import stripe
 
-from fulfillment_api.disputes import DISPUTE_KINDS, gravest
+from fulfillment_api.disputes import gravest
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import LineItem
@@ -77,12 +77,12 @@ class StripeApi:
             StripeError: as `retrieve`.
             SessionUnreadableError: likewise.
         """
-        reference, hint = request.spec.session, request.spec.reversal
+        reference = request.spec.session
         session = await self._complete(
             self._source.retrieve_due(due_of(request)),
             reference.id,
             reference.account,
-            is_dispute_hinted=hint is not None and hint.kind in DISPUTE_KINDS,
+            is_reversal_hinted=request.spec.reversal is not None,
         )
         if session is None and request.status is not None and request.status.order is not None:
             raise StripeMisconfiguredError(
@@ -109,7 +109,7 @@ class StripeApi:
             SessionUnreadableError: the answer is of a form that cannot be judged.
         """
         asked = self._source.retrieve(session_id, account)
-        return await self._complete(asked, session_id, account, is_dispute_hinted=False)
+        return await self._complete(asked, session_id, account, is_reversal_hinted=False)
 
     async def list_payments(self, span: Span, account: str | None) -> tuple[Page, dict[str, CheckoutSession | None]]:
         """List how the payments of a span's Sessions stand, without what else there is of them.
@@ -132,7 +132,7 @@ class StripeApi:
         return page, {session: _payment_of(each, session) for session, each in found.items()}
 
     async def _complete(
-        self, asked: Awaitable[object], session_id: str, account: str | None, *, is_dispute_hinted: bool
+        self, asked: Awaitable[object], session_id: str, account: str | None, *, is_reversal_hinted: bool
     ) -> CheckoutSession | None:
         """Complete what Stripe shows of a Session with what takes requests of its own.
 
@@ -140,8 +140,8 @@ class StripeApi:
             asked: Stripe's answer about the Session.
             session_id: its id.
             account: the connected account that owns it.
-            is_dispute_hinted: whether disputes are asked for although the charge does not say that there is one, as
-                of an inquiry it may not.
+            is_reversal_hinted: whether disputes are asked for although the charge does not say that there is one, as of
+                an inquiry it may not.
 
         Raises:
             StripeError: as `retrieve`.
@@ -158,7 +158,7 @@ class StripeApi:
             items = await self._line_items(session_id, answer, account)
             by_invoice = await self._invoice_payment(answer, account)
             payment = answer.payment or (by_invoice.payment if by_invoice else None)
-            dispute = await self._dispute(payment, account, is_hinted=is_dispute_hinted)
+            dispute = await self._dispute(payment, account, is_hinted=is_reversal_hinted)
         except stripe.StripeError as error:
             raise translate_error(error, right=_PERMISSIONS) from error
         return answer.complete(items, payment, dispute, by_invoice.invoice if by_invoice else None)

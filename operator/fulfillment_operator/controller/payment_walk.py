@@ -22,7 +22,7 @@ from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.metrics import OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.decide import has_news
 from fulfillment_runtime.backoff import Backoff
-from fulfillment_runtime.stripe.client import StripeError
+from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError
 
 _log = structlog.get_logger(__name__)
 
@@ -104,6 +104,10 @@ class PaymentWalk:
             sessions.asked(span)
             try:
                 page, found = await self.stripe.list_payments(span, account)
+            except StripeMisconfiguredError as error:  # as of an account that is connected no more: the next walk asks
+                self.metrics.errors.labels(stripe_error_kind(error)).inc()
+                _log.warning("payment_walk.stripe_error", message=str(error), account=account)
+                return
             except StripeError as error:
                 sessions.failed(span)
                 failures += 1

@@ -239,11 +239,10 @@ class Reconciler:
         return self._clock() < tries.started_at + self._retry_policy.backend_deadline
 
     async def _wait_for_stripe(self, request: FulfillmentRequest, error: StripeError, failures: int) -> Result:
-        reason, after = Reason.STRIPE_MISCONFIGURED, None
-        if isinstance(error, StripeUnavailableError):
-            reason, after = Reason.STRIPE_UNAVAILABLE, error.after
+        is_passing = isinstance(error, StripeUnavailableError)
+        reason = Reason.STRIPE_UNAVAILABLE if is_passing else Reason.STRIPE_MISCONFIGURED
         self._metrics.errors.labels(stripe_error_kind(error)).inc()
-        delay = self._retry_policy.error_delay(failures, after)
+        delay = self._retry_policy.stripe_delay(failures, error)
         _log.warning(
             "reconcile.stripe_error", message=str(error), failures=failures + 1, again_after=delay.total_seconds()
         )

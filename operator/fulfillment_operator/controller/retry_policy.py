@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fulfillment_runtime.backoff import Backoff
+from fulfillment_runtime.stripe.client import StripeError, StripeUnavailableError
 
 FAILURES_BEFORE_SHOWN = 3
 """In a row. A blip of Stripe's, or one answer that cannot be read, leaves no trace on an order; what lasts is shown."""
@@ -21,6 +22,8 @@ class RetryPolicy:
     """From the first try of the backend to the last."""
     errors: Backoff
     """Between two reconciles that Stripe or the API server kept from their end."""
+    misconfigured: Backoff
+    """Between two that wait for a person to mend what Stripe refuses, which may take days."""
     mail: Backoff
     """Between two tries of a mail that the mail server put off."""
 
@@ -32,3 +35,14 @@ class RetryPolicy:
             asked: how long what is outside asks to wait; None: it does not ask.
         """
         return max(self.errors.delay(failures + 1), asked or timedelta(0))
+
+    def stripe_delay(self, failures: int, error: StripeError) -> timedelta:
+        """Return when Stripe is asked again after an error.
+
+        Args:
+            failures: how many reconciles in a row were kept from their end before this one.
+            error: what it was.
+        """
+        if isinstance(error, StripeUnavailableError):
+            return self.error_delay(failures, error.after)
+        return self.misconfigured.delay(failures + 1)

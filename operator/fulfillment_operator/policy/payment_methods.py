@@ -23,6 +23,9 @@ _DAYS = {
 }
 _OTHERS = 14
 
+LONGEST = timedelta(days=max(_DAYS.values()))
+"""Whatever the method."""
+
 
 def longest_wait(methods: Iterable[str]) -> timedelta:
     """Tell after which time an unpaid order is overdue.

@@ -13,6 +13,7 @@ from fulfillment_api.self_test import is_self_test
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.policy.manual_actions import has_unhandled_input
 from fulfillment_operator.policy.notices import is_notice_due
+from fulfillment_operator.policy.payment_methods import LONGEST
 from fulfillment_operator.policy.reversals import is_reversal_due
 
 FINISHED = (Phase.FULFILLED, Phase.FAILED)
@@ -29,6 +30,8 @@ _NOBODY_IS_NEEDED = {
     Reason.PAYMENT_CANCELED,
 }
 
+_ENDED_MANUALLY = {Reason.MANUALLY_COMPLETED, Reason.MANUALLY_FAILED}
+
 _SELF_TEST_RETENTION = timedelta(hours=1)
 """A self-test deletes its order itself, unless it is killed. No event about it comes again from Stripe."""
 
@@ -43,9 +46,13 @@ def is_expired(request: FulfillmentRequest, now: datetime, retention: timedelta)
     Args:
         request: the object as it stands in the cluster.
         now: the time, with its zone.
-        retention: how long it is kept after its end.
+        retention: how long it is kept after its end, and no event about it is taken that is older.
     """
-    kept = min(retention, _SELF_TEST_RETENTION) if is_self_test(request.spec.session.id) else retention
+    kept = retention
+    if is_self_test(request.spec.session.id):
+        kept = min(retention, _SELF_TEST_RETENTION)
+    elif _may_be_paid_later(request):
+        kept = retention + LONGEST
     if request.metadata.deletion_timestamp is not None or now - request.last_changed_at <= kept:
         return False
     status = request.status
@@ -92,6 +99,12 @@ def _is_unhandled(request: FulfillmentRequest, status: Status) -> bool:
     if status.phase is Phase.FULFILLED:
         return is_reversal_due(request)
     return has_unhandled_input(request) or is_notice_due(status)
+
+
+def _may_be_paid_later(request: FulfillmentRequest) -> bool:
+    """Tell whether a person ended an order before it was paid: its payment may be an event that is yet to come."""
+    status = request.status
+    return status is not None and status.reason in _ENDED_MANUALLY and status.paid_at is None
 
 
 def _is_repeated(condition: Condition, status: Status) -> bool:

@@ -13,7 +13,7 @@ from fulfillment_runtime.chart_values import with_chart_values
 from fulfillment_runtime.proxies import proxy_of
 from fulfillment_runtime.stripe.http_client import StripeHttpClient
 from fulfillment_runtime.stripe.reader import StripeReader
-from fulfillment_runtime.stripe.refusals import retry_after, should_retry
+from fulfillment_runtime.stripe.refusals import error_code, retry_after, should_retry
 from fulfillment_runtime.stripe.settings import StripeSettings
 from fulfillment_runtime.stripe.throttle import Limits, Throttle
 
@@ -74,17 +74,24 @@ def stripe_reader(
     return StripeReader(client, Throttle(limits, waited=waited))
 
 
-def translate_error(error: stripe.StripeError, *, right: str) -> StripeError:
+def translate_error(error: stripe.StripeError, *, right: str, account: str | None = None) -> StripeError:
     """Turn the library's failure into ours.
 
     Args:
         error: what the library raised.
         right: what a restricted key must be allowed, in words: "to read Events: give it …".
+        account: the connected account that was asked for, acct_…; None: its own, or that of the order it is about.
     """
     seen = f"request {error.request_id}" if error.request_id else "no request id"
     match error:
         case stripe.AuthenticationError():
             message = with_chart_values("Stripe does not know the API key: mend STRIPE_API_KEY")
+            return StripeMisconfiguredError(f"{message} ({seen})")
+        case stripe.PermissionError() if error_code(error) == "account_invalid":
+            whom = account or "the order's account"
+            message = with_chart_values(
+                f"Stripe does not let this API key act for {whom}: connect it again, or take it out of STRIPE_ACCOUNTS"
+            )
             return StripeMisconfiguredError(f"{message} ({seen})")
         case stripe.PermissionError():
             return StripeMisconfiguredError(f"Stripe does not allow this API key {right} ({seen})")

@@ -1,15 +1,17 @@
 """How far recoveries came: an entry for each list of events, in a ConfigMap that people can read, too.
 
 An entry is the stretch of time that is handled, as ISO 8601 writes an interval:
-`2026-11-21T09:00:00Z/2026-11-22T17:30:00Z`. It is there while a run is under way, and after one that was stopped.
+`2026-11-21T09:00:00Z/2026-11-22T17:30:00Z`. It is there while a run is under way, and after one that was stopped. When
+all of a list was last handled, an entry beside it tells.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
 import structlog
 
-from fulfillment_api.recovery import parse_last_run
+from fulfillment_api.recovery import LAST_SUCCESS
 from fulfillment_service.recovery.time_window import Progress, format_time
 
 _log = structlog.get_logger(__name__)
@@ -39,16 +41,29 @@ def parse_progress(data: Mapping[str, str], key: str) -> Progress | None:
         return None
 
 
-def parse_last_success(data: Mapping[str, str]) -> datetime | None:
-    """Read when the last run that left nothing behind started; None before the first.
+def success_key(key: str) -> str:
+    """Name the entry that tells when all of a list of events was last handled.
+
+    Args:
+        key: that of the list's progress.
+    """
+    return f"{key}.{LAST_SUCCESS}"
+
+
+def parse_last_success(data: Mapping[str, str], key: str) -> datetime | None:
+    """Read when the last run started that left nothing of a list behind; None before the first.
 
     Args:
         data: what the ConfigMap holds.
+        key: that of the list's progress.
     """
+    entry = data.get(success_key(key))
+    if entry is None:
+        return None
     try:
-        return parse_last_run(data).last_success
-    except ValueError as error:
-        _log.warning("recovery.last_run_unreadable", message=str(error))
+        return msgspec.convert(entry, datetime)
+    except msgspec.ValidationError as error:
+        _log.warning("recovery.last_success_unreadable", key=success_key(key), message=str(error))
         return None
 
 

@@ -118,7 +118,7 @@ class StripeEvents:
             # The answer's own body: a webhook's has the same form, and the same code reads it.
             body = (await self._reader.get(EVENTS, params, account=self._account)).body
         except stripe.StripeError as error:
-            raise translate_error(error, right=self._right) from error
+            raise translate_error(error, right=self._right, account=self._account) from error
         try:
             found = msgspec.json.decode(body, type=_List)
         except (msgspec.DecodeError, RecursionError) as error:

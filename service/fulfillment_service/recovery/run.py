@@ -26,7 +26,13 @@ from fulfillment_service.events.ignored import Ignored
 from fulfillment_service.events.rules import EventRules
 from fulfillment_service.events.translate import SpecChange
 from fulfillment_service.recovery.backfill import Backfill, Summary
-from fulfillment_service.recovery.checkpoint import format_progress, parse_last_success, parse_progress, progress_key
+from fulfillment_service.recovery.checkpoint import (
+    format_progress,
+    parse_last_success,
+    parse_progress,
+    progress_key,
+    success_key,
+)
 from fulfillment_service.recovery.dry_run import DryRun
 from fulfillment_service.recovery.event_list import StripeEvents
 from fulfillment_service.recovery.time_window import Progress, Window, format_time, start_point
@@ -113,7 +119,7 @@ class RecoveryRun:
         """Handle the events of one account; return the key of its progress, if nothing is left that needs it."""
         options = self.options
         key = progress_key(account, live=self.settings.key_is_live, undelivered=options.undelivered)
-        point = start_point(options.look_back, parse_progress(data, key), parse_last_success(data), now=started)
+        point = start_point(options.look_back, parse_progress(data, key), parse_last_success(data, key), now=started)
         window = Window(point.reached, int(started.timestamp()))
         _log.info("recovery.started", window=str(window), account=account, undelivered=options.undelivered)
         backfill = Backfill(
@@ -136,10 +142,12 @@ class RecoveryRun:
 
     async def _finish(self, keys: list[str], started: datetime, *, complete: bool) -> None:
         """Write that the run came to its end: of lists that are handled, the next one starts at its look-back."""
+        at = format_time(int(started.timestamp()))
         changes: dict[str, str | None] = dict.fromkeys(keys)
+        changes |= dict.fromkeys(map(success_key, keys), at)
         changes[LAST_RESULT] = format_result(self.summary.result)
         if complete:
-            changes[LAST_SUCCESS] = format_time(int(started.timestamp()))
+            changes[LAST_SUCCESS] = at
         await self._write(changes)
         _log.info("recovery.finished", **msgspec.structs.asdict(self.summary.result))
 

@@ -51,7 +51,7 @@ def start_point(
     Args:
         look_back: how far back events are listed.
         stopped: how far a run came that did not finish; None when the last one did.
-        last_success: when the last run that left nothing behind started; None before the first.
+        last_success: when the last run started that left nothing of this list behind; None before the first.
         now: the time, with its zone.
     """
     end = int(now.timestamp())

@@ -91,6 +91,19 @@ def test_a_list_that_was_busy_is_tried_again_when_it_may_not_be() -> None:
     assert calm.lists + len(calm.by_id) < 100
 
 
+def test_a_crowd_of_which_nobody_is_due_any_more_is_walked_through_no_further() -> None:
+    """What is asked for is another one of that second, which may have changed since."""
+    listing, due = SessionList(), [Due(f"cs_{place}", START) for place in range(150)]
+    span = listing.plan(due[0], due)
+    assert span is not None
+    listing.asked(span)
+    listing.answered(span, Page(tuple((each.session, START) for each in due[:100]), has_more=True), 100)
+    again = listing.plan(due[149], due[100:])
+    assert again is not None
+    assert (again.after, len(again.due)) == ("cs_99", 50)
+    assert listing.plan(due[149], []) is None
+
+
 def test_no_list_is_asked_for_one_order() -> None:
     """Nor for one whose time nobody knows."""
     one, timeless = Due("cs_1", START), Due("cs_2", None)

@@ -175,11 +175,21 @@ async def test_each_account_has_a_list_of_its_own() -> None:
     assert stripe.lists() <= 4
 
 
-@pytest.mark.parametrize("error", [StripeUnavailableError("away"), StripeMisconfiguredError("forbidden")])
-async def test_a_page_that_fails_leaves_no_order_out(error: StripeError) -> None:
+async def test_a_list_that_is_refused_is_left_to_the_next_walk() -> None:
+    """As of an account that is connected no more: nothing is asked by its ids, and no other account waits."""
+    theirs, ours = sold(50, seconds=500), [(f"cs_other_{place}", second) for place, second in sold(50, seconds=500)]
+    orders = Orders(waiting(theirs, "acct_1").requests | waiting(ours).requests)
+    refused = StripeMisconfiguredError("the account is not connected")
+    stripe = Stripe({None: Account(ours), "acct_1": Account(theirs)}, {ours[7][0]: make_session()}, [refused])
+    await walk(orders, stripe)
+    assert orders.rechecked == [ours[7][0]]
+
+
+async def test_a_page_that_fails_leaves_no_order_out() -> None:
     """Some are asked about by their ids meanwhile, then the list is tried again."""
     every = sold(300, seconds=3000)
-    orders, stripe = waiting(every), Stripe({None: Account(every)}, {"cs_3": make_session()}, [error])
+    away = StripeUnavailableError("away")
+    orders, stripe = waiting(every), Stripe({None: Account(every)}, {"cs_3": make_session()}, [away])
     await walk(orders, stripe)
     assert "cs_3" in orders.rechecked
     assert len(orders.rechecked) == 21

@@ -243,6 +243,14 @@ async def test_that_stripe_is_away_is_shown_once() -> None:
     assert (refused.reason, refused.message) == (Reason.STRIPE_MISCONFIGURED, "no such key")
 
 
+async def test_what_only_a_person_can_mend_is_asked_about_ever_less_often() -> None:
+    """As of an account that is connected no more, with a thousand orders that wait."""
+    refused = StripeMisconfiguredError("the account is not connected")
+    by = outside(refused, Done())
+    waits = [(await reconciled(make_request(), by, failures))[1].retry_after for failures in (0, 1, 99)]
+    assert waits == [timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=150)]
+
+
 MAIL_IS_DUE = MailOutcome(Reason.MAIL_UNAVAILABLE, "the mail server answered 451; tried again")
 UNPAID = make_session(SessionPayment.UNPAID)
 

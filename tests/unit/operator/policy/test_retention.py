@@ -34,6 +34,7 @@ TOLD = Condition(
     last_transition_time=ENDED,
 )
 UNTOLD = replace(TOLD, status=ConditionStatus.FALSE, reason=Reason.MAIL_REJECTED)
+PAID = replace(TOLD, type=ConditionType.PAID, reason=Reason.PAID)
 
 
 def status(phase: Phase, reason: str, *more: Condition) -> Status:
@@ -55,7 +56,7 @@ class Case:
     "case",
     [
         Case(status(Phase.FULFILLED, Reason.FULFILLED), "", goes=True),
-        Case(status(Phase.FULFILLED, Reason.MANUALLY_COMPLETED), "", goes=True),
+        Case(status(Phase.FULFILLED, Reason.MANUALLY_COMPLETED, PAID), "", goes=True),
         Case(status(Phase.FAILED, Reason.PAYMENT_FAILED, TOLD), "", goes=True),
         Case(status(Phase.FAILED, Reason.PAYMENT_FAILED, UNTOLD), "", goes=False),
         Case(status(Phase.FAILED, Reason.PAYMENT_FAILED), "", goes=False),
@@ -63,7 +64,7 @@ class Case:
         Case(status(Phase.FAILED, Reason.SESSION_EXPIRED), "", goes=True),
         Case(status(Phase.FAILED, Reason.PAYMENT_CANCELED), "", goes=True),
         Case(status(Phase.FAILED, Reason.SESSION_UNREADABLE), "", goes=False),
-        Case(status(Phase.FAILED, Reason.MANUALLY_FAILED), "", goes=True),
+        Case(status(Phase.FAILED, Reason.MANUALLY_FAILED, PAID), "", goes=True),
         Case(status(Phase.FAILED, Reason.FULFILLMENT_FAILED), "", goes=False),
         Case(status(Phase.FAILED, Reason.FULFILLMENT_FAILED), "PaymentFailed", goes=False),
         Case(status(Phase.FAILED, Reason.FULFILLMENT_FAILED), "FulfillmentFailed: sent by hand", goes=True),
@@ -81,6 +82,20 @@ def test_what_may_go(case: Case) -> None:
     later = ENDED + RETENTION + timedelta(seconds=1)
     assert is_expired(request, later, RETENTION) is case.goes
     assert is_expired(request, ENDED + RETENTION, RETENTION) is False
+
+
+@pytest.mark.parametrize(
+    "ended", [(Phase.FULFILLED, Reason.MANUALLY_COMPLETED), (Phase.FAILED, Reason.MANUALLY_FAILED)]
+)
+@pytest.mark.parametrize("paid", [ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN])
+def test_what_a_person_ended_before_it_was_paid_stays_until_no_payment_may_come(
+    ended: tuple[Phase, Reason], paid: ConditionStatus
+) -> None:
+    """Whose event would make the order anew, and fulfill it a second time, or against that person's word."""
+    request = make_request(status=status(*ended, replace(PAID, status=paid)))
+    after = ENDED + RETENTION + timedelta(seconds=1)
+    assert is_expired(request, after, RETENTION) is (paid is ConditionStatus.TRUE)
+    assert is_expired(request, after + timedelta(days=62), RETENTION)
 
 
 def test_a_self_tests_order_goes_soon() -> None:
@@ -144,7 +159,7 @@ LATE = CREATED + timedelta(days=20)
         ),
         (
             replace(
-                make_request(status=status(Phase.FULFILLED, Reason.MANUALLY_COMPLETED)),
+                make_request(status=status(Phase.FAILED, Reason.MANUALLY_FAILED)),
                 spec=replace(make_request().spec, payment=replace(make_request().spec.payment, observed_at=LATE)),
             ),
             LATE,
@@ -160,7 +175,7 @@ LATE = CREATED + timedelta(days=20)
     ids=["no status", "condition", "fulfillment", "payment", "callback"],
 )
 def test_an_order_has_ended_when_the_last_was_said_of_it(request_: FulfillmentRequest, ended: datetime) -> None:
-    """News of an order that was completed by hand before it was paid keeps it for as long as Stripe can resend that."""
+    """News of an order that a person failed before it was paid keeps it for as long as Stripe can resend that."""
     assert request_.last_changed_at == ended
 
 
