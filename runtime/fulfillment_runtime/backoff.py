@@ -1,7 +1,6 @@
 """How long to wait before a passing fault is tried again, and the loop that does so."""
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -60,13 +59,14 @@ async def retry(  # noqa: PLR0913 - what, on which faults, how often, and what i
     Raises:
         Exception: of the last try.
     """
-    for failures in itertools.count(1):
+    failures = 0
+    while True:
         try:
             return await attempt()
         except on as error:
+            failures += 1
             if failures == backoff.attempts:
                 raise
             delay = max(backoff.delay(failures), retry_after(error) or timedelta(0))
             scheduled(error, delay)
         await sleep(delay.total_seconds())
-    raise AssertionError("the count never ends")  # pragma: no cover

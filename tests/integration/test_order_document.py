@@ -194,7 +194,7 @@ ANSWERS = allowed("checkout.session", without=frozenset({"line_items", *SETTINGS
 def test_whatever_stripe_may_answer_makes_a_document_of_the_published_schema(answer: dict[str, Any]) -> None:
     """With any field null or absent that Stripe's schema lets be; and what is told stands where the table says."""
     parsed = parse_session(answer, "cs_test_1")
-    session = parsed.complete((), parsed.payment, None, None)
+    session = parsed.complete(payment=parsed.payment)
     order = PaidOrder("cs-1", "shop", Session(id="cs_test_1", livemode=answer["livemode"]), session)
     document = msgspec.json.decode(msgspec.json.encode(order_document(order)))
     assert mistakes_in(document) == []

@@ -185,7 +185,7 @@ async def test_what_a_buyer_saw_is_not_told_of_a_part_that_was_taken(server: Str
         },
         session.id,
     )
-    part = answer.complete((), answer.payment, None, None)
+    part = answer.complete(payment=answer.payment)
     assert (part.amount and part.amount.total, part.presentment) == (500, None)
 
 

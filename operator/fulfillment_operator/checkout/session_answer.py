@@ -60,10 +60,10 @@ class Payment(Struct, frozen=True, kw_only=True):
 
 
 class InvoicePayment(Struct, frozen=True, kw_only=True):
-    """What pays an invoice, and the invoice."""
+    """What pays an invoice, and the invoice, as far as Stripe tells."""
 
-    payment: Payment | None
-    invoice: Invoice | None
+    payment: Payment | None = None
+    invoice: Invoice | None = None
 
 
 class LineItemPage(Struct, frozen=True, kw_only=True):
@@ -87,10 +87,11 @@ class SessionAnswer(Struct, frozen=True, kw_only=True):
 
     def complete(
         self,
-        items: tuple[LineItem, ...],
+        *,
+        items: tuple[LineItem, ...] = (),
         payment: Payment | None,
-        dispute: ReversalKind | None,
-        invoice: Invoice | None,
+        dispute: ReversalKind | None = None,
+        invoice: Invoice | None = None,
     ) -> CheckoutSession:
         """Return the Session with its line items, its payment, what the disputes about that mean, and its invoice.
 

@@ -221,7 +221,7 @@ class SessionSource:
                 self._look()
                 wish, span = self._next()
                 if wish is not None or span is not None:
-                    await self._ask_next(bool(wish), bool(span))
+                    await self._ask_next(*([SESSION] if wish else []), *([SESSIONS] if span else []))
                 elif self._wishes:
                     await self._changed.wait()
                 else:
@@ -230,8 +230,7 @@ class SessionSource:
             for each in list(self._wishes):
                 _fail(each, error)
 
-    async def _ask_next(self, by_id: bool, by_list: bool) -> None:  # noqa: FBT001 - two of the same kind
-        endpoints = (*((SESSION,) if by_id else ()), *((SESSIONS,) if by_list else ()))
+    async def _ask_next(self, *endpoints: str) -> None:
         turn = await self._reader.throttle.turn(*endpoints)
         wish, span = self._next()  # what is due may have changed until it was our turn
         if turn.endpoint == SESSION and wish is not None:

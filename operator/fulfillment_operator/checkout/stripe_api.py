@@ -157,11 +157,11 @@ class StripeApi:
         try:
             items = await self._line_items(session_id, answer, account)
             by_invoice = await self._invoice_payment(answer, account)
-            payment = answer.payment or (by_invoice.payment if by_invoice else None)
+            payment = answer.payment or by_invoice.payment
             dispute = await self._dispute(payment, account, is_hinted=is_reversal_hinted)
         except stripe.StripeError as error:
             raise translate_error(error, right=_PERMISSIONS) from error
-        return answer.complete(items, payment, dispute, by_invoice.invoice if by_invoice else None)
+        return answer.complete(items=items, payment=payment, dispute=dispute, invoice=by_invoice.invoice)
 
     async def check_disputes(self) -> None:
         """Ask for disputes as `retrieve` does of a payment that is disputed, and is not there.
@@ -189,10 +189,13 @@ class StripeApi:
                 raise SessionUnreadableError("Stripe's list of the Session's line items has no end, or is none")
         return tuple(items.values())
 
-    async def _invoice_payment(self, answer: SessionAnswer, account: str | None) -> InvoicePayment | None:
-        """Find what pays a subscription, which its first invoice names, and where the buyer finds the invoice."""
+    async def _invoice_payment(self, answer: SessionAnswer, account: str | None) -> InvoicePayment:
+        """Find what pays a subscription, which its first invoice names, and where the buyer finds the invoice.
+
+        Where what pays it is known without that, only the invoice's links may be missing.
+        """
         if answer.invoice is None or answer.session.payment is SessionPayment.NO_PAYMENT_REQUIRED:
-            return None
+            return InvoicePayment()
         expand = ["data.payment.payment_intent.latest_charge", "data.invoice"]
         params = {"invoice": answer.invoice, "limit": 1, "expand": expand}
         try:
@@ -200,12 +203,10 @@ class StripeApi:
         except stripe.PermissionError:
             if answer.payment is None:
                 raise
-            found = None
-        if found is not None:
-            return parse_invoice_payment(found)
-        if answer.payment is None:
+            return InvoicePayment()
+        if found is None and answer.payment is None:
             raise SessionUnreadableError("Stripe does not know the invoice that it names as the Session's")
-        return None  # what pays it is known: only the invoice's links are missing
+        return parse_invoice_payment(found)
 
     async def _dispute(self, payment: Payment | None, account: str | None, *, is_hinted: bool) -> ReversalKind | None:
         """Find what the disputes about a payment mean. A charge says whether there ever was one, and names none."""
@@ -242,4 +243,4 @@ def _payment_of(answer: object, session_id: str) -> CheckoutSession | None:
         found = parse_session(answer, session_id)
     except SessionUnreadableError:
         return None
-    return found.complete((), found.payment, None, None)
+    return found.complete(payment=found.payment)

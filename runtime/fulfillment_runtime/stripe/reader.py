@@ -66,15 +66,15 @@ class StripeReader:
         Raises:
             stripe.StripeError: as the library does; `translate_error` makes ours of it.
         """
-        for is_last in (*[False] * _SLOWER_TRIES, True):
+        refusals = 0
+        while True:
             turn = turn or await self.throttle.turn(endpoint)
             try:
                 return await self._get(endpoint.format(id=quote(object_id, safe="")), params, account, turn)
             except stripe.RateLimitError as error:
-                if is_last or refused_limit(error) is None or retry_after(error) is not None:
+                if refusals == _SLOWER_TRIES or refused_limit(error) is None or retry_after(error) is not None:
                     raise
-            turn = None
-        raise AssertionError("the last try returns, or raises")  # pragma: no cover
+            refusals, turn = refusals + 1, None
 
     async def _get(self, path: str, params: Mapping[str, object], account: str | None, turn: Turn) -> StripeAnswer:
         failure: stripe.StripeError | None = None

@@ -41,8 +41,6 @@ async def test_half_of_a_surrogate_pair_is_posted_as_a_character_that_stands_for
     body = json.dumps({"id": SESSION_ID, "payment_status": "paid", "metadata": {"note": "half \ud800 of a pair"}})
     async with asking(body.encode()) as (reader, _):
         answer = parse_session((await reader.get("/v1/checkout/sessions", {}, account=None)).data, SESSION_ID)
-    order = PaidOrder(
-        request_name(SESSION_ID), "shop", make_request().spec.session, answer.complete((), None, None, None)
-    )
+    order = PaidOrder(request_name(SESSION_ID), "shop", make_request().spec.session, answer.complete(payment=None))
     event = json.loads(cloud_event(order, NOW, key="key", event_type=EVENT_TYPE).body)
     assert event["data"]["session"]["metadata"] == {"note": "half \ufffd of a pair"}

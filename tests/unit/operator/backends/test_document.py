@@ -77,7 +77,7 @@ def sold(order: Order) -> tuple[Event, CheckoutSession]:
     session, event = world.play(order)
     assert event is not None
     answer = parse_session(session_object(session), session.id)
-    return event, answer.complete((), answer.payment, None, None)
+    return event, answer.complete(payment=answer.payment)
 
 
 def spec_after(event: dict[str, Any]) -> Spec:
