@@ -18,7 +18,7 @@ class BuyerState(StrEnum):
     """How an order stands, as far as that is the buyer's business."""
 
     RECEIVED = "received"
-    """It is there, and nothing more is known yet."""
+    """It is there, and nothing more is known yet; or an event says that it is paid, and Stripe is yet to confirm it."""
     PAYMENT_PROCESSING = "payment-processing"
     PAYMENT_REQUIRES_ACTION = "payment-requires-action"
     """The buyer has something left to do, such as a bank transfer."""
@@ -67,6 +67,8 @@ _FAILED: Mapping[str, BuyerState] = MappingProxyType(
 )
 _STOPPING = frozenset((ReversalKind.REFUNDED, ReversalKind.DISPUTED, ReversalKind.DISPUTE_LOST))
 """What an event may say that stops an order, once Stripe confirms it and its backend knows."""
+_PAYABLE = frozenset((Reason.PAYMENT_FAILED, Reason.PAYMENT_CANCELED))
+"""Of a failed request: it may be paid after all."""
 _NO_ORDER = frozenset(
     (Reason.SESSION_EXPIRED, Reason.SESSION_NOT_FOUND, Reason.LIVEMODE_MISMATCH, Reason.NAME_MISMATCH)
 )
@@ -129,15 +131,22 @@ def _state_of(request: FulfillmentRequest) -> BuyerState | None:
         return BuyerState.RECEIVED
     match status.phase:
         case Phase.AWAITING_PAYMENT:
-            return _awaiting(status)
+            return BuyerState.RECEIVED if request.spec.payment.status.is_settled else _awaiting(status)
         case Phase.FULFILLING:
             return BuyerState.UPDATING if _hint_of(request) in _STOPPING else BuyerState.PREPARING
         case Phase.FULFILLED:
             return _fulfilled(status)
         case Phase.FAILED if status.reason == Reason.MANUALLY_FAILED:
             return _closed(status, _hint_of(request))
+        case Phase.FAILED if status.reason in _PAYABLE and _is_paid_since(request):
+            return BuyerState.RECEIVED
         case Phase.FAILED:
             return None if status.reason in _NO_ORDER else _FAILED.get(status.reason, BuyerState.NEEDS_ATTENTION)
+
+
+def _is_paid_since(request: FulfillmentRequest) -> bool:
+    """Tell whether an event says that the order is paid, which its status does not know yet."""
+    return request.has_unobserved_spec and request.spec.payment.status.is_settled
 
 
 def _awaiting(status: Status) -> BuyerState | None:

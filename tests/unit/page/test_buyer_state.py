@@ -79,6 +79,35 @@ def test_a_buyer_is_told_the_state_in_their_own_terms(
 
 
 @pytest.mark.parametrize(
+    ("phase", "reason", "payment", "observed", "expected"),
+    [
+        ("failed", "PaymentFailed", "paid", False, "received"),
+        ("failed", "PaymentCanceled", "paid", False, "received"),
+        ("failed", "PaymentFailed", "paid", True, "payment-failed"),  # Stripe says so, and was asked since
+        ("failed", "PaymentFailed", "failed", False, "payment-failed"),
+        ("failed", "PaymentCanceled", "canceled", False, "payment-canceled"),
+        ("failed", "FulfillmentFailed", "paid", False, "needs-attention"),
+        # Stripe's answer is older than the event, so it is asked again soon.
+        ("awaiting-payment", "PaymentProcessing", "paid", True, "received"),
+        ("awaiting-payment", "PaymentRequiresAction", "paid", False, "received"),
+        ("awaiting-payment", "PaymentRequiresCapture", "paid", True, "received"),
+        ("awaiting-payment", "SessionOpen", "no_payment_required", True, "received"),
+        ("awaiting-payment", "PaymentProcessing", "failed", False, "payment-processing"),
+    ],
+)
+def test_who_has_paid_since_is_not_told_of_the_payment_before(
+    phase: str, reason: str, payment: str, observed: bool, expected: str
+) -> None:
+    """An event says that the order is paid: nobody is asked to pay again, though Stripe is yet to be asked."""
+    status = make_status(Phase(phase), Reason(reason))
+    request = make_request(PaymentStatus(payment), status=status)
+    generation = status.observed_generation + (not observed)
+    view = view_of(replace(request, metadata=replace(request.metadata, generation=generation)))
+    assert view is not None
+    assert view.state == expected
+
+
+@pytest.mark.parametrize(
     ("phase", "reason", "hint", "shown", "expected"),
     [
         # What an event says stops it, but Stripe has not confirmed it yet, or the backend does not know.
