@@ -15,10 +15,11 @@ import pytest
 import yaml
 from aiohttp import web
 from kubernetes.aio import client
+from msgspec.structs import replace
 
 from fulfillment_api.names import API_VERSION, KIND, RESTORING, request_name
 from fulfillment_api.spec import PaymentStatus, Reversal, ReversalKind
-from fulfillment_api.status import ConditionType, Phase, Reason
+from fulfillment_api.status import ConditionType, LastHandled, Phase, Reason, Status
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import AfterPayment, Order, Outcome, Settlement
 from fulfillment_runtime.commands import restoring
@@ -392,6 +393,52 @@ async def test_a_tool_that_writes_the_status_afterwards_needs_the_operator_away(
     assert (asks(shop) - asked, len(shop.mailbox.mails)) == (1, mailed)
 
 
+def backed_up(shop: Shop, session: str, status: Status | None) -> BackedUpRequest:
+    metadata = BackedUpMetadata(name=request_name(session), namespace=shop.namespace)
+    spec = make_request(session_id=session).spec
+    return BackedUpRequest(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=spec, status=status)
+
+
+FULFILLED = make_status(Phase.FULFILLED, Reason.FULFILLED)
+FULFILLING = make_status(Phase.FULFILLING, Reason.DISPATCHED)
+REJECTED = make_status(Phase.FAILED, Reason.FULFILLMENT_FAILED)
+UNPAID = make_status(Phase.FAILED, Reason.PAYMENT_FAILED)
+
+
+@pytest.mark.parametrize(
+    ("before", "here", "message"),
+    [
+        (FULFILLED, None, "it is fulfilled in the backup, and not reconciled yet here"),
+        (FULFILLED, FULFILLING, "it is fulfilled in the backup, and fulfilling (Dispatched) here"),
+        (FULFILLED, REJECTED, "it is fulfilled in the backup, and failed (FulfillmentFailed) here"),
+        (FULFILLED, FULFILLED, ""),
+        (REJECTED, FULFILLING, "it is failed (FulfillmentFailed) in the backup, and fulfilling (Dispatched) here"),
+        (REJECTED, replace(FULFILLING, last_handled=LastHandled(retry="1")), ""),
+        (REJECTED, UNPAID, ""),
+        (REJECTED, FULFILLED, ""),
+        (UNPAID, FULFILLING, ""),  # it may be paid since, and Stripe says whether it is
+        (FULFILLING, None, ""),
+        (None, None, ""),
+    ],
+)
+async def test_an_order_that_had_ended_and_was_made_anew_before_its_restore_is_told(
+    shop: Shop, before: Status | None, here: Status | None, message: str
+) -> None:
+    """It might be fulfilled twice, or in spite of a person: the line says what to do; all else is left alone."""
+    name = await shop.make("cs_test_1")
+    if here is not None:
+        await shop.requests.patch_status(name, here)
+    backup = [backed_up(shop, "cs_test_1", before)]
+    for dry_run in (True, False):
+        (done,) = await restoring.restore(shop.requests, backup, dry_run=dry_run)
+        expected = restoring.Outcome.REJECTED if message else restoring.Outcome.EXISTS
+        assert (done.outcome, done.message.partition(" here")[0]) == (expected, message.partition(" here")[0])
+        if message:
+            verb = "complete" if before is FULFILLED else "fail"
+            assert f", kubectl fulfillment {verb} {name} --namespace {shop.namespace} --re" in done.message
+    assert (await shop.requests.get(name)).status == here
+
+
 class Lossy:
     """An API server whose first answer to the last write of a restore does not come through."""
 
@@ -410,15 +457,12 @@ class Lossy:
 
 async def test_an_order_whose_last_answer_was_lost_is_restored_all_the_same(shop: Shop) -> None:
     """It is not told as one that was there before."""
-    metadata = BackedUpMetadata(name=request_name("cs_test_1"), namespace=shop.namespace)
-    request = make_request(session_id="cs_test_1")
-    status = make_status(Phase.FULFILLED, Reason.FULFILLED)
-    backup = BackedUpRequest(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=request.spec, status=status)
+    backup = backed_up(shop, "cs_test_1", FULFILLED)
     lossy = Lossy(LibraryRestClient(shop.api))
     (done,) = await restoring.restore(
         FulfillmentRequestClient(lossy, shop.namespace, timeout=10), [backup], dry_run=False
     )
     (again,) = await restoring.restore(shop.requests, [backup], dry_run=False)
     assert (lossy.lost, done.outcome, again.outcome) == (1, restoring.Outcome.RESTORED, restoring.Outcome.EXISTS)
-    found = await shop.requests.get(metadata.name)
+    found = await shop.requests.get(backup.metadata.name)
     assert (found.status and found.status.phase, found.metadata.annotations) == (Phase.FULFILLED, {})

@@ -12,6 +12,8 @@ from datetime import timedelta
 from enum import StrEnum, unique
 
 from fulfillment_api import names
+from fulfillment_api.resource import FulfillmentRequest
+from fulfillment_api.status import Phase, Reason
 from fulfillment_runtime.backoff import Backoff, retry
 from fulfillment_runtime.commands.backup import BackedUpRequest, UndecodableRequest
 from fulfillment_runtime.kubernetes.errors import (
@@ -28,6 +30,8 @@ CONCURRENCY = 16
 """Requests under way: enough to be quick, few enough for the API server's fairness."""
 _BACKOFF = Backoff(timedelta(seconds=0.5), timedelta(seconds=10), random.random, attempts=6)
 _CREATED = 1  # the generation of any object that is created
+_NOT_AT_STRIPE = frozenset((Reason.MANUALLY_FAILED, Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE))
+"""Failures that Stripe does not tell: an order that was made anew goes on in spite of them."""
 
 
 @unique
@@ -47,7 +51,7 @@ class Restored:
     name: str
     outcome: Outcome
     message: str = ""
-    """Why it was rejected."""
+    """Why it was rejected, and what is to be done."""
 
 
 async def restore(
@@ -83,7 +87,7 @@ async def _one(
         return Restored(each.metadata.name, Outcome.REJECTED, each.message)
     restoring = _Restoring(requests, each, dry_run=dry_run)
     try:
-        outcome = await retry(
+        return await retry(
             restoring.attempt,
             on=(ApiUnavailableError, ConflictError),
             backoff=_BACKOFF,
@@ -91,7 +95,6 @@ async def _one(
         )
     except InvalidError as error:
         return Restored(each.metadata.name, Outcome.REJECTED, str(error))
-    return Restored(each.metadata.name, outcome)
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ class _Restoring:
     has_begun: bool = False
     """Whether the object is ours to restore: then one without the mark is restored, though no answer said so."""
 
-    async def attempt(self) -> Outcome:
+    async def attempt(self) -> Restored:
         """Try once."""
         metadata, status = self.each.metadata, self.each.status_of(_CREATED)
         # A backup that was taken during a restore has the mark, too: it is of that one.
@@ -118,11 +121,40 @@ class _Restoring:
         except AlreadyExistsError:
             found = await self.requests.get(metadata.name)
             if names.RESTORING not in found.metadata.annotations:
-                return Outcome.RESTORED if self.has_begun else Outcome.EXISTS
+                return self._restored if self.has_begun else self._left_alone(found)
             if status is None and not self.dry_run:
                 await self.requests.annotate(found, {names.RESTORING: None})
         self.has_begun = True
         if status is not None and not self.dry_run:
             written = await self.requests.restore_status(metadata.name, status)
             await self.requests.annotate(written, {names.RESTORING: None})
-        return Outcome.RESTORED
+        return self._restored
+
+    @property
+    def _restored(self) -> Restored:
+        return Restored(self.each.metadata.name, Outcome.RESTORED)
+
+    def _left_alone(self, found: FulfillmentRequest) -> Restored:
+        why = _contradiction(self.each, found)
+        return Restored(found.metadata.name, Outcome.REJECTED if why else Outcome.EXISTS, why or "")
+
+
+def _contradiction(each: BackedUpRequest, found: FulfillmentRequest) -> str | None:
+    """Tell what is to be done about an order that had ended, and was made anew before it could be restored."""
+    if each.status is None:
+        return None
+    order, phase = f"{found.metadata.name} --namespace {found.metadata.namespace}", found.status and found.status.phase
+    here = f"{found.status.phase} ({found.status.reason}) here" if found.status else "not reconciled yet here"
+    if each.status.phase is Phase.FULFILLED and phase is not Phase.FULFILLED:
+        complete = f'kubectl fulfillment complete {order} --reference "before the restore"'
+        return f"it is fulfilled in the backup, and {here}, so that it may be fulfilled twice: complete it, {complete}"
+    is_failed = each.status.phase is Phase.FAILED and each.status.reason in _NOT_AT_STRIPE
+    if is_failed and phase not in {Phase.FULFILLED, Phase.FAILED} and not _is_retried(found):
+        fail = f'kubectl fulfillment fail {order} --reason "before the restore"'
+        return f"it is failed ({each.status.reason}) in the backup, and {here}: unless it is wanted, fail it, {fail}"
+    return None
+
+
+def _is_retried(request: FulfillmentRequest) -> bool:
+    handled = request.status.last_handled if request.status else None
+    return bool(request.annotations.retry or (handled and handled.retry))
