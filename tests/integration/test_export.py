@@ -62,6 +62,7 @@ async def test_a_line_is_a_request(shop: Shop) -> None:
             "name": name,
             "namespace": shop.namespace,
             "uid": written.metadata.uid,
+            "resourceVersion": written.metadata.resource_version,
             "generation": 1,
             "creationTimestamp": written.metadata.creation_timestamp.strftime("%Y-%m-%dT%H:%M:%SZ"),
         },

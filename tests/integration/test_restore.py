@@ -40,6 +40,10 @@ pytestmark = pytest.mark.usefixtures("crd")
 OF_EACH = 4
 """Orders of each kind."""
 YESTERDAY = timedelta(days=1)
+FULFILLED = make_status(Phase.FULFILLED, Reason.FULFILLED)
+FULFILLING = make_status(Phase.FULFILLING, Reason.DISPATCHED)
+REJECTED = make_status(Phase.FAILED, Reason.FULFILLMENT_FAILED)
+UNPAID = make_status(Phase.FAILED, Reason.PAYMENT_FAILED)
 
 
 @dataclass
@@ -357,6 +361,29 @@ async def test_what_cannot_be_restored_is_said(shop: Shop) -> None:
     assert (await run(shop, "restore", stdin=backup, user=User.SERVICE))[0] == os.EX_NOPERM
 
 
+@pytest.mark.usefixtures("alice")
+async def test_exports_that_overlap_bring_back_the_newest_state(shop: Shop) -> None:
+    """In whichever order they come; and where nobody can tell which is the newest, none is restored."""
+    name = await shop.make("cs_test_1")
+    await shop.requests.patch_status(name, FULFILLING)
+    _, yesterday, _ = await run(shop, "export", user=User.OPERATOR)
+    await shop.requests.patch_status(name, FULFILLED)
+    _, today, _ = await run(shop, "export", user=User.OPERATOR)
+    await lost(shop)
+    code, output, errors = await run(shop, "restore", stdin=yesterday + re.sub('"uid":"[^"]*",', "", today))
+    assert (code, output) == (1, "")
+    assert f"of {name} there are several states" in errors
+    for backup, repeated in (
+        (yesterday + today, "1 repeated line is"),
+        (today + yesterday * 2, "2 repeated lines are"),
+    ):
+        said = await run(shop, "restore", stdin=backup)
+        newest = f"{repeated} left out: of each order the newest state is taken\n"
+        assert said == (0, "1 found: 1 restored, 0 exists, 0 rejected\n", newest)
+        assert (await shop.requests.get(name)).status == FULFILLED
+        await lost(shop)
+
+
 async def test_a_tool_that_writes_the_status_afterwards_needs_the_operator_away(shop: Shop, endpoint: Endpoint) -> None:
     """As Velero does with `--status-include-resources`: create, then status. The next operator goes on as before."""
     kinds = [each for each in KINDS if each not in {"unavailable", "awaiting payment"}]
@@ -397,12 +424,6 @@ def backed_up(shop: Shop, session: str, status: Status | None) -> BackedUpReques
     metadata = BackedUpMetadata(name=request_name(session), namespace=shop.namespace)
     spec = make_request(session_id=session).spec
     return BackedUpRequest(api_version=API_VERSION, kind=KIND, metadata=metadata, spec=spec, status=status)
-
-
-FULFILLED = make_status(Phase.FULFILLED, Reason.FULFILLED)
-FULFILLING = make_status(Phase.FULFILLING, Reason.DISPATCHED)
-REJECTED = make_status(Phase.FAILED, Reason.FULFILLMENT_FAILED)
-UNPAID = make_status(Phase.FAILED, Reason.PAYMENT_FAILED)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """What a backup has of a FulfillmentRequest: `fulfillment export` and `kubectl get -o json` write it. Pure."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
 from fulfillment_api import names
@@ -9,11 +13,15 @@ from fulfillment_api.spec import Spec
 from fulfillment_api.status import Status
 
 
-class BackedUpMetadata(Struct, frozen=True, kw_only=True):
+class BackedUpMetadata(Struct, frozen=True, kw_only=True, rename="camel"):
     """What identifies and describes it."""
 
     name: str
     namespace: str
+    uid: str | None = None
+    resource_version: Annotated[str, Meta(pattern=r"^[0-9]+$")] | None = None
+    """Which state of this uid it is: later ones are greater."""
+    creation_timestamp: Annotated[datetime, Meta(tz=True)] | None = None
     generation: int | None = None
     """Of the spec; None in an export that does not tell."""
     labels: dict[str, str] = {}
@@ -64,7 +72,7 @@ class _List(Struct):
 
 
 class BackupError(ValueError):
-    """What was read is no backup of FulfillmentRequests."""
+    """What was read is no backup of FulfillmentRequests, or does not tell what is to be restored."""
 
 
 def read_backup(data: bytes) -> list[BackedUpRequest | UndecodableRequest]:
@@ -93,3 +101,45 @@ def _decoded(item: Raw, place: str) -> BackedUpRequest | UndecodableRequest:
         return msgspec.json.decode(item, type=BackedUpRequest)
     except msgspec.ValidationError as error:
         return UndecodableRequest(found.metadata, f"it does not decode: {error}")
+
+
+def newest_of_each(
+    backup: Sequence[BackedUpRequest | UndecodableRequest],
+) -> list[BackedUpRequest | UndecodableRequest]:
+    """Keep the newest state of each order of one namespace: backups that overlap have several.
+
+    Raises:
+        BackupError: they do not tell which one that is; with the orders' names.
+    """
+    newest: dict[str, BackedUpRequest | UndecodableRequest] = {}
+    unclear: dict[str, None] = {}
+    for each in backup:
+        name = each.metadata.name
+        known = newest.setdefault(name, each)
+        if each == known:
+            continue
+        is_newer = _is_newer(each.metadata, known.metadata)
+        if is_newer is None:
+            unclear[name] = None
+        elif is_newer:
+            newest[name] = each
+    if unclear:
+        which = ", ".join(unclear)
+        raise BackupError(
+            f"of {which} there are several states, and neither metadata.resourceVersion nor metadata.creationTimestamp "
+            "tells which is the newest: leave the others out"
+        )
+    return list(newest.values())
+
+
+def _is_newer(one: BackedUpMetadata, other: BackedUpMetadata) -> bool | None:
+    """Tell whether one state of an order is newer than another; None where nobody can tell."""
+    if one.uid is None or other.uid is None:
+        return None
+    if one.uid == other.uid:
+        if one.resource_version is None or other.resource_version is None:
+            return None
+        return int(one.resource_version) > int(other.resource_version)
+    if one.creation_timestamp is None or other.creation_timestamp in {None, one.creation_timestamp}:
+        return None
+    return one.creation_timestamp > other.creation_timestamp

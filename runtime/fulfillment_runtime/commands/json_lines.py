@@ -87,6 +87,7 @@ class _Metadata(Struct, rename="camel", omit_defaults=True):
     name: str
     namespace: str
     uid: str
+    resource_version: str
     generation: int
     creation_timestamp: str
     labels: dict[str, str] = {}

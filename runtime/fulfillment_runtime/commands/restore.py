@@ -9,7 +9,13 @@ from typing import BinaryIO
 import click
 
 from fulfillment_runtime.commands.at_hand import at_hand
-from fulfillment_runtime.commands.backup import BackedUpRequest, BackupError, UndecodableRequest, read_backup
+from fulfillment_runtime.commands.backup import (
+    BackedUpRequest,
+    BackupError,
+    UndecodableRequest,
+    newest_of_each,
+    read_backup,
+)
 from fulfillment_runtime.examples import examples
 from fulfillment_runtime.settings import WorkloadSettings, load_settings
 
@@ -22,10 +28,10 @@ _TIMEOUT = 30.0  # seconds, of one request to the API server
 def command(*, files: tuple[BinaryIO, ...], dry_run: bool) -> None:
     """Bring orders back with their status, from FILES, or from standard input.
 
-    FILES are what `fulfillment export` or `kubectl get fulfillmentrequests -o json` wrote. An order that is there is
-    left alone. They come to the namespace that FULFILLMENT_NAMESPACE names, or else to kubectl's own; it may get,
-    create and patch fulfillmentrequests, and patch fulfillmentrequests/status. The exit code is 1 when one was
-    rejected.
+    FILES are what `fulfillment export` or `kubectl get fulfillmentrequests -o json` wrote; of each order the newest
+    state in them is taken. An order that is there is left alone. They come to the namespace that FULFILLMENT_NAMESPACE
+    names, or else to kubectl's own; it may get, create and patch fulfillmentrequests, and patch
+    fulfillmentrequests/status. The exit code is 1 when one was rejected.
     """
     settings = at_hand(load_settings(WorkloadSettings, os.environ), os.environ)
     backup = [each for file in files or (sys.stdin.buffer,) for each in _read(file)]
@@ -34,7 +40,14 @@ def command(*, files: tuple[BinaryIO, ...], dry_run: bool) -> None:
         raise click.ClickException(
             f"the orders are of several namespaces: {', '.join(namespaces)}; restore one at once"
         )
-    if asyncio.run(_restore(settings, backup, dry_run=dry_run)):
+    try:
+        newest = newest_of_each(backup)
+    except BackupError as error:
+        raise click.ClickException(str(error)) from error
+    if repeated := len(backup) - len(newest):
+        what = "1 repeated line is" if repeated == 1 else f"{repeated} repeated lines are"
+        click.echo(f"{what} left out: of each order the newest state is taken", err=True)
+    if asyncio.run(_restore(settings, newest, dry_run=dry_run)):
         click.get_current_context().exit(1)
 
 

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from fulfillment_runtime.commands.backup import BackedUpRequest, UndecodableRequest, read_backup
+from fulfillment_runtime.commands.backup import (
+    BackedUpRequest,
+    BackupError,
+    UndecodableRequest,
+    newest_of_each,
+    read_backup,
+)
 
 CONDITION = {
     "type": "Ready",
@@ -97,3 +103,55 @@ def test_one_object_and_nothing_are_read() -> None:
     one = backed_up(1, 1)
     assert read_backup(json.dumps(one, indent=4).encode()) == read(one)
     assert read_backup(b"") == []
+
+
+MONDAY, TUESDAY = "2026-11-02T09:00:00Z", "2026-11-03T09:00:00Z"
+
+
+def exported(phase: str, **metadata: str | None) -> dict[str, Any]:
+    """Write an order as an export does, or as one that tells less."""
+    order = backed_up(1, 1)
+    order["status"]["phase"] = phase
+    order["metadata"] |= {"resourceVersion": "9", "creationTimestamp": MONDAY} | metadata
+    order["metadata"] = {key: value for key, value in order["metadata"].items() if value is not None}
+    return order
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        pytest.param(exported("fulfilling"), exported("fulfilled", resourceVersion="10"), id="a later version"),
+        pytest.param(
+            exported("fulfilling", resourceVersion="900"),
+            exported("fulfilled", uid="2", creationTimestamp=TUESDAY),
+            id="made anew later, whichever cluster counts",
+        ),
+        pytest.param(exported("packing"), exported("fulfilled", resourceVersion="10"), id="the older does not decode"),
+        pytest.param(exported("fulfilled"), exported("packing", resourceVersion="10"), id="the newer does not decode"),
+        pytest.param(exported("fulfilled", uid=None), exported("fulfilled", uid=None), id="the same state twice"),
+    ],
+)
+def test_of_each_order_the_newest_state_is_kept(older: dict[str, Any], newer: dict[str, Any]) -> None:
+    """However the backups that overlap are ordered: an older state would have done again what was done since."""
+    other = exported("fulfilled", name="cs-2")
+    expected = read_backup(json.dumps({"kind": "List", "items": [newer, other]}).encode())
+    for items in ([older, newer, other], [newer, other, older, newer]):
+        found = newest_of_each(read_backup(json.dumps({"kind": "List", "items": items}).encode()))
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        pytest.param({"uid": None}, id="no uid"),
+        pytest.param({"resourceVersion": None}, id="no version"),
+        pytest.param({"uid": "2"}, id="made in the same second"),
+        pytest.param({"uid": "2", "creationTimestamp": None}, id="no time"),
+    ],
+)
+def test_states_of_which_nobody_can_tell_the_newest_are_named(one: dict[str, str | None]) -> None:
+    """Nothing is restored by chance."""
+    states = [exported("fulfilling", **one), exported("fulfilled")]
+    for items in (states, states[::-1]):
+        with pytest.raises(BackupError, match="of cs-1 there are several states, and neither"):
+            newest_of_each(read(*items))
