@@ -334,7 +334,7 @@ async def test_a_change_that_nobody_had_handled_is_handled_after_the_restore(sho
 
 @pytest.mark.usefixtures("alice")
 async def test_what_cannot_be_restored_is_said(shop: Shop) -> None:
-    """One that the API server rejects, or that does not decode, stops no other; what is no backup stops all."""
+    """One that is rejected, or that does not decode, here or there, stops no other; what is no backup stops all."""
     good, bad = await shop.make("cs_test_1"), await shop.make("cs_test_2")
     _, backup, _ = await run(shop, "export", user=User.OPERATOR)
     undecodable = await shop.make_undecodable("cs_test_3")
@@ -348,6 +348,13 @@ async def test_what_cannot_be_restored_is_said(shop: Shop) -> None:
     ]
     assert f"{undecodable} is rejected: it does not decode: Invalid RFC3339" in errors
     assert [*await statuses(shop)] == [good]
+
+    there = await shop.make_undecodable("cs_test_2")
+    await shop.requests.delete(good)
+    code, output, errors = await run(shop, "restore", stdin=backup)
+    assert (code, output) == (1, "2 found: 1 restored, 0 exists, 1 rejected\n")
+    assert errors.startswith(f"{there} is rejected: one is there that does not decode")
+    assert sorted(await statuses(shop)) == sorted([good, there])
 
     for text, why in (
         ('{"kind": "Pod"}', "line 1 is no FulfillmentRequest"),

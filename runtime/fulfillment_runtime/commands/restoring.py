@@ -21,6 +21,7 @@ from fulfillment_runtime.kubernetes.errors import (
     ApiUnavailableError,
     ConflictError,
     InvalidError,
+    UndecodableError,
     retry_after,
 )
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
@@ -32,6 +33,9 @@ _BACKOFF = Backoff(timedelta(seconds=0.5), timedelta(seconds=10), random.random,
 _CREATED = 1  # the generation of any object that is created
 _NOT_AT_STRIPE = frozenset((Reason.MANUALLY_FAILED, Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE))
 """Failures that Stripe does not tell: an order that was made anew goes on in spite of them."""
+_UNREADABLE = (
+    "one is there that does not decode, as a newer version writes it, and is left alone: restore with that version"
+)
 
 
 @unique
@@ -95,6 +99,8 @@ async def _one(
         )
     except InvalidError as error:
         return Restored(each.metadata.name, Outcome.REJECTED, str(error))
+    except UndecodableError:
+        return Restored(each.metadata.name, Outcome.REJECTED, _UNREADABLE)
 
 
 @dataclass(slots=True)
