@@ -1,6 +1,5 @@
 """Requests a manual action by annotations, records it in an Event, and waits until the operator handled it."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from fulfillment_cli.actions import (
     is_handled,
     overtaken,
 )
+from fulfillment_cli.follow import follow
 from fulfillment_runtime.kubernetes.errors import ConflictError, KubernetesError
 from fulfillment_runtime.kubernetes.event_sink import EventSink
 from fulfillment_runtime.kubernetes.events import Event, EventType
@@ -136,27 +136,16 @@ class ActionClient:
 
         Raises:
             PreconditionFailedError: it never will.
-            KubernetesError: as `FulfillmentRequestClient`'s methods do; NotFoundError when it was deleted.
+            KubernetesError: as `follow` does; NotFoundError when it was deleted.
         """
         if requested.is_handled(requested.request):
             return requested.request
-        name = requested.request.metadata.name
-        # Of many, most are handled by now, and a watch costs the API server several times as much.
-        request = await self.requests.get(name)
-        if requested.is_handled(request):
-            return request
-        remaining = deadline - asyncio.get_running_loop().time()
-        if remaining <= 0:
-            return None
-        try:
-            async with asyncio.timeout_at(deadline), aclosing(self.requests.watch(name, timeout=remaining)) as changes:
-                async for request in changes:
-                    if requested.is_handled(request):
-                        return request
-        except TimeoutError:
-            pass  # what it is by now is read below
-        request = await self.requests.get(name)
-        return request if requested.is_handled(request) else None
+        # Read first: of many, most are handled by now, and a watch costs the API server several times as much.
+        async with aclosing(follow(self.requests, requested.request.metadata.name, deadline)) as states:
+            async for request in states:
+                if requested.is_handled(request):
+                    return request
+        return None
 
 
 def operator_hint(verb: Verb, namespace: str) -> str:

@@ -16,6 +16,7 @@ from fulfillment_api.resource import FulfillmentRequest, ObjectMeta
 from fulfillment_api.status import Phase
 from fulfillment_cli.cluster import Cluster, ConfigFlags, cluster_at_hand
 from fulfillment_cli.completions import reasons
+from fulfillment_cli.follow import BETWEEN_WATCHES, LONGEST_WATCH
 from fulfillment_cli.options import cluster_options, examples, run
 from fulfillment_cli.output import requests_table, undecodable_line
 from fulfillment_cli.printers import print_json, print_yaml
@@ -24,10 +25,8 @@ from fulfillment_runtime.clock import utc_now
 from fulfillment_runtime.kubernetes.errors import ApiUnavailableError
 from fulfillment_runtime.kubernetes.list_watch import ListedRequest, WatchEventType
 
-_LONGEST_WATCH = 300.0  # seconds: whoever sits between closes what is silent for longer
 _ALIGNED_WITH = 50
 """So many of those that were shown last."""
-_BETWEEN_WATCHES = 1.0  # seconds, after one that broke
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +153,7 @@ async def _watch(cluster: Cluster, selector: str | None, shown: _Shown, requests
     recent = deque(requests, maxlen=_ALIGNED_WITH)
     while True:
         try:
-            async for kind, listed in cluster.requests.watch_all(selector, timeout=_LONGEST_WATCH):
+            async for kind, listed in cluster.requests.watch_all(selector, timeout=LONGEST_WATCH):
                 request = listed.request
                 if request is None or known.get(request.metadata.uid) == request.metadata.resource_version:
                     continue
@@ -165,7 +164,7 @@ async def _watch(cluster: Cluster, selector: str | None, shown: _Shown, requests
                 click.echo(shown.rows([request], utc_now(), [*recent] or None))
                 recent.append(request)
         except ApiUnavailableError:
-            await asyncio.sleep(_BETWEEN_WATCHES)
+            await asyncio.sleep(BETWEEN_WATCHES)
 
 
 class _List(msgspec.Struct, frozen=True, rename="camel"):

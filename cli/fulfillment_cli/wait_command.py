@@ -15,12 +15,9 @@ from fulfillment_api.status import Phase
 from fulfillment_cli.actions import Verb, is_handled
 from fulfillment_cli.cluster import ERRORS_OF_ONE, Cluster, ConfigFlags, cluster_at_hand, for_each, resolve_name
 from fulfillment_cli.completions import request_names
+from fulfillment_cli.follow import follow
 from fulfillment_cli.options import cluster_options, examples, run
 from fulfillment_cli.state import state_of
-from fulfillment_runtime.kubernetes.errors import ApiUnavailableError
-
-_LONGEST_WATCH = 300.0  # seconds: whoever sits between closes what is silent for longer
-_BETWEEN_WATCHES = 1.0  # seconds, after one that broke
 
 
 class ExitCode(IntEnum):
@@ -98,27 +95,14 @@ async def _until_ended(
     cluster: Cluster, name: str, account: str | None, deadline: float
 ) -> tuple[FulfillmentRequest, bool]:
     """Return the order once it has ended, or as it is at the deadline, and which of both it is."""
-    loop = asyncio.get_running_loop()
     request = await cluster.find(name, account)
-    while not has_ended(request):
-        remaining = deadline - loop.time()
-        if remaining <= 0:
-            return request, False
-        try:
-            async with (
-                asyncio.timeout_at(deadline),
-                aclosing(
-                    cluster.requests.watch(request.metadata.name, timeout=min(remaining, _LONGEST_WATCH))
-                ) as changes,
-            ):
-                async for request in changes:
-                    if has_ended(request):
-                        return request, True
-        except TimeoutError:
-            return request, False
-        except ApiUnavailableError:
-            await asyncio.sleep(min(_BETWEEN_WATCHES, max(0.0, deadline - loop.time())))
-    return request, True
+    if has_ended(request):
+        return request, True
+    async with aclosing(follow(cluster.requests, request.metadata.name, deadline)) as states:
+        async for request in states:
+            if has_ended(request):
+                return request, True
+    return request, False
 
 
 def has_ended(request: FulfillmentRequest) -> bool:

@@ -149,7 +149,7 @@ async def test_an_api_server_that_goes_away_leaves_what_was_requested(
     acting = actions(shop, meddle)
     requested = await request_each(acting, RETRY, requests)
     with pytest.raises(ApiUnavailableError):
-        await print_outcomes(acting, requested, shop.namespace, 60)
+        await print_outcomes(acting, requested, shop.namespace, 0.5)
     said = capsys.readouterr()
     assert said.out.splitlines() == [f"{each.metadata.name} retry requested" for each in requests]
     assert said.err == ""
