@@ -15,12 +15,12 @@ from fulfillment_cli import follow as module
 from fulfillment_cli.action_client import ActionClient
 from fulfillment_cli.actions import Action, Actor, Verb
 from fulfillment_cli.follow import follow
-from fulfillment_runtime.kubernetes.errors import ApiUnavailableError, NotFoundError
+from fulfillment_runtime.kubernetes.errors import ApiUnavailableError, NotFoundError, UndecodableError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
 from fulfillment_runtime.kubernetes.library import LibraryRestClient
 from fulfillment_runtime.kubernetes.rest import Answer, Method
 from support.builders import make_status
-from support.running_operator import WITHIN, Shop
+from support.running_operator import BEFORE_THE_YEAR_1, WITHIN, Shop
 
 pytestmark = pytest.mark.usefixtures("crd")
 
@@ -127,6 +127,22 @@ async def test_an_api_server_that_is_away_at_the_deadline_is_told(shop: Shop, mo
     rest.is_away = True
     with pytest.raises(ApiUnavailableError, match="is away"):
         await statuses(client(shop, rest), name, within(0.2))
+
+
+async def test_an_order_that_decodes_no_more_is_told(shop: Shop) -> None:
+    """As where a newer version writes it while it is followed: by its watch, and where it is read."""
+    name = await shop.make("cs_test_1")
+    rest = Cut(shop)
+
+    async def spoil() -> None:
+        async for _ in follow(client(shop, rest), name, within(WITHIN)):
+            if rest.watches:
+                await shop.observed_at(name, BEFORE_THE_YEAR_1)
+
+    for _ in ("watched", "read"):
+        with pytest.raises(UndecodableError, match=f"^{name} cannot be read"):
+            await spoil()
+    assert rest.watches == 1
 
 
 async def test_an_action_is_waited_for_though_its_watch_is_cut(shop: Shop) -> None:

@@ -10,13 +10,14 @@ from msgspec.structs import replace
 from fulfillment_api.bounds import LONGEST_MESSAGE
 from fulfillment_api.names import GROUP, PLURAL
 from fulfillment_api.spec import PaymentStatus, ReversalKind
-from fulfillment_api.status import ConditionType, LastHandled, Phase, Status
+from fulfillment_api.status import ConditionType, LastHandled, Phase, Reason, Status
 from fulfillment_local.credentials import User
 from fulfillment_local.fake_stripe.model import Order, Outcome, Settlement
+from support.builders import make_status
 from support.kubectl import kubectl
 from support.order_endpoint import order_endpoint
 from support.reversal_events import SOON, reconciled, reverse
-from support.running_operator import Shop, at_work
+from support.running_operator import BEFORE_THE_YEAR_1, Shop, at_work
 from support.running_plugin import Plugin, Said
 
 pytestmark = pytest.mark.usefixtures("crd")
@@ -107,6 +108,18 @@ async def test_a_wait_that_is_over_says_how_the_order_stands(shop: Shop, alice: 
     assert (both.code, both.output) == (1, line)
     assert "cs-missing" in both.errors
     assert (await alice("wait", name, "--timeout=soon")).code == 2
+
+
+async def test_an_order_that_stops_decoding_while_it_is_waited_for_is_an_error(shop: Shop, alice: Plugin) -> None:
+    """As where a newer version writes it: a line says so, and the others are waited for."""
+    odd, other = await shop.make("cs_test_1"), await shop.make("cs_test_2")
+    waiting = asyncio.create_task(alice("wait", odd, other, "--timeout=1m"))
+    await shop.watched(2)
+    await shop.observed_at(odd, BEFORE_THE_YEAR_1)
+    await shop.requests.patch_status(other, make_status(Phase.FULFILLED, Reason.FULFILLED))
+    said = await waiting
+    assert (said.code, said.output) == (1, f"{other} fulfilled (Fulfilled): \n")
+    assert said.errors.startswith(f"{odd} cannot be read (Invalid RFC3339")
 
 
 async def test_a_failed_order_that_goes_on_has_not_ended(shop: Shop, alice: Plugin) -> None:

@@ -209,6 +209,7 @@ class FulfillmentRequestClient:
 
         Raises:
             NotFoundError: it was deleted.
+            UndecodableError: its content makes no sense any more.
         """
         query = {"fieldSelector": f"metadata.name={name}", "watch": "true", "timeoutSeconds": str(ceil(timeout))}
         async with self._api.stream(self._path, query=query, timeout=timeout + _WATCH_MARGIN) as lines:
@@ -216,7 +217,7 @@ class FulfillmentRequestClient:
                 event = msgspec.json.decode(line, type=WatchEvent)
                 match event.type:
                     case WatchEventType.ADDED | WatchEventType.MODIFIED:
-                        yield _REQUEST_DECODER.decode(event.object)
+                        yield _decoded(name, event.object)
                     case WatchEventType.DELETED:
                         raise NotFoundError(f"{name} was deleted")
                     case WatchEventType.BOOKMARK | WatchEventType.ERROR:
@@ -293,9 +294,10 @@ class FulfillmentRequestClient:
         Raises:
             ConflictError: it changed since; read it and decide again.
             NotFoundError: it was deleted since.
+            UndecodableError: it is written, and what else the object has makes no sense.
         """
         written = await self._patch_exactly(request, {"metadata": {"annotations": dict(changes)}})
-        return _REQUEST_DECODER.decode(written)
+        return _decoded(request.metadata.name, written)
 
     async def _patch_exactly(
         self, request: FulfillmentRequest, body: dict[str, dict[str, Any]], *, query: Mapping[str, str] = NO_QUERY
