@@ -41,7 +41,7 @@ class PodCheckup:
         if answers:
             yield judge_clocks(answers)
         for workload in self.installation.of(WEBHOOK):
-            yield await self._round_trip(workload, _livemode(answers))
+            yield await self._round_trip(workload, answers)
 
     async def _ask(self, workload: Workload, settings: str) -> Sequence[Answer | Exception]:
         """Ask every pod of the webhook, since each counts its own events; of the operator the one that leads."""
@@ -56,10 +56,13 @@ class PodCheckup:
             ready, lambda each: ask_pod(execute, each.metadata.name, container, settings), NotAskedError
         )
 
-    async def _round_trip(self, workload: Workload, livemode: bool | None) -> Finding:  # noqa: FBT001 - what was found
-        if self.execute is None or not workload.ready or livemode is None:
+    async def _round_trip(self, workload: Workload, answers: Sequence[Answer]) -> Finding:
+        """Send an order by the first pod that could be asked: where none could, that says nothing of events."""
+        asked, livemode = {each.pod for each in answers}, _livemode(answers)
+        pod = next((name for each in workload.ready if (name := each.metadata.name) in asked), None)
+        if self.execute is None or pod is None or livemode is None:
             return Finding(Verdict.UNKNOWN, Check.ROUND_TRIP, "not tried: the lines on pods and settings say why")
-        pod, container = workload.ready[0].metadata.name, container_of(workload.deployment).name
+        container = container_of(workload.deployment).name
         return await judge_round_trip(self.execute, pod, container, self.cluster, livemode=livemode)
 
 
