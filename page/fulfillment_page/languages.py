@@ -5,7 +5,7 @@ The texts in templates and code are English, and are the keys. A catalogue is a 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -67,7 +67,7 @@ class Languages:
         theirs = dict(_read_all(Path(catalogues))) if catalogues else {}
         _warn_of_unknown_texts(theirs, ours)
         self._languages = {
-            (language := _language(locale, ours.get(locale), theirs.get(locale))).tag.lower(): language
+            (language := _language(locale, _catalogues(locale, theirs, ours))).tag.lower(): language
             for locale in sorted({_ENGLISH, *ours, *theirs})
         }
 
@@ -130,16 +130,23 @@ def _read(file: Traversable) -> Catalog:
     return catalog
 
 
-def _language(locale: str, ours: Catalog | None, theirs: Catalog | None) -> Language:
+def _catalogues(locale: str, theirs: dict[str, Catalog], ours: dict[str, Catalog]) -> Iterator[Catalog]:
+    """List what tells the texts of a locale, the first one first: before ours the shop's, after `de_AT` `de`."""
+    while locale:
+        yield from (each[locale] for each in (theirs, ours) if locale in each)
+        locale = locale.rpartition("_")[0]
+
+
+def _language(locale: str, catalogues: Iterable[Catalog]) -> Language:
     try:
         parsed = Locale.parse(locale)
     except (UnknownLocaleError, ValueError) as error:
         raise SettingsError(
             f"the catalogue {locale}{_SUFFIX} is of no known language: name it as de{_SUFFIX} or pt_BR{_SUFFIX}"
         ) from error
-    translations: NullTranslations = _translations(theirs) if theirs else NullTranslations()
-    if ours:
-        translations.add_fallback(_translations(ours))
+    translations = NullTranslations()
+    for each in catalogues:
+        translations.add_fallback(_translations(each))
     return Language(locale.replace("_", "-"), parsed.text_direction, translations)
 
 

@@ -90,6 +90,23 @@ def test_a_shop_replaces_texts_and_adds_languages(tmp_path: Path) -> None:
     assert brazilian.tag == "pt-BR"
 
 
+def test_what_a_region_lacks_is_that_of_its_language(tmp_path: Path) -> None:
+    """The shop's own text first, then ours: a single text for Austria makes the page English for nobody there."""
+    (tmp_path / "de_AT.po").write_text(po("Total", "Endsumme"))
+    (tmp_path / "de.po").write_text(po("Total", "Summe") + '\nmsgid "Item"\nmsgstr "Position"\n')
+    (tmp_path / "fr_CA.po").write_text(po("Total", "Montant"))
+    (tmp_path / "en.po").write_text(po("Total", "Grand total"))
+    (tmp_path / "en_GB.po").write_text(po("Item", "Article"))
+    languages = Languages(str(tmp_path))
+
+    austrian, german, canadian, british = (languages.choose(tag, "") for tag in ("de-AT", "de", "fr-CA", "en-GB"))
+
+    assert [austrian.text(each) for each in ("Total", "Item", "Payment")] == ["Endsumme", "Position", "Zahlung"]
+    assert [german.text(each) for each in ("Total", "Item", "Payment")] == ["Summe", "Position", "Zahlung"]
+    assert (canadian.tag, canadian.text("Total"), canadian.text("Payment")) == ("fr-CA", "Montant", "Paiement")
+    assert [british.text(each) for each in ("Total", "Item", "Payment")] == ["Grand total", "Article", "Payment"]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
