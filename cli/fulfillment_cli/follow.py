@@ -11,7 +11,9 @@ from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentReque
 LONGEST_WATCH = 300.0
 """Seconds: whoever sits between closes what is silent for longer."""
 BETWEEN_WATCHES = 1.0
-"""Seconds, after one that broke."""
+"""Seconds at least, from the begin of one to that of the next, however soon it ends."""
+_LAST_READ = 5.0
+"""Seconds that the read at the deadline may take."""
 
 
 async def follow(
@@ -33,8 +35,9 @@ async def follow(
     """
     clock = asyncio.get_running_loop().time
     while True:
+        begun = clock()
         try:
-            yield await requests.get(name)
+            yield await _read(requests, name, max(deadline, begun + _LAST_READ))
             left = deadline - clock()
             if left <= 0:
                 return
@@ -44,10 +47,17 @@ async def follow(
         except NotFoundError as error:
             raise NotFoundError(f"{name} was deleted") from error
         except ApiUnavailableError:
-            left = deadline - clock()
-            if left <= 0:
+            if clock() >= deadline:
                 raise
-            await asyncio.sleep(min(BETWEEN_WATCHES, left))
+        await asyncio.sleep(max(min(begun + BETWEEN_WATCHES, deadline) - clock(), 0))
+
+
+async def _read(requests: FulfillmentRequestClient, name: str, until: float) -> FulfillmentRequest:
+    try:
+        async with asyncio.timeout_at(until):
+            return await requests.get(name)
+    except TimeoutError as error:
+        raise ApiUnavailableError("the Kubernetes API did not answer in time") from error
 
 
 async def _next(changes: AsyncGenerator[FulfillmentRequest, None], deadline: float) -> FulfillmentRequest | None:

@@ -367,8 +367,9 @@ ALERTS = (
         hold="10m",
         severity=Severity.WARNING,
         summary="A backend cannot be stopped in {{ .Labels.namespace }}",
-        description="For ten minutes a backend could not be told to leave off an order that a person ended, or whose "
-        "payment was reversed: such an order is not ended, and the backend may still fulfill it.",
+        description="For ten minutes a backend could not be told to leave off an order that a person ended, which is "
+        "not ended until then, or one that was reversed and of which nobody noted whether a backend has it. The "
+        "backend may still fulfill it.",
     ),
     Alert(
         name="CheckoutWebhookErrors",

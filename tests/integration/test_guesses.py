@@ -106,6 +106,7 @@ async def test_ten_thousand_guesses_a_minute_leave_the_webhooks_latency_alone(sh
     print(f"{figures}; {statuses.total():,} guesses, Stripe asked {asked} times in {took:.0f} s")  # noqa: T201 - the figures
 
     assert statuses.keys() <= {"404", "429", "503"}  # the last on a machine that is too slow to read so many orders
+    assert statuses["503"] < statuses.total() / 2
     assert statuses.total() == ROUNDS * GUESSES
     assert 0 < asked <= LOOKUPS_AT_ONCE + LOOKUPS_PER_SECOND * took
     assert ratios[ROUNDS // 4] < MOST, ratios

@@ -68,7 +68,7 @@ async def test_a_retry_of_many_tells_of_each_by_itself(shop: Shop, alice: Plugin
         await shop.becomes(done, Phase.FULFILLED)
         answers |= {good: HTTPStatus.OK, slow: HTTPStatus.REQUEST_TIMEOUT}
 
-        said = await alice("retry", *sold, "cs-nobody", "--wait=20")
+        said = await alice("retry", *sold, "cs-nobody", "--wait=12")
         hanging.set()
 
     assert said.code == 1
@@ -85,7 +85,7 @@ async def test_a_retry_of_many_tells_of_each_by_itself(shop: Shop, alice: Plugin
             "kubectl fulfillment list -A has those of all namespaces"
         ),
     ]
-    assert re.fullmatch(r"1 was not handled within 20 s: is the operator running, .*", said.errors.splitlines()[3])
+    assert re.fullmatch(r"1 was not handled within 12 s: is the operator running, .*", said.errors.splitlines()[3])
     assert len(said.errors.splitlines()) == 4
 
 

@@ -47,7 +47,7 @@ async def test_orders_that_a_backend_has_are_looked_at_one_by_one(shop: Shop) ->
     async with at_work(shop, backend="manual") as operator:
         await hold(operator, count, Phase.FULFILLING, "Dispatched")
     shop.stripe.traffic.clear()
-    async with at_work(shop, backend="manual", recheck_interval=timedelta(seconds=20)), asyncio.timeout(WITHIN):
+    async with at_work(shop, backend="manual", recheck_interval=timedelta(seconds=12)), asyncio.timeout(WITHIN):
         while len(shop.stripe.traffic.requests) < 2 * count:  # noqa: ASYNC110 - a count is no event
             await asyncio.sleep(0.05)
     times = [request.received for request in shop.stripe.traffic.requests[count:]]

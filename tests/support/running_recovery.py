@@ -47,8 +47,8 @@ RULES = (
 """What the chart's Role allows a recovery: no more is needed."""
 
 QUICK = LeaderElectionConfig(
-    lease_duration=timedelta(seconds=12),
-    renew_deadline=timedelta(seconds=10),
+    lease_duration=timedelta(seconds=10),
+    renew_deadline=timedelta(seconds=8),
     renew_period=timedelta(seconds=0.1),
     retry_period=timedelta(seconds=0.1),
 )
