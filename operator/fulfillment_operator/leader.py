@@ -199,6 +199,7 @@ class Leader:
             stripe=stripe,
             interval=self.retry_policy.recheck,
             backoff=self.retry_policy.errors,
+            misconfigured=self.retry_policy.misconfigured,
             clock=lambda: datetime.now(UTC),
             metrics=self.metrics.operator,
         )
@@ -212,7 +213,7 @@ class Leader:
             stripe=stripe,
             dispatcher=self.dispatcher,
             interval=self.settings.reversal_interval,
-            backoff=self.retry_policy.backend,
+            retry_policy=self.retry_policy,
             livemode=self.settings.key_is_live,
             clock=utc_now,
             metrics=self.metrics.operator,

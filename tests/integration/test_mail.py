@@ -304,6 +304,23 @@ async def test_what_waited_behind_a_mail_that_got_no_answer_waits_no_second_time
         assert box.trouble.hung == 1
 
 
+async def test_what_waited_behind_a_connection_that_got_no_answer_waits_no_second_time() -> None:
+    """A server, or a firewall, that swallows connections holds up as many orders as are connecting, once."""
+    over = asyncio.Event()
+
+    async def silent(_said: str) -> str:
+        await over.wait()
+        return ""
+
+    async with smtp_server(silent) as box:
+        sender, began = mailer(box, timeout=3), asyncio.get_running_loop().time()
+        outcomes = await asyncio.gather(*(sender.send_payment_failed(KEY, FAILED) for _ in range(12)))
+        took = asyncio.get_running_loop().time() - began
+        over.set()
+    assert {outcome.reason for outcome in outcomes} == {Reason.MAIL_UNAVAILABLE}
+    assert took < 9  # of 18 that six pairs would take
+
+
 async def test_no_more_connections_are_open_than_one_mail_and_the_next_one_need() -> None:
     """A mail server that takes few of one client would refuse the others, and a receipt is not tried again."""
     at_once, most = 0, 0

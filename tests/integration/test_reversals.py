@@ -439,6 +439,23 @@ async def test_an_answer_that_cannot_be_read_is_shown_and_asked_for_no_more(shop
     assert endpoint.came[1:] == [("refunded", f"{name}.refunded")]
 
 
+async def test_one_answer_that_cannot_be_read_after_an_outage_is_no_reason_to_ask_no_more(
+    shop: Shop, endpoint: Endpoint
+) -> None:
+    """As a proxy's own page, while Stripe comes back: the backend is told of the refund."""
+    async with at_work(shop, **by_http(endpoint)) as operator:
+        name = await shop.sell(Order())
+        session = (await shop.becomes(name, Phase.FULFILLED)).spec.session.id
+        shop.stripe.world.play_after_payment(session, AfterPayment.REFUNDED)
+        odd = Alter(path=session, fields={"payment_status": "odd"}, times=1)
+        shop.stripe.faults.set([Fail(path=session, status=503, times=2), odd])
+        await hint(shop, name, ReversalKind.REFUNDED)
+        assert has(await reconciled(shop, name), ConditionType.REFUNDED)
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="stripe-unavailable") == 2
+        assert await operator.metric("fulfillment_reconcile_errors_total", error="session-unreadable") == 1
+    assert endpoint.came[1:] == [("refunded", f"{name}.refunded")]
+
+
 @pytest.mark.parametrize("answer", [200, 202, 400], ids=["fulfilled", "dispatched", "failed"])
 async def test_what_stripe_does_not_show_yet_is_asked_for_again(shop: Shop, endpoint: Endpoint, answer: int) -> None:
     """An answer may lag the event about a dispute: that is not taken for its end, whatever phase the order is in."""

@@ -265,6 +265,22 @@ async def test_a_key_that_may_not_read_disputes_waits_for_a_person(server: Strip
             await asking
 
 
+async def test_a_key_that_may_not_read_disputes_tells_of_refunds(server: StripeServer, make_api: MakeApi) -> None:
+    """Of a payment that is not disputed; of one that an event says is, a person is needed."""
+    session, _ = server.world.play(Order())
+    server.world.play_after_payment(session.id, AfterPayment.REFUNDED)
+    server.faults.set([Fail(path="/v1/disputes", status=403)])
+    request, api = make_request(session_id=session.id), make_api()
+    refunded = replace(request, spec=replace(request.spec, reversal=Reversal(kind=ReversalKind.REFUNDED)))
+    found = await api.retrieve_for(refunded)
+    assert found is not None
+    assert (found.refunded, found.dispute) == (True, None)
+    disputed = replace(request, spec=replace(request.spec, reversal=Reversal(kind=ReversalKind.INQUIRY)))
+    with pytest.raises(StripeMisconfiguredError, match="Charges and Disputes"):
+        await api.retrieve_for(disputed)
+    await api.close()
+
+
 async def test_what_was_given_back_is_told_with_its_amount(server: StripeServer, make_api: MakeApi) -> None:
     """As far as no refund failed."""
     session, _ = server.world.play(Order(amount=5900))

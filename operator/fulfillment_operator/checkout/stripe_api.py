@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import stripe
 
-from fulfillment_api.disputes import gravest
+from fulfillment_api.disputes import DISPUTE_KINDS, gravest
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
 from fulfillment_api.status import LineItem
@@ -82,7 +82,7 @@ class StripeApi:
             self._source.retrieve_due(due_of(request)),
             reference.id,
             reference.account,
-            is_reversal_hinted=request.spec.reversal is not None,
+            hint=request.spec.reversal.kind if request.spec.reversal is not None else None,
         )
         if session is None and request.status is not None and request.status.order is not None:
             raise StripeMisconfiguredError(
@@ -109,7 +109,7 @@ class StripeApi:
             SessionUnreadableError: the answer is of a form that cannot be judged.
         """
         asked = self._source.retrieve(session_id, account)
-        return await self._complete(asked, session_id, account, is_reversal_hinted=False)
+        return await self._complete(asked, session_id, account, hint=None)
 
     async def list_payments(self, span: Span, account: str | None) -> tuple[Page, dict[str, CheckoutSession | None]]:
         """List how the payments of a span's Sessions stand, without what else there is of them.
@@ -132,7 +132,7 @@ class StripeApi:
         return page, {session: _payment_of(each, session) for session, each in found.items()}
 
     async def _complete(
-        self, asked: Awaitable[object], session_id: str, account: str | None, *, is_reversal_hinted: bool
+        self, asked: Awaitable[object], session_id: str, account: str | None, *, hint: ReversalKind | None
     ) -> CheckoutSession | None:
         """Complete what Stripe shows of a Session with what takes requests of its own.
 
@@ -140,8 +140,8 @@ class StripeApi:
             asked: Stripe's answer about the Session.
             session_id: its id.
             account: the connected account that owns it.
-            is_reversal_hinted: whether disputes are asked for although the charge does not say that there is one, as of
-                an inquiry it may not.
+            hint: what the newest event about a refund or a dispute said. Then disputes are asked for although the
+                charge does not say that there is one, as of an inquiry it may not.
 
         Raises:
             StripeError: as `retrieve`.
@@ -158,7 +158,7 @@ class StripeApi:
             items = await self._line_items(session_id, answer, account)
             by_invoice = await self._invoice_payment(answer, account)
             payment = answer.payment or by_invoice.payment
-            dispute = await self._dispute(payment, account, is_hinted=is_reversal_hinted)
+            dispute = await self._dispute(payment, account, hint)
         except stripe.StripeError as error:
             raise translate_error(error, right=_PERMISSIONS) from error
         return answer.complete(items=items, payment=payment, dispute=dispute, invoice=by_invoice.invoice)
@@ -208,13 +208,20 @@ class StripeApi:
             raise SessionUnreadableError("Stripe does not know the invoice that it names as the Session's")
         return parse_invoice_payment(found)
 
-    async def _dispute(self, payment: Payment | None, account: str | None, *, is_hinted: bool) -> ReversalKind | None:
+    async def _dispute(
+        self, payment: Payment | None, account: str | None, hint: ReversalKind | None
+    ) -> ReversalKind | None:
         """Find what the disputes about a payment mean. A charge says whether there ever was one, and names none."""
         is_disputed = payment is not None and payment.disputed
-        if payment is None or payment.intent.id is None or not (is_disputed or is_hinted):
+        if payment is None or payment.intent.id is None or not (is_disputed or hint is not None):
             return ReversalKind.DISPUTED if is_disputed else None
+        try:
+            found = gravest(await self._list_disputes(payment.intent.id, account))
+        except stripe.PermissionError:
+            if is_disputed or hint in DISPUTE_KINDS:
+                raise
+            return None  # a key that may not read them tells of refunds all the same
         # A list may lag behind the charge, which says that there is one.
-        found = gravest(await self._list_disputes(payment.intent.id, account))
         return found or (ReversalKind.DISPUTED if is_disputed else None)
 
     async def _list_disputes(self, payment_intent: str, account: str | None) -> tuple[str | None, ...]:

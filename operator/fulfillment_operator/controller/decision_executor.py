@@ -93,9 +93,16 @@ class DecisionExecutor:
         if is_notice_due(effect.status):
             again = self._policy.backend.delay(failures + 1)
             soonest = min(effect.retry_after or again, effect.check_after or again)
-            # Whatever else is due sooner, the notice would go with it.
-            effect = replace(effect, retry_after=max(soonest, effect.notice_after or soonest), check_after=None)
+            # Whatever else is due sooner, the notice would go with it; but at its deadline the order is looked at.
+            waits = max(soonest, min(effect.notice_after or soonest, self._left(effect.status)))
+            effect = replace(effect, retry_after=waits, check_after=None)
         return effect
+
+    def _left(self, status: Status) -> timedelta:
+        """Tell how long a backend is tried from now on."""
+        tries = status.fulfillment
+        begun = tries.started_at if tries is not None and status.phase is Phase.FULFILLING else self._clock()
+        return begun + self._policy.backend_deadline - self._clock()
 
     async def stop(self, request: FulfillmentRequest, failures: int) -> timedelta | None:
         """Let every backend leave off an order: whichever had it may still be at work.

@@ -8,7 +8,7 @@ What the list does not show of an order, the order's own reconcile asks for.
 import asyncio
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -22,7 +22,7 @@ from fulfillment_operator.controller.cached_request import CachedRequest
 from fulfillment_operator.metrics import OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.decide import has_news
 from fulfillment_runtime.backoff import Backoff
-from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError
+from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +67,8 @@ class PaymentWalk:
     """Within which all is seen."""
     backoff: Backoff
     """Between two pages of which Stripe did not answer the first."""
+    misconfigured: Backoff
+    """Between two walks through lists that Stripe refuses."""
     clock: Callable[[], datetime]
     """Tells the time, with its zone and its fractions of a second."""
     metrics: OperatorMetrics
@@ -77,22 +79,42 @@ class PaymentWalk:
         """Walk, for ever: at fixed times, so that the operators of a day, each started anew, walk as one would."""
         period = self.interval * _SHARE
         at = _next_time(self.clock(), period)
+        refused, failures = set[str | None](), 0
         while True:
             now = self.clock()
             if at - now > 1.5 * period:  # the clock was set back
                 at = _next_time(now, period)
-            await self.sleep((at - now).total_seconds())
-            await self.walk()
-            at = max(at + period, self.clock())
+            again = min(at, now + self.misconfigured.delay(failures)) if refused else at
+            await self.sleep((again - now).total_seconds())
+            if again < at:
+                refused, failures = await self.walk(refused), failures + 1
+            else:
+                refused, failures = await self.walk(), 1
+                at = max(at + period, self.clock())
 
-    async def walk(self) -> None:
-        """Look at each order once, the newest first."""
+    async def walk(self, accounts: Collection[str | None] | None = None) -> set[str | None]:
+        """Look at each order once, the newest first.
+
+        Args:
+            accounts: whose; None: everybody's.
+
+        Returns:
+            Those whose lists Stripe refuses, as of an account that is connected no more: nothing is asked of them.
+        """
         of_account = defaultdict[str | None, list[Due]](list)
         for cached in self.orders.awaiting_payment():
-            if cached.due.created is not None:
-                of_account[cached.due.account].append(cached.due)
-        for account, due in of_account.items():
-            await self._walk_list(account, sorted(due, key=created_of))
+            due = cached.due
+            if due.created is not None and (accounts is None or due.account in accounts):
+                of_account[due.account].append(due)
+        refused = set[str | None]()
+        for account, every in of_account.items():
+            try:
+                await self._walk_list(account, sorted(every, key=created_of))
+            except StripeMisconfiguredError as error:
+                refused.add(account)
+                self.metrics.errors.labels(stripe_error_kind(error)).inc()
+                _log.warning("payment_walk.stripe_error", message=str(error), account=account)
+        return refused
 
     async def _walk_list(self, account: str | None, left: list[Due]) -> None:
         sessions, failures = SessionList(), 0
@@ -104,11 +126,7 @@ class PaymentWalk:
             sessions.asked(span)
             try:
                 page, found = await self.stripe.list_payments(span, account)
-            except StripeMisconfiguredError as error:  # as of an account that is connected no more: the next walk asks
-                self.metrics.errors.labels(stripe_error_kind(error)).inc()
-                _log.warning("payment_walk.stripe_error", message=str(error), account=account)
-                return
-            except StripeError as error:
+            except StripeUnavailableError as error:
                 sessions.failed(span)
                 failures += 1
                 await self._back_off(error, failures)

@@ -20,6 +20,7 @@ from fulfillment_operator.controller.retry_policy import FAILURES_BEFORE_SHOWN, 
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy import transition
+from fulfillment_operator.policy.customer_mail import give_up_at
 from fulfillment_operator.policy.decide import Fail, decide, stays_failed
 from fulfillment_operator.policy.manual_actions import Complete, MarkFailed
 from fulfillment_operator.policy.next_step import (
@@ -35,10 +36,15 @@ from fulfillment_operator.policy.next_step import (
     awaits_stripe,
     is_mail_due,
 )
-from fulfillment_operator.policy.notices import is_notice_due
+from fulfillment_operator.policy.notices import is_notice_due, notified_until
 from fulfillment_operator.policy.reversals import retry_lag, reversal_change, unknown_change, with_reversals
 from fulfillment_runtime.kubernetes.errors import KubernetesError
-from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
+from fulfillment_runtime.stripe.client import (
+    StripeError,
+    StripeMisconfiguredError,
+    StripeUnavailableError,
+    without_request_id,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -218,18 +224,25 @@ class Reconciler:
         what failed for another reason, that stays.
         """
         self._metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
-        status = request.status
+        status, now = request.status, self._clock()
+        stays = status is not None and stays_failed(request)
         is_owed = status is not None and (is_mail_due(status) or is_notice_due(status))
-        if before.unreadable + 1 < FAILURES_BEFORE_SHOWN or is_owed or self._is_with_backend(request):
+        waits = stays and is_owed and now < self._told_until(request)
+        if before.unreadable + 1 < FAILURES_BEFORE_SHOWN or waits or self._is_with_backend(request):
             delay = self._retry_policy.error_delay(before.failures)
             _log.warning("reconcile.session_unreadable", message=str(error), again_after=delay.total_seconds())
             return Result(request, retry_after=delay, is_unreadable=True)
-        now = self._clock()
-        if status is not None and stays_failed(request):
+        if status is not None and stays and not is_owed:
             change = unknown_change(request, Reason.SESSION_UNREADABLE, str(error))
             return await self._write(request, with_reversals(request, status, change, now))
         message = f"{error}: see what was sold in the Stripe Dashboard, then complete or fail the order yourself"
         return await self._write(request, transition.failed(request, Fail(Reason.SESSION_UNREADABLE, message), now))
+
+    def _told_until(self, request: FulfillmentRequest) -> datetime:
+        """Tell until when the buyer of a failed order, or its backend, is told of it."""
+        status = request.status
+        mailed_until = give_up_at(status) if status is not None and is_mail_due(status) else None
+        return mailed_until or notified_until(request, self._retry_policy.backend_deadline)
 
     def _is_with_backend(self, request: FulfillmentRequest) -> bool:
         """Tell whether a backend works on the order, and its time is not up."""
@@ -247,9 +260,7 @@ class Reconciler:
             "reconcile.stripe_error", message=str(error), failures=failures + 1, again_after=delay.total_seconds()
         )
         lasts = failures + 1 >= FAILURES_BEFORE_SHOWN or reason is Reason.STRIPE_MISCONFIGURED
-        shown = request.status.reason if request.status and not request.has_unobserved_spec else None
-        # Each answer has a request id of its own: to show every one would be a write for each try.
-        if lasts and awaits_stripe(request) and shown != reason:
+        if lasts and awaits_stripe(request) and not _is_shown(request, reason, str(error)):
             status = transition.stripe_error(request, reason, str(error), self._clock())
             return replace(await self._write(request, status), retry_after=delay)
         return Result(request, retry_after=delay)
@@ -257,3 +268,11 @@ class Reconciler:
     async def _write(self, request: FulfillmentRequest, status: Status) -> Result:
         """Write the status if it says something new."""
         return Result(await self._writer.write(request, status) if status != request.status else request)
+
+
+def _is_shown(request: FulfillmentRequest, reason: Reason, message: str) -> bool:
+    """Tell whether an order shows an error of Stripe's; its request id alone, which each has, would be no news."""
+    status = request.status
+    if status is None or request.has_unobserved_spec or status.reason != reason:
+        return False
+    return without_request_id(status.message) == without_request_id(message)

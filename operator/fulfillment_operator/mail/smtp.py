@@ -165,8 +165,12 @@ class Mailer:
         )
         with closing(connection):
             began = asyncio.get_running_loop().time()
-            async with asyncio.timeout(seconds):  # the library's own is for each command alone
-                await connection.connect()
+            try:
+                async with asyncio.timeout(seconds):  # the library's own is for each command alone
+                    await connection.connect()
+            except TimeoutError:
+                self._stalls += 1
+                raise
             yield connection, seconds - (asyncio.get_running_loop().time() - began)
             with suppress(aiosmtplib.SMTPException):  # what was to be done is done, however the server takes leave
                 await connection.quit(timeout=_QUIT_TIMEOUT)

@@ -1,12 +1,23 @@
 """Until when a mail that the mail server does not take is tried. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from fulfillment_api.status import ConditionType, Reason, Status
 from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
 from fulfillment_operator.policy.next_step import is_mail_due
 
 _TRIED_FOR = timedelta(days=3)  # as Stripe does with an event; each try asks Stripe, too
+
+
+def give_up_at(status: Status) -> datetime:
+    """Tell until when the mail about a failed payment is tried that was put off.
+
+    Args:
+        status: of an order whose mail is due.
+    """
+    shown = status.condition(ConditionType.CUSTOMER_NOTIFIED)
+    since = shown.last_transition_time if shown else datetime.min.replace(tzinfo=UTC)
+    return since + _TRIED_FOR  # unknown since the first try of this failure
 
 
 def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) -> MailOutcome:
@@ -18,9 +29,7 @@ def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) 
         now: the time, with its zone.
     """
     shown = status.condition(ConditionType.CUSTOMER_NOTIFIED) if status and is_mail_due(status) else None
-    if outcome.reason is not Reason.MAIL_UNAVAILABLE or shown is None:
-        return outcome
-    if now < shown.last_transition_time + _TRIED_FOR:  # unknown since the first try of this failure
+    if outcome.reason is not Reason.MAIL_UNAVAILABLE or status is None or shown is None or now < give_up_at(status):
         return outcome
     message = f"{outcome.message.removesuffix(TRIED_AGAIN)}; given up after {_TRIED_FOR.days} days"
     return MailOutcome(Reason.MAIL_REJECTED, message)

@@ -139,7 +139,10 @@ def unknown_change(
     reversals = replace(before, handled=hint.id) if handled else before
     kind = CONDITIONS[hint.kind]
     known = request.status.condition(kind) if request.status else None
-    if known is not None and known.status is ConditionStatus.TRUE:
+    # What is asked again shows the rest, and then compares it with what is known: that stays.
+    is_known = known is not None and known.status is not ConditionStatus.UNKNOWN and not handled
+    is_shown = known is not None and known.reason == reason and not handled
+    if is_known or is_shown or (known is not None and known.status is ConditionStatus.TRUE):
         return ReversalChange(reversals=reversals)
     message = f"an event said so ({hint.kind}), and {problem}: see the Stripe Dashboard, and tell whoever has the order"
     return ReversalChange(updates={kind: (ConditionStatus.UNKNOWN, reason, message)}, reversals=reversals)

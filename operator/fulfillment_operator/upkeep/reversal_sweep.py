@@ -14,7 +14,7 @@ from fulfillment_api.status import Phase, Reason, Status
 from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.checkout.stripe_api import StripeApi
 from fulfillment_operator.controller.dispatcher import Dispatcher
-from fulfillment_operator.controller.retry_policy import FAILURES_BEFORE_SHOWN
+from fulfillment_operator.controller.retry_policy import FAILURES_BEFORE_SHOWN, RetryPolicy
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy.notices import first_to_retry, with_problems
@@ -28,10 +28,9 @@ from fulfillment_operator.policy.reversals import (
     unknown_change,
     with_reversals,
 )
-from fulfillment_runtime.backoff import Backoff
 from fulfillment_runtime.kubernetes.errors import KubernetesError, NotFoundError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
-from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, StripeUnavailableError
+from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +48,9 @@ class _Wait:
     hint: Reversal | None
     """What it was about: of a newer one it says nothing."""
     failures: int
+    """How often in a row it was kept from its end."""
+    unreadable: int
+    """How many answers of Stripe's in a row could not be read."""
     begun_at: datetime
     until: datetime
 
@@ -66,8 +68,8 @@ class ReversalSweep:
     dispatcher: Dispatcher
     interval: timedelta
     """Between two sweeps."""
-    backoff: Backoff
-    """Between two looks at one order that its backend or Stripe kept from its end."""
+    retry_policy: RetryPolicy
+    """Tells when an order is looked at again that its backend or Stripe kept from its end."""
     livemode: bool
     """Whether the API key is a live one."""
     clock: Callable[[], datetime]
@@ -148,7 +150,7 @@ class ReversalSweep:
         except StripeError as error:
             self.metrics.errors.labels(stripe_error_kind(error)).inc()
             _log.warning("reversals.stripe_error", message=str(error))
-            self._retry(request, error.after if isinstance(error, StripeUnavailableError) else None)
+            self._retry(request, self.retry_policy.stripe_delay(self._failures(request), error))
             if isinstance(error, StripeMisconfiguredError):  # for a person to mend, and then it is asked again
                 unknown = unknown_change(request, Reason.STRIPE_MISCONFIGURED, str(error), handled=False)
                 await self._write(request, status, unknown)
@@ -156,7 +158,8 @@ class ReversalSweep:
         except SessionUnreadableError as error:
             self.metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
             _log.warning("reversals.session_unreadable", message=str(error))
-            if self._retry(request) >= FAILURES_BEFORE_SHOWN:
+            delay = self.retry_policy.error_delay(self._failures(request))
+            if self._retry(request, delay, is_unreadable=True) >= FAILURES_BEFORE_SHOWN:
                 await self._write(request, status, unknown_change(request, Reason.SESSION_UNREADABLE, str(error)))
             return
         if session is None:
@@ -167,19 +170,28 @@ class ReversalSweep:
         away = first_to_retry(problems)
         if away is not None:
             _log.warning("reversals.backend_error", message=away.error)
-            self._retry(request, away.after)
+            delay = self.retry_policy.backend.delay(self._failures(request) + 1)
+            self._retry(request, max(delay, away.after or delay))
         elif change.lags:
             self._retry(request, retry_lag(request, self.clock()))
         await self._write(request, status, with_problems(change, problems))
 
-    def _retry(self, request: FulfillmentRequest, after: timedelta | None = None) -> int:
-        """Let one wait before it is looked at again; return how often it was kept from its end."""
-        uid, hint, now = request.metadata.uid, request.spec.reversal, self.clock()
-        before = self.waits.get(uid)
-        failures = before.failures + 1 if before is not None and before.hint == hint else 1
-        delay = max(self.backoff.delay(failures), after or timedelta(0))
-        self.waits[uid] = _Wait(hint, failures, now, now + delay)
-        return failures
+    def _waited(self, request: FulfillmentRequest) -> _Wait | None:
+        """Return how its last look went; None: it came to its end, or was about another hint."""
+        wait = self.waits.get(request.metadata.uid)
+        return wait if wait is not None and wait.hint == request.spec.reversal else None
+
+    def _failures(self, request: FulfillmentRequest) -> int:
+        wait = self._waited(request)
+        return wait.failures if wait is not None else 0
+
+    def _retry(self, request: FulfillmentRequest, delay: timedelta, *, is_unreadable: bool = False) -> int:
+        """Let one wait before it is looked at again; return how many answers in a row could not be read."""
+        before, now = self._waited(request), self.clock()
+        unreadable = (before.unreadable if before else 0) + 1 if is_unreadable else 0
+        failures = self._failures(request) + 1
+        self.waits[request.metadata.uid] = _Wait(request.spec.reversal, failures, unreadable, now, now + delay)
+        return unreadable
 
     async def _write(self, request: FulfillmentRequest, status: Status, change: ReversalChange) -> None:
         after = with_reversals(request, status, change, self.clock())

@@ -10,7 +10,10 @@ from msgspec.structs import replace
 
 from fulfillment_api import names
 from fulfillment_api.spec import Spec
-from fulfillment_api.status import Status
+from fulfillment_api.status import Phase, Reason, Status
+
+NOT_AT_STRIPE = frozenset((Reason.MANUALLY_FAILED, Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE))
+"""Failures that Stripe does not tell: an order that was made anew goes on in spite of them."""
 
 
 class BackedUpMetadata(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -118,7 +121,7 @@ def newest_of_each(
         known = newest.setdefault(name, each)
         if each == known:
             continue
-        is_newer = _is_newer(each.metadata, known.metadata)
+        is_newer = _is_newer(each, known)
         if is_newer is None:
             unclear[name] = None
         elif is_newer:
@@ -132,14 +135,30 @@ def newest_of_each(
     return list(newest.values())
 
 
-def _is_newer(one: BackedUpMetadata, other: BackedUpMetadata) -> bool | None:
-    """Tell whether one state of an order is newer than another; None where nobody can tell."""
-    if one.uid is None or other.uid is None:
+def _is_newer(one: BackedUpRequest | UndecodableRequest, other: BackedUpRequest | UndecodableRequest) -> bool | None:
+    """Tell whether one state of an order is newer than another; None where nobody can tell.
+
+    An object that was made anew does not undo what was done before it.
+    """
+    mine, its = one.metadata, other.metadata
+    if mine.uid is None or its.uid is None:
         return None
-    if one.uid == other.uid:
-        if one.resource_version is None or other.resource_version is None:
+    if mine.uid == its.uid:
+        if mine.resource_version is None or its.resource_version is None:
             return None
-        return int(one.resource_version) > int(other.resource_version)
-    if one.creation_timestamp is None or other.creation_timestamp in {None, one.creation_timestamp}:
+        return int(mine.resource_version) > int(its.resource_version)
+    if _how_ended(one) != _how_ended(other):
+        return _how_ended(one) > _how_ended(other)
+    if mine.creation_timestamp is None or its.creation_timestamp in {None, mine.creation_timestamp}:
         return None
-    return one.creation_timestamp > other.creation_timestamp
+    return mine.creation_timestamp > its.creation_timestamp
+
+
+def _how_ended(each: BackedUpRequest | UndecodableRequest) -> int:
+    """Rank how an order ended: nothing undoes that it was fulfilled, and only a person that it failed here."""
+    status = each.status if isinstance(each, BackedUpRequest) else None
+    if status is None:
+        return 0
+    return (
+        2 if status.phase is Phase.FULFILLED else int(status.phase is Phase.FAILED and status.reason in NOT_AT_STRIPE)
+    )

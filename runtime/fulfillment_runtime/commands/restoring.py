@@ -15,7 +15,7 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
 from fulfillment_runtime.backoff import Backoff, retry
-from fulfillment_runtime.commands.backup import BackedUpRequest, UndecodableRequest
+from fulfillment_runtime.commands.backup import NOT_AT_STRIPE, BackedUpRequest, UndecodableRequest
 from fulfillment_runtime.kubernetes.errors import (
     AlreadyExistsError,
     ApiUnavailableError,
@@ -31,8 +31,6 @@ CONCURRENCY = 16
 """Requests under way: enough to be quick, few enough for the API server's fairness."""
 _BACKOFF = Backoff(timedelta(seconds=0.5), timedelta(seconds=10), random.random, attempts=6)
 _CREATED = 1  # the generation of any object that is created
-_NOT_AT_STRIPE = frozenset((Reason.MANUALLY_FAILED, Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE))
-"""Failures that Stripe does not tell: an order that was made anew goes on in spite of them."""
 _UNREADABLE = (
     "one is there that does not decode, as a newer version writes it, and is left alone: restore with that version"
 )
@@ -147,14 +145,15 @@ class _Restoring:
 
 def _contradiction(each: BackedUpRequest, found: FulfillmentRequest) -> str | None:
     """Tell what is to be done about an order that had ended, and was made anew before it could be restored."""
-    if each.status is None:
+    is_held = found.status is not None and found.status.reason == Reason.RESTORED  # it is not handed over
+    if each.status is None or is_held:
         return None
     order, phase = f"{found.metadata.name} --namespace {found.metadata.namespace}", found.status and found.status.phase
     here = f"{found.status.phase} ({found.status.reason}) here" if found.status else "not reconciled yet here"
     if each.status.phase is Phase.FULFILLED and phase is not Phase.FULFILLED:
         complete = f'kubectl fulfillment complete {order} --reference "before the restore"'
         return f"it is fulfilled in the backup, and {here}, so that it may be fulfilled twice: complete it, {complete}"
-    is_failed = each.status.phase is Phase.FAILED and each.status.reason in _NOT_AT_STRIPE
+    is_failed = each.status.phase is Phase.FAILED and each.status.reason in NOT_AT_STRIPE
     if is_failed and phase not in {Phase.FULFILLED, Phase.FAILED} and not _is_retried(found):
         fail = f'kubectl fulfillment fail {order} --reason "before the restore"'
         return f"it is failed ({each.status.reason}) in the backup, and {here}: unless it is wanted, fail it, {fail}"

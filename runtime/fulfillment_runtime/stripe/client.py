@@ -3,6 +3,7 @@
 A failure passes (`StripeUnavailableError`), or waits for a person (`StripeMisconfiguredError`).
 """
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -16,6 +17,8 @@ from fulfillment_runtime.stripe.reader import StripeReader
 from fulfillment_runtime.stripe.refusals import error_code, retry_after, should_retry
 from fulfillment_runtime.stripe.settings import StripeSettings
 from fulfillment_runtime.stripe.throttle import Limits, Throttle
+
+_REQUEST_ID = re.compile(r" \((request \w+|no request id)\)$")
 
 
 class StripeError(Exception):
@@ -72,6 +75,11 @@ def stripe_reader(
         concurrency=concurrency,
     )
     return StripeReader(client, Throttle(limits, waited=waited))
+
+
+def without_request_id(message: str) -> str:
+    """Return the message of an error without the id of the request, which is another one each time."""
+    return _REQUEST_ID.sub("", message)
 
 
 def translate_error(error: stripe.StripeError, *, right: str, account: str | None = None) -> StripeError:

@@ -51,13 +51,13 @@ def success_key(key: str) -> str:
 
 
 def parse_last_success(data: Mapping[str, str], key: str) -> datetime | None:
-    """Read when the last run started that left nothing of a list behind; None before the first.
+    """Read when the last run started that left nothing of a list behind, or of any if none did of this one.
 
     Args:
         data: what the ConfigMap holds.
         key: that of the list's progress.
     """
-    entry = data.get(success_key(key))
+    entry = data.get(success_key(key), data.get(LAST_SUCCESS))
     if entry is None:
         return None
     try:

@@ -1,7 +1,7 @@
 """The walk through Stripe's list: it finds each payment whose event was lost, with few requests however many wait."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -93,6 +93,7 @@ async def walk(orders: Orders, stripe: Stripe) -> None:
         stripe=stripe,
         interval=timedelta(hours=6),
         backoff=AT_ONCE,
+        misconfigured=AT_ONCE,
         clock=lambda: NOON,
         metrics=OperatorMetrics(CollectorRegistry()),
     ).walk()
@@ -115,6 +116,7 @@ async def test_a_clock_that_is_set_back_holds_up_no_walk() -> None:
         stripe=Stripe({}),
         interval=timedelta(hours=6),
         backoff=AT_ONCE,
+        misconfigured=AT_ONCE,
         clock=lambda: now[0],
         metrics=OperatorMetrics(CollectorRegistry()),
         sleep=sleep,
@@ -173,6 +175,44 @@ async def test_each_account_has_a_list_of_its_own() -> None:
     await walk(orders, stripe)
     assert orders.rechecked == [theirs[7][0]]
     assert stripe.lists() <= 4
+
+
+async def test_a_list_that_is_refused_is_walked_through_again_by_itself_until_it_is_not() -> None:
+    """Ever less often, and within the interval: who mends the key need not wait for hours, and the alert goes on."""
+    now, walked = [NOON], list[tuple[timedelta, Collection[str | None] | None]]()
+    refusals: list[set[str | None]] = [{"acct_1"}, {"acct_1"}, {"acct_1"}, set()]
+
+    class Walks(PaymentWalk):
+        async def walk(self, accounts: Collection[str | None] | None = None) -> set[str | None]:
+            walked.append((now[0] - NOON, accounts))
+            return refusals.pop(0) if refusals else set[str | None]()
+
+    async def sleep(seconds: float) -> None:
+        if len(walked) == 6:
+            raise asyncio.CancelledError
+        now[0] += timedelta(seconds=seconds)
+
+    with pytest.raises(asyncio.CancelledError):
+        await Walks(
+            orders=Orders({}),
+            stripe=Stripe({}),
+            interval=timedelta(hours=6),
+            backoff=AT_ONCE,
+            misconfigured=Backoff(timedelta(minutes=2), timedelta(minutes=10), lambda: 1.0),
+            clock=lambda: now[0],
+            metrics=OperatorMetrics(CollectorRegistry()),
+            sleep=sleep,
+        ).run()
+    first, period = walked[0][0], timedelta(hours=4.8)
+    assert [at - first for at, _ in walked] == [
+        timedelta(0),
+        timedelta(minutes=2),
+        timedelta(minutes=6),
+        timedelta(minutes=14),
+        period,
+        2 * period,
+    ]
+    assert [accounts for _, accounts in walked] == [None, {"acct_1"}, {"acct_1"}, {"acct_1"}, None, None]
 
 
 async def test_a_list_that_is_refused_is_left_to_the_next_walk() -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback, CallbackResult, PaymentStatus, Reversal, ReversalKind
-from fulfillment_api.status import ConditionType, Phase, Reason, Status
+from fulfillment_api.status import ConditionType, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
@@ -17,7 +17,7 @@ from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.controller.reconciler import Result
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.policy.next_step import RequeueState, RetrieveSession, Settled, Step, Wait, next_step
-from fulfillment_operator.policy.reversals import shown_reversals
+from fulfillment_operator.policy.reversals import ReversalChange, shown_reversals
 from fulfillment_operator.policy.transition import Attempt, Retries, dispatched, payment_failed
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
 from support.any_request import NOW, POLICY, RECHECK, RETRY_MAX, Outside
@@ -229,7 +229,7 @@ async def test_what_the_backend_rejected_stays_rejected_whatever_cannot_be_read(
 
 
 async def test_that_stripe_is_away_is_shown_once() -> None:
-    """Not each answer's own request id; a new event shows it for what that says, and another reason is another one."""
+    """Not each answer's own request id; a new event shows it for what that says, and another error is another one."""
     first = StripeUnavailableError("Stripe's API answered 503 (request req_1)")
     status, _ = await reconciled(make_request(PaymentStatus.UNPAID), outside(first, Done()), 2)
     assert (status.reason, status.message) == (Reason.STRIPE_UNAVAILABLE, str(first))
@@ -239,8 +239,15 @@ async def test_that_stripe_is_away_is_shown_once() -> None:
     assert (same, result.retry_after is None) == (status, False)
     paid, _ = await reconciled(make_request(status=status, generation=2), outside(again, Done()), 4)
     assert (paid.phase, paid.message) == (Phase.FULFILLING, str(again))
-    refused, _ = await reconciled(waiting, outside(StripeMisconfiguredError("no such key"), Done()), 4)
-    assert (refused.reason, refused.message) == (Reason.STRIPE_MISCONFIGURED, "no such key")
+    refused, result = await reconciled(
+        waiting, outside(StripeMisconfiguredError("no such key (request req_3)"), Done()), 4
+    )
+    assert (refused.reason, refused.message) == (Reason.STRIPE_MISCONFIGURED, "no such key (request req_3)")
+    assert result.request is not None
+    mended, _ = await reconciled(
+        result.request, outside(StripeMisconfiguredError("no right (request req_4)"), Done()), 5
+    )
+    assert mended.message == "no right (request req_4)"
 
 
 async def test_what_only_a_person_can_mend_is_asked_about_ever_less_often() -> None:
@@ -259,14 +266,46 @@ UNPAID = make_session(SessionPayment.UNPAID)
 async def test_who_is_still_to_be_told_is_told_whatever_cannot_be_read_meanwhile(reason: Reason) -> None:
     """The buyer that the payment failed, the backend that it was refunded: the order keeps its reason until then."""
     if reason is Reason.REFUNDED:
-        first, _ = await reconciled(tried(InProgress("taken"), NOW - POLICY.backend_deadline), outside(REFUNDED, AWAY))
-        request = make_request(status=first)
+        taken = tried(InProgress("taken"), NOW - POLICY.backend_deadline)
+        _, result = await reconciled(
+            hinted(taken, ReversalKind.REFUNDED, timedelta(minutes=10)), outside(REFUNDED, AWAY)
+        )
+        assert result.request is not None
+        request = result.request
     else:
         request = make_request(PaymentStatus.FAILED)
         request = make_request(PaymentStatus.FAILED, status=payment_failed(request, UNPAID, MAIL_IS_DUE, NOW))
     odd = outside(SessionUnreadableError("payment_status is odd"), Done())
     status, result = await reconciled(request, odd, unreadable=9)
     assert (status, result.retry_after is None) == (request.status, False)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(
+            make_request(
+                status=payment_failed(make_request(PaymentStatus.FAILED), UNPAID, MAIL_IS_DUE, NOW - timedelta(days=3))
+            ),
+            id="its mail was tried for three days",
+        ),
+        pytest.param(
+            make_request(status=payment_failed(make_request(PaymentStatus.FAILED), UNPAID, MAIL_IS_DUE, NOW)),
+            id="it was paid after all",
+        ),
+        pytest.param(tried(InProgress("taken"), NOW - POLICY.backend_deadline), id="its backend's time is up"),
+    ],
+)
+async def test_nobody_waits_for_ever_for_an_answer_that_cannot_be_read(request_: FulfillmentRequest) -> None:
+    """Not for a mail that is given up, not about a payment that came, and not with a backend after its deadline."""
+    change = ReversalChange(reversals=Reversals(untold=[ReversalKind.PARTIALLY_REFUNDED]))
+    assert request_.status is not None
+    status = request_.status
+    if status.phase is Phase.FULFILLING:
+        status = replace(status, reversals=change.reversals)
+    odd = outside(SessionUnreadableError("payment_status is odd"), Done())
+    after, _ = await reconciled(replace(request_, status=status), odd, unreadable=2)
+    assert (after.phase, after.reason) == (Phase.FAILED, Reason.SESSION_UNREADABLE)
 
 
 @pytest.mark.parametrize(
@@ -296,6 +335,18 @@ async def test_a_notice_is_not_sent_again_before_its_backend_asked_for_it(kind: 
     _, result = await reconciled(request, by)
     assert step_after(result, 0, timedelta(minutes=59)) == Wait(NOW + timedelta(hours=1))
     assert step_after(result, 0, timedelta(hours=1)) == RetrieveSession()
+
+
+async def test_a_notice_lets_no_order_pass_its_deadline() -> None:
+    """Whatever its backend asks to wait: then a person is told."""
+    later = TryAgain("the endpoint answered 503", timedelta(days=7))
+    part = make_session(amount_refunded=make_session().amount)
+    begun = NOW - POLICY.backend_deadline + timedelta(hours=2)
+    request = hinted(tried(InProgress("taken"), begun), ReversalKind.PARTIALLY_REFUNDED, timedelta(minutes=10))
+    by = Notified(part, InProgress("taken"), SENT, None, api_server=True, notice=later)
+    _, result = await reconciled(request, by)
+    assert step_after(result, 0, timedelta(hours=1, minutes=59)) == Wait(NOW + timedelta(hours=2))
+    assert step_after(result, 0, timedelta(hours=2)) == RetrieveSession()
 
 
 async def test_a_callback_ends_what_waits_for_a_notice() -> None:

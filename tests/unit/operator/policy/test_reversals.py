@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from fulfillment_api.disputes import DISPUTE_KINDS, dispute_kind, gravest
 from fulfillment_api.resource import Annotations, FulfillmentRequest
 from fulfillment_api.spec import Amount, Callback, CallbackResult, Expiry, Reversal, ReversalKind
-from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.order import ReversalNotice
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession
@@ -23,6 +23,7 @@ from fulfillment_operator.policy.reversals import (
     new_reversals,
     reversal_change,
     shown_reversals,
+    unknown_change,
     with_reversals,
 )
 from fulfillment_operator.policy.transition import Attempt, Retries, dispatched, failed, manually_ended
@@ -232,6 +233,34 @@ def test_the_backend_that_has_a_stopped_order_is_told_that_its_refund_failed() -
 def test_which_fulfilled_orders_are_looked_at(request_: FulfillmentRequest, due: bool) -> None:
     """Those of which an event hinted at something that nobody looked at."""
     assert due == is_reversal_due(request_)
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        (ConditionStatus.TRUE, None),
+        (ConditionStatus.FALSE, None),
+        (None, (ConditionStatus.UNKNOWN, Reason.STRIPE_MISCONFIGURED)),
+    ],
+)
+def test_what_is_asked_again_leaves_what_is_known(
+    before: ConditionStatus | None, shown: tuple[ConditionStatus, Reason] | None
+) -> None:
+    """What Stripe then says is compared with that; and what is unknown is written once, not with each request's id."""
+    request = fulfilled(REFUNDED)
+    assert request.status is not None
+    known = (
+        Condition(type=ConditionType.REFUNDED, status=before, reason="R", message="m", last_transition_time=NOW)
+        if before
+        else None
+    )
+    request = replace(request, status=replace(request.status, conditions=[known] if known else []))
+    change = unknown_change(request, Reason.STRIPE_MISCONFIGURED, "no right (request req_1)", handled=False)
+    updates = {kind: each[:2] for kind, each in change.updates.items()}
+    assert updates == ({ConditionType.REFUNDED: shown} if shown else {})
+    assert request.status is not None
+    again = replace(request, status=with_reversals(request, request.status, change, NOW))
+    assert not unknown_change(again, Reason.STRIPE_MISCONFIGURED, "no right (request req_2)", handled=False).updates
 
 
 def test_it_is_shown_once_and_the_order_stays_fulfilled() -> None:

@@ -140,6 +140,15 @@ def test_of_each_order_the_newest_state_is_kept(older: dict[str, Any], newer: di
         assert found == expected
 
 
+def test_an_order_that_was_made_anew_does_not_undo_what_was_done() -> None:
+    """As where the cluster was lost, and the order page made yesterday's order again before its restore."""
+    done = exported("fulfilled")
+    anew = exported("fulfilling", uid="2", creationTimestamp="2030-01-01T00:00:00Z")
+    for items in ([done, anew], [anew, done]):
+        (found,) = newest_of_each(read(*items))
+        assert found.metadata.uid == "1"
+
+
 @pytest.mark.parametrize(
     "one",
     [
@@ -151,7 +160,7 @@ def test_of_each_order_the_newest_state_is_kept(older: dict[str, Any], newer: di
 )
 def test_states_of_which_nobody_can_tell_the_newest_are_named(one: dict[str, str | None]) -> None:
     """Nothing is restored by chance."""
-    states = [exported("fulfilling", **one), exported("fulfilled")]
+    states = [exported("fulfilling", **one), exported("awaiting-payment")]
     for items in (states, states[::-1]):
         with pytest.raises(BackupError, match="of cs-1 there are several states, and neither"):
             newest_of_each(read(*items))
