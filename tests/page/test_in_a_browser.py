@@ -172,7 +172,7 @@ async def test_it_follows_the_order_live(browser: Browser, shop: Shop, page: Run
 async def test_it_works_without_javascript(browser: Browser, shop: Shop, page: RunningOrderPage) -> None:
     """All of it is there; the browser looks again by itself while the order mostly goes on soon, and else by a link."""
     session = shop.stripe.world.play(Sale())[0].id
-    name = await shop.make(session)
+    name = await shop.make(session, PaymentStatus.UNPAID)
     async with visiting(browser, java_script_enabled=False, locale="es-ES") as tab:
         await tab.goto(page.url(session))
         await expect(tab.locator("h1")).to_have_text("Gracias, hemos recibido su pedido")
