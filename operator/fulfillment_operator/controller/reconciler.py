@@ -20,7 +20,7 @@ from fulfillment_operator.controller.retry_policy import FAILURES_BEFORE_SHOWN, 
 from fulfillment_operator.controller.status_writer import StatusWriter
 from fulfillment_operator.metrics import ErrorKind, OperatorMetrics, stripe_error_kind
 from fulfillment_operator.policy import transition
-from fulfillment_operator.policy.customer_mail import give_up_at
+from fulfillment_operator.policy.customer_mail import give_up_at, mail_given_up
 from fulfillment_operator.policy.decide import Fail, decide, stays_failed
 from fulfillment_operator.policy.manual_actions import Complete, MarkFailed
 from fulfillment_operator.policy.next_step import (
@@ -36,7 +36,7 @@ from fulfillment_operator.policy.next_step import (
     awaits_stripe,
     is_mail_due,
 )
-from fulfillment_operator.policy.notices import is_notice_due, notified_until
+from fulfillment_operator.policy.notices import is_notice_due, notified_until, without_untold
 from fulfillment_operator.policy.reversals import retry_lag, reversal_change, unknown_change, with_reversals
 from fulfillment_runtime.kubernetes.errors import KubernetesError
 from fulfillment_runtime.stripe.client import (
@@ -221,7 +221,7 @@ class Reconciler:
         """End it for a person: this one order cannot be judged, and asking again did not help.
 
         Not while a backend has it, which may be done at any time, or somebody is still to be told how it ended; nor
-        what failed for another reason, that stays.
+        what failed for another reason, that stays: once its time is up, nobody is told any more.
         """
         self._metrics.errors.labels(ErrorKind.SESSION_UNREADABLE).inc()
         status, now = request.status, self._clock()
@@ -232,8 +232,11 @@ class Reconciler:
             delay = self._retry_policy.error_delay(before.failures)
             _log.warning("reconcile.session_unreadable", message=str(error), again_after=delay.total_seconds())
             return Result(request, retry_after=delay, is_unreadable=True)
-        if status is not None and stays and not is_owed:
+        if status is not None and stays:
             change = unknown_change(request, Reason.SESSION_UNREADABLE, str(error))
+            if is_owed:
+                change = without_untold(status, change)
+                change = replace(change, updates={**mail_given_up(status), **change.updates})
             return await self._write(request, with_reversals(request, status, change, now))
         message = f"{error}: see what was sold in the Stripe Dashboard, then complete or fail the order yourself"
         return await self._write(request, transition.failed(request, Fail(Reason.SESSION_UNREADABLE, message), now))
@@ -271,8 +274,12 @@ class Reconciler:
 
 
 def _is_shown(request: FulfillmentRequest, reason: Reason, message: str) -> bool:
-    """Tell whether an order shows an error of Stripe's; its request id alone, which each has, would be no news."""
+    """Tell whether an order shows an error of Stripe's: of an outage any, of what a person mends that very one.
+
+    Its request id, which each error has, would be no news.
+    """
     status = request.status
     if status is None or request.has_unobserved_spec or status.reason != reason:
         return False
-    return without_request_id(status.message) == without_request_id(message)
+    is_same = without_request_id(status.message) == without_request_id(message)
+    return is_same or reason is Reason.STRIPE_UNAVAILABLE

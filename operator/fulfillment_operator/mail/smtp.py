@@ -62,6 +62,9 @@ class Mailer:
         self._turn = asyncio.Lock()
         self._connections = asyncio.Semaphore(_CONNECTIONS)
         self._stalls = 0
+        """How many mails the server let wait in vain."""
+        self._lost = 0
+        """How many connections it did."""
 
     async def send_payment_failed(
         self, key: str, session: CheckoutSession, noted: AsyncExitStack | None = None
@@ -119,26 +122,19 @@ class Mailer:
             return _unavailable(error)
 
     async def _send(self, message: EmailMessage, noted: AsyncExitStack | None) -> None:
-        stalls = self._stalls
+        stalls, lost = self._stalls, self._lost
         async with self._connections:
-            self._raise_if_stalled(stalls)
+            if (stalls, lost) != (self._stalls, self._lost):
+                raise TimeoutError  # one that waited in vain meanwhile: this one would take as long again
             async with self._connection() as (connection, left), self._taking_turn(noted):
-                self._raise_if_stalled(stalls)
+                if stalls != self._stalls:
+                    raise TimeoutError
                 try:
                     async with asyncio.timeout(left):
                         await connection.send_message(message)
                 except TimeoutError:
                     self._stalls += 1
                     raise
-
-    def _raise_if_stalled(self, stalls: int) -> None:
-        """Let no mail wait as long again as one before it, which the server let wait in vain meanwhile.
-
-        Raises:
-            TimeoutError: there was one.
-        """
-        if stalls != self._stalls:
-            raise TimeoutError
 
     @asynccontextmanager
     async def _taking_turn(self, noted: AsyncExitStack | None) -> AsyncIterator[None]:
@@ -169,7 +165,7 @@ class Mailer:
                 async with asyncio.timeout(seconds):  # the library's own is for each command alone
                     await connection.connect()
             except TimeoutError:
-                self._stalls += 1
+                self._lost += 1
                 raise
             yield connection, seconds - (asyncio.get_running_loop().time() - began)
             with suppress(aiosmtplib.SMTPException):  # what was to be done is done, however the server takes leave

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from fulfillment_api.status import ConditionType, Reason, Status
+from fulfillment_api.status import ConditionStatus, ConditionType, Reason, Status
 from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
+from fulfillment_operator.policy.conditions import ConditionUpdate
 from fulfillment_operator.policy.next_step import is_mail_due
 
 _TRIED_FOR = timedelta(days=3)  # as Stripe does with an event; each try asks Stripe, too
@@ -20,6 +21,18 @@ def give_up_at(status: Status) -> datetime:
     return since + _TRIED_FOR  # unknown since the first try of this failure
 
 
+def mail_given_up(status: Status) -> dict[ConditionType, ConditionUpdate]:
+    """Say of a mail that is due that it is not tried any more; nothing where none is.
+
+    Args:
+        status: as it stood.
+    """
+    shown = status.condition(ConditionType.CUSTOMER_NOTIFIED) if is_mail_due(status) else None
+    if shown is None:
+        return {}
+    return {ConditionType.CUSTOMER_NOTIFIED: (ConditionStatus.FALSE, Reason.MAIL_REJECTED, _given_up(shown.message))}
+
+
 def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) -> MailOutcome:
     """Return what came of a mail: what was put off again and again is rejected in the end.
 
@@ -31,5 +44,8 @@ def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) 
     shown = status.condition(ConditionType.CUSTOMER_NOTIFIED) if status and is_mail_due(status) else None
     if outcome.reason is not Reason.MAIL_UNAVAILABLE or status is None or shown is None or now < give_up_at(status):
         return outcome
-    message = f"{outcome.message.removesuffix(TRIED_AGAIN)}; given up after {_TRIED_FOR.days} days"
-    return MailOutcome(Reason.MAIL_REJECTED, message)
+    return MailOutcome(Reason.MAIL_REJECTED, _given_up(outcome.message))
+
+
+def _given_up(message: str) -> str:
+    return f"{message.removesuffix(TRIED_AGAIN)}; given up after {_TRIED_FOR.days} days"

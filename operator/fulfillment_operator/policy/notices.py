@@ -96,5 +96,17 @@ def notices_left_off(status: Status | None) -> dict[ConditionType, ConditionUpda
     }
 
 
+def without_untold(status: Status, change: ReversalChange) -> ReversalChange:
+    """Leave off what the backend was to be told.
+
+    Args:
+        status: as it stood.
+        change: what is new.
+    """
+    reversals = change.reversals or status.reversals
+    updates = {**notices_left_off(status), **change.updates}
+    return replace_fields(change, updates=updates, reversals=replace(reversals, untold=[]) if reversals else None)
+
+
 def _given_up(problems: Problems) -> Problems:
     return {kind: Rejected(each.error) for kind, each in problems.items()}

@@ -141,8 +141,7 @@ def unknown_change(
     known = request.status.condition(kind) if request.status else None
     # What is asked again shows the rest, and then compares it with what is known: that stays.
     is_known = known is not None and known.status is not ConditionStatus.UNKNOWN and not handled
-    is_shown = known is not None and known.reason == reason and not handled
-    if is_known or is_shown or (known is not None and known.status is ConditionStatus.TRUE):
+    if is_known or (known is not None and known.status is ConditionStatus.TRUE):
         return ReversalChange(reversals=reversals)
     message = f"an event said so ({hint.kind}), and {problem}: see the Stripe Dashboard, and tell whoever has the order"
     return ReversalChange(updates={kind: (ConditionStatus.UNKNOWN, reason, message)}, reversals=reversals)

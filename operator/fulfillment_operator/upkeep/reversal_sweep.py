@@ -30,7 +30,7 @@ from fulfillment_operator.policy.reversals import (
 )
 from fulfillment_runtime.kubernetes.errors import KubernetesError, NotFoundError
 from fulfillment_runtime.kubernetes.fulfillment_requests import FulfillmentRequestClient
-from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError
+from fulfillment_runtime.stripe.client import StripeError, StripeMisconfiguredError, without_request_id
 
 _log = structlog.get_logger(__name__)
 
@@ -152,7 +152,8 @@ class ReversalSweep:
             _log.warning("reversals.stripe_error", message=str(error))
             self._retry(request, self.retry_policy.stripe_delay(self._failures(request), error))
             if isinstance(error, StripeMisconfiguredError):  # for a person to mend, and then it is asked again
-                unknown = unknown_change(request, Reason.STRIPE_MISCONFIGURED, str(error), handled=False)
+                problem = without_request_id(str(error))  # which is another one each time: a write for each look
+                unknown = unknown_change(request, Reason.STRIPE_MISCONFIGURED, problem, handled=False)
                 await self._write(request, status, unknown)
             return
         except SessionUnreadableError as error:

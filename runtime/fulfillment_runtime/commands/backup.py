@@ -1,5 +1,6 @@
 """What a backup has of a FulfillmentRequest: `fulfillment export` and `kubectl get -o json` write it. Pure."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -114,51 +115,55 @@ def newest_of_each(
     Raises:
         BackupError: they do not tell which one that is; with the orders' names.
     """
-    newest: dict[str, BackedUpRequest | UndecodableRequest] = {}
-    unclear: dict[str, None] = {}
+    states = defaultdict[str, list[BackedUpRequest | UndecodableRequest]](list)
     for each in backup:
-        name = each.metadata.name
-        known = newest.setdefault(name, each)
-        if each == known:
-            continue
-        is_newer = _is_newer(each, known)
-        if is_newer is None:
-            unclear[name] = None
-        elif is_newer:
-            newest[name] = each
-    if unclear:
-        which = ", ".join(unclear)
+        if each not in states[each.metadata.name]:
+            states[each.metadata.name].append(each)
+    newest = {name: _newest(several) for name, several in states.items()}
+    if unclear := [name for name, found in newest.items() if found is None]:
         raise BackupError(
-            f"of {which} there are several states, and neither metadata.resourceVersion nor metadata.creationTimestamp "
-            "tells which is the newest: leave the others out"
+            f"of {', '.join(unclear)} there are several states, and neither metadata.resourceVersion nor "
+            "metadata.creationTimestamp tells which is the newest: leave the others out"
         )
-    return list(newest.values())
+    return [found for found in newest.values() if found is not None]
 
 
-def _is_newer(one: BackedUpRequest | UndecodableRequest, other: BackedUpRequest | UndecodableRequest) -> bool | None:
-    """Tell whether one state of an order is newer than another; None where nobody can tell.
-
-    An object that was made anew does not undo what was done before it.
-    """
-    mine, its = one.metadata, other.metadata
-    if mine.uid is None or its.uid is None:
-        return None
-    if mine.uid == its.uid:
-        if mine.resource_version is None or its.resource_version is None:
+def _newest(several: Sequence[BackedUpRequest | UndecodableRequest]) -> BackedUpRequest | UndecodableRequest | None:
+    """Return the newest state of an order; None where nobody can tell."""
+    of_uid: dict[str | None, BackedUpRequest | UndecodableRequest] = {}
+    for each in several:
+        known = of_uid.setdefault(each.metadata.uid, each)
+        mine, its = each.metadata.resource_version, known.metadata.resource_version
+        if each is known:
+            continue
+        if each.metadata.uid is None or mine is None or its is None:
             return None
-        return int(mine.resource_version) > int(its.resource_version)
-    if _how_ended(one) != _how_ended(other):
-        return _how_ended(one) > _how_ended(other)
-    if mine.creation_timestamp is None or its.creation_timestamp in {None, mine.creation_timestamp}:
+        if int(mine) > int(its):
+            of_uid[each.metadata.uid] = each
+    if len(of_uid) == 1:
+        return next(iter(of_uid.values()))
+    made = {each.metadata.creation_timestamp: each for each in of_uid.values()}
+    if None in of_uid or None in made or len(made) < len(of_uid):
         return None
-    return mine.creation_timestamp > its.creation_timestamp
+    first, *later = (each for _, each in sorted(made.items()))
+    for each in later:
+        first = first if _undoes(each, first) else each
+    return first
 
 
-def _how_ended(each: BackedUpRequest | UndecodableRequest) -> int:
-    """Rank how an order ended: nothing undoes that it was fulfilled, and only a person that it failed here."""
-    status = each.status if isinstance(each, BackedUpRequest) else None
-    if status is None:
-        return 0
-    return (
-        2 if status.phase is Phase.FULFILLED else int(status.phase is Phase.FAILED and status.reason in NOT_AT_STRIPE)
-    )
+def _undoes(anew: BackedUpRequest | UndecodableRequest, before: BackedUpRequest | UndecodableRequest) -> bool:
+    """Tell whether an order that was made anew would undo how it had ended; a person alone undoes a failure here."""
+    ended = before.status if isinstance(before, BackedUpRequest) else None
+    phase = anew.status.phase if isinstance(anew, BackedUpRequest) and anew.status else None
+    if ended is None:
+        return False
+    if ended.phase is Phase.FULFILLED:
+        return phase is not Phase.FULFILLED
+    if ended.phase is not Phase.FAILED or ended.reason not in NOT_AT_STRIPE or isinstance(anew, UndecodableRequest):
+        return False
+    return phase not in {Phase.FULFILLED, Phase.FAILED} and not _is_retried(anew)
+
+
+def _is_retried(request: BackedUpRequest) -> bool:
+    handled = request.status.last_handled if request.status else None
+    return f"{names.GROUP}/retry" in request.metadata.annotations or bool(handled and handled.retry)

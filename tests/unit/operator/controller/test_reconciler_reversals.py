@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import Callback, CallbackResult, PaymentStatus, Reversal, ReversalKind
-from fulfillment_api.status import ConditionType, Phase, Reason, Reversals, Status
+from fulfillment_api.status import ConditionStatus, ConditionType, Phase, Reason, Reversals, Status
 from fulfillment_operator.backends.order import PaidOrder, ReversalNotice
 from fulfillment_operator.backends.outcome import Done, InProgress, Outcome, Rejected, TryAgain
 from fulfillment_operator.checkout.session import CheckoutSession, SessionPayment
@@ -17,7 +17,7 @@ from fulfillment_operator.checkout.session_answer import SessionUnreadableError
 from fulfillment_operator.controller.reconciler import Result
 from fulfillment_operator.mail.interface import MailOutcome
 from fulfillment_operator.policy.next_step import RequeueState, RetrieveSession, Settled, Step, Wait, next_step
-from fulfillment_operator.policy.reversals import ReversalChange, shown_reversals
+from fulfillment_operator.policy.reversals import shown_reversals
 from fulfillment_operator.policy.transition import Attempt, Retries, dispatched, payment_failed
 from fulfillment_runtime.stripe.client import StripeMisconfiguredError, StripeUnavailableError
 from support.any_request import NOW, POLICY, RECHECK, RETRY_MAX, Outside
@@ -54,6 +54,13 @@ def hinted(request: FulfillmentRequest, kind: ReversalKind, ago: timedelta) -> F
     hint = Reversal(kind=kind, observed_at=NOW - ago)
     metadata = replace(request.metadata, generation=request.metadata.generation + 1)
     return replace(request, metadata=metadata, spec=replace(request.spec, reversal=hint))
+
+
+def with_untold(request: FulfillmentRequest) -> FulfillmentRequest:
+    """Return the order of which the backend does not know of a partial refund yet."""
+    assert request.status is not None
+    reversals = Reversals(untold=[ReversalKind.PARTIALLY_REFUNDED])
+    return replace(request, status=replace(request.status, reversals=reversals))
 
 
 async def reconciled(
@@ -280,32 +287,51 @@ async def test_who_is_still_to_be_told_is_told_whatever_cannot_be_read_meanwhile
     assert (status, result.retry_after is None) == (request.status, False)
 
 
+THREE_DAYS_AGO = NOW - timedelta(days=3)
+
+
 @pytest.mark.parametrize(
-    "request_",
+    ("request_", "reason"),
     [
         pytest.param(
             make_request(
-                status=payment_failed(make_request(PaymentStatus.FAILED), UNPAID, MAIL_IS_DUE, NOW - timedelta(days=3))
+                PaymentStatus.FAILED,
+                status=payment_failed(make_request(PaymentStatus.FAILED), UNPAID, MAIL_IS_DUE, THREE_DAYS_AGO),
             ),
+            Reason.PAYMENT_FAILED,
             id="its mail was tried for three days",
         ),
         pytest.param(
             make_request(status=payment_failed(make_request(PaymentStatus.FAILED), UNPAID, MAIL_IS_DUE, NOW)),
+            Reason.SESSION_UNREADABLE,
             id="it was paid after all",
         ),
-        pytest.param(tried(InProgress("taken"), NOW - POLICY.backend_deadline), id="its backend's time is up"),
+        pytest.param(
+            with_untold(tried(Rejected("no"), THREE_DAYS_AGO)), Reason.FULFILLMENT_FAILED, id="its backend rejected it"
+        ),
+        pytest.param(
+            with_untold(tried(InProgress("taken"), THREE_DAYS_AGO)),
+            Reason.SESSION_UNREADABLE,
+            id="its backend's time is up",
+        ),
     ],
 )
-async def test_nobody_waits_for_ever_for_an_answer_that_cannot_be_read(request_: FulfillmentRequest) -> None:
-    """Not for a mail that is given up, not about a payment that came, and not with a backend after its deadline."""
-    change = ReversalChange(reversals=Reversals(untold=[ReversalKind.PARTIALLY_REFUNDED]))
-    assert request_.status is not None
-    status = request_.status
-    if status.phase is Phase.FULFILLING:
-        status = replace(status, reversals=change.reversals)
+async def test_nobody_waits_for_ever_for_an_answer_that_cannot_be_read(
+    request_: FulfillmentRequest, reason: Reason
+) -> None:
+    """Not for a mail or a notice that is given up, not about a payment that came, and not with a backend for ever."""
     odd = outside(SessionUnreadableError("payment_status is odd"), Done())
-    after, _ = await reconciled(replace(request_, status=status), odd, unreadable=2)
-    assert (after.phase, after.reason) == (Phase.FAILED, Reason.SESSION_UNREADABLE)
+    after, result = await reconciled(request_, odd, unreadable=2)
+    assert (after.phase, after.reason) == (Phase.FAILED, reason)
+    assert step_after(result, 0, timedelta(hours=1)) == Settled()
+    notified = after.condition(ConditionType.CUSTOMER_NOTIFIED)
+    assert notified is None or notified.status is ConditionStatus.FALSE
+    assert untold(after) == []
+    if reason is Reason.FULFILLMENT_FAILED:
+        assert result.request is not None
+        again = hinted(result.request, ReversalKind.INQUIRY, timedelta(hours=2))
+        later, _ = await reconciled(again, outside(make_session(dispute=ReversalKind.INQUIRY), Done("twice")))
+        assert (later.phase, later.reason) == (Phase.FAILED, reason)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What a backup is read from, and the status that an order has when its spec is created anew."""
 
 import json
+from copy import deepcopy
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -140,13 +142,32 @@ def test_of_each_order_the_newest_state_is_kept(older: dict[str, Any], newer: di
         assert found == expected
 
 
-def test_an_order_that_was_made_anew_does_not_undo_what_was_done() -> None:
-    """As where the cluster was lost, and the order page made yesterday's order again before its restore."""
-    done = exported("fulfilled")
-    anew = exported("fulfilling", uid="2", creationTimestamp="2030-01-01T00:00:00Z")
-    for items in ([done, anew], [anew, done]):
-        (found,) = newest_of_each(read(*items))
-        assert found.metadata.uid == "1"
+FAILED_BY_A_PERSON = exported("failed", resourceVersion="9")
+FAILED_BY_A_PERSON["status"] |= {"reason": "ManuallyFailed", "lastHandled": {}}
+WENT_ON = exported("fulfilling", resourceVersion="12")
+RETRIED = exported("fulfilling", uid="2", creationTimestamp=TUESDAY)
+ANEW = deepcopy(RETRIED)
+ANEW["status"]["lastHandled"] = {}
+NEWER = exported("packing", uid="2", creationTimestamp=TUESDAY)
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        pytest.param([exported("fulfilled"), ANEW], 0, id="it was fulfilled"),
+        pytest.param([exported("fulfilled"), RETRIED], 0, id="it was fulfilled, whatever a person asks since"),
+        pytest.param([exported("fulfilled"), NEWER], 0, id="it was fulfilled, and nobody can read the newer one"),
+        pytest.param([FAILED_BY_A_PERSON, ANEW], 0, id="a person had failed it"),
+        pytest.param([FAILED_BY_A_PERSON, RETRIED], 1, id="a person had failed it, and retried it"),
+        pytest.param([FAILED_BY_A_PERSON, NEWER], 1, id="a person had failed it, and nobody can read the newer one"),
+        pytest.param([FAILED_BY_A_PERSON, WENT_ON, ANEW], 2, id="it had gone on before it was made anew"),
+    ],
+)
+def test_an_order_that_was_made_anew_does_not_undo_what_was_done(states: list[dict[str, Any]], expected: int) -> None:
+    """As where the cluster was lost, and the order page made yesterday's order again; in whichever order they come."""
+    for items in permutations(states):
+        found = newest_of_each(read_backup(b"\n".join(json.dumps(each).encode() for each in items)))
+        assert [each.metadata for each in found] == [read_backup(json.dumps(states[expected]).encode())[0].metadata]
 
 
 @pytest.mark.parametrize(
