@@ -179,7 +179,7 @@ class DecisionExecutor:
             problems = given_up_unless_swept(request, problems)
         reversal = with_problems(change, problems)
         attempt = Attempt(session, outcome, backend.name, receipt, reversal, asked_at, is_dispatch=busy is None)
-        return self._dispatched(request, attempt, failures, notice_after=_asked_to_wait(problems))
+        return replace(self._dispatched(request, attempt, failures), notice_after=_asked_to_wait(problems))
 
     async def _former_backend_busy(
         self, request: FulfillmentRequest, backend: str, before: Fulfillment | None
@@ -245,9 +245,7 @@ class DecisionExecutor:
             return Effect(ended, retry_after=self._policy.error_delay(failures, after))
         return Effect(ended)
 
-    def _dispatched(
-        self, request: FulfillmentRequest, attempt: Attempt, failures: int, notice_after: timedelta | None = None
-    ) -> Effect:
+    def _dispatched(self, request: FulfillmentRequest, attempt: Attempt, failures: int) -> Effect:
         before, now, policy = transition.tries_before(request), self._clock(), self._policy
         is_taken = before is not None and before.accepted_at is not None
         # The status does not count how often something else failed than to dispatch it, as to ask how it goes.
@@ -261,7 +259,6 @@ class DecisionExecutor:
             status,
             check_after=transition.check_after(status, attempt.outcome, retries, recheck_at, now),
             retry_after=planned - now if planned is not None and not is_counted else None,
-            notice_after=notice_after,
         )
 
 

@@ -243,9 +243,7 @@ class Reconciler:
 
     def _told_until(self, request: FulfillmentRequest) -> datetime:
         """Tell until when the buyer of a failed order, or its backend, is told of it."""
-        status = request.status
-        mailed_until = give_up_at(status) if status is not None and is_mail_due(status) else None
-        return mailed_until or notified_until(request, self._retry_policy.backend_deadline)
+        return give_up_at(request.status) or notified_until(request, self._retry_policy.backend_deadline)
 
     def _is_with_backend(self, request: FulfillmentRequest) -> bool:
         """Tell whether a backend works on the order, and its time is not up."""

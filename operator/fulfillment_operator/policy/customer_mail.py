@@ -1,8 +1,8 @@
 """Until when a mail that the mail server does not take is tried. Pure."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from fulfillment_api.status import ConditionStatus, ConditionType, Reason, Status
+from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Reason, Status
 from fulfillment_operator.mail.interface import TRIED_AGAIN, MailOutcome
 from fulfillment_operator.policy.conditions import ConditionUpdate
 from fulfillment_operator.policy.next_step import is_mail_due
@@ -10,15 +10,17 @@ from fulfillment_operator.policy.next_step import is_mail_due
 _TRIED_FOR = timedelta(days=3)  # as Stripe does with an event; each try asks Stripe, too
 
 
-def give_up_at(status: Status) -> datetime:
+def give_up_at(status: Status | None) -> datetime | None:
     """Tell until when the mail about a failed payment is tried that was put off.
 
     Args:
-        status: of an order whose mail is due.
+        status: as it stood; None: nothing was written yet.
+
+    Returns:
+        The time, in UTC; None: no such mail is due.
     """
-    shown = status.condition(ConditionType.CUSTOMER_NOTIFIED)
-    since = shown.last_transition_time if shown else datetime.min.replace(tzinfo=UTC)
-    return since + _TRIED_FOR  # unknown since the first try of this failure
+    shown = _put_off(status)
+    return shown.last_transition_time + _TRIED_FOR if shown else None  # unknown since the first try of this failure
 
 
 def mail_given_up(status: Status) -> dict[ConditionType, ConditionUpdate]:
@@ -27,7 +29,7 @@ def mail_given_up(status: Status) -> dict[ConditionType, ConditionUpdate]:
     Args:
         status: as it stood.
     """
-    shown = status.condition(ConditionType.CUSTOMER_NOTIFIED) if is_mail_due(status) else None
+    shown = _put_off(status)
     if shown is None:
         return {}
     return {ConditionType.CUSTOMER_NOTIFIED: (ConditionStatus.FALSE, Reason.MAIL_REJECTED, _given_up(shown.message))}
@@ -41,10 +43,14 @@ def give_up_in_time(status: Status | None, outcome: MailOutcome, now: datetime) 
         outcome: what came of this try.
         now: the time, with its zone.
     """
-    shown = status.condition(ConditionType.CUSTOMER_NOTIFIED) if status and is_mail_due(status) else None
-    if outcome.reason is not Reason.MAIL_UNAVAILABLE or status is None or shown is None or now < give_up_at(status):
+    until = give_up_at(status)
+    if outcome.reason is not Reason.MAIL_UNAVAILABLE or until is None or now < until:
         return outcome
     return MailOutcome(Reason.MAIL_REJECTED, _given_up(outcome.message))
+
+
+def _put_off(status: Status | None) -> Condition | None:
+    return status.condition(ConditionType.CUSTOMER_NOTIFIED) if status is not None and is_mail_due(status) else None
 
 
 def _given_up(message: str) -> str:

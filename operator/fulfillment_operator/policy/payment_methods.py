@@ -23,7 +23,7 @@ _DAYS = {
 }
 _OTHERS = 14
 
-LONGEST = timedelta(days=max(_DAYS.values()))
+LONGEST_WAIT = timedelta(days=max(_DAYS.values()))
 """Whatever the method."""
 
 

@@ -13,7 +13,7 @@ from fulfillment_api.self_test import is_self_test
 from fulfillment_api.status import Condition, ConditionStatus, ConditionType, Phase, Reason, Status
 from fulfillment_operator.policy.manual_actions import has_unhandled_input
 from fulfillment_operator.policy.notices import is_notice_due
-from fulfillment_operator.policy.payment_methods import LONGEST
+from fulfillment_operator.policy.payment_methods import LONGEST_WAIT
 from fulfillment_operator.policy.reversals import is_reversal_due
 
 FINISHED = (Phase.FULFILLED, Phase.FAILED)
@@ -52,7 +52,7 @@ def is_expired(request: FulfillmentRequest, now: datetime, retention: timedelta)
     if is_self_test(request.spec.session.id):
         kept = min(retention, _SELF_TEST_RETENTION)
     elif _may_be_paid_later(request):
-        kept = retention + LONGEST
+        kept = retention + LONGEST_WAIT
     if request.metadata.deletion_timestamp is not None or now - request.last_changed_at <= kept:
         return False
     status = request.status

@@ -1,7 +1,7 @@
 """What a backup has of a FulfillmentRequest: `fulfillment export` and `kubectl get -o json` write it. Pure."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -10,11 +10,12 @@ from msgspec import Meta, Raw, Struct
 from msgspec.structs import replace
 
 from fulfillment_api import names
+from fulfillment_api.resource import Annotations
 from fulfillment_api.spec import Spec
 from fulfillment_api.status import Phase, Reason, Status
 
-NOT_AT_STRIPE = frozenset((Reason.MANUALLY_FAILED, Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE))
-"""Failures that Stripe does not tell: an order that was made anew goes on in spite of them."""
+# Failures that Stripe does not tell: an order that was made anew goes on in spite of them.
+_NOT_AT_STRIPE = frozenset((Reason.MANUALLY_FAILED, Reason.FULFILLMENT_FAILED, Reason.NO_ROUTE))
 
 
 class BackedUpMetadata(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -77,6 +78,26 @@ class _List(Struct):
 
 class BackupError(ValueError):
     """What was read is no backup of FulfillmentRequests, or does not tell what is to be restored."""
+
+
+def undoes_end(ended: Status, anew: Status | None, annotations: Mapping[str, str]) -> bool:
+    """Tell whether an order that was made anew would undo how it had ended.
+
+    What had failed is not undone where a person asked for another try of it since.
+
+    Args:
+        ended: its status in the backup.
+        anew: its status since it was made anew; None: it is not reconciled yet.
+        annotations: all that it has since.
+    """
+    phase = anew.phase if anew else None
+    if ended.phase is Phase.FULFILLED:
+        return phase is not Phase.FULFILLED
+    if ended.phase is not Phase.FAILED or ended.reason not in _NOT_AT_STRIPE:
+        return False
+    handled = anew.last_handled if anew else None
+    is_retried = bool(Annotations.of(annotations).retry or (handled and handled.retry))
+    return phase not in {Phase.FULFILLED, Phase.FAILED} and not is_retried
 
 
 def read_backup(data: bytes) -> list[BackedUpRequest | UndecodableRequest]:
@@ -152,18 +173,9 @@ def _newest(several: Sequence[BackedUpRequest | UndecodableRequest]) -> BackedUp
 
 
 def _undoes(anew: BackedUpRequest | UndecodableRequest, before: BackedUpRequest | UndecodableRequest) -> bool:
-    """Tell whether an order that was made anew would undo how it had ended; a person alone undoes a failure here."""
     ended = before.status if isinstance(before, BackedUpRequest) else None
-    phase = anew.status.phase if isinstance(anew, BackedUpRequest) and anew.status else None
     if ended is None:
         return False
-    if ended.phase is Phase.FULFILLED:
-        return phase is not Phase.FULFILLED
-    if ended.phase is not Phase.FAILED or ended.reason not in NOT_AT_STRIPE or isinstance(anew, UndecodableRequest):
-        return False
-    return phase not in {Phase.FULFILLED, Phase.FAILED} and not _is_retried(anew)
-
-
-def _is_retried(request: BackedUpRequest) -> bool:
-    handled = request.status.last_handled if request.status else None
-    return f"{names.GROUP}/retry" in request.metadata.annotations or bool(handled and handled.retry)
+    if isinstance(anew, UndecodableRequest):  # nobody can tell whether it had failed, too, or was tried again
+        return ended.phase is Phase.FULFILLED
+    return undoes_end(ended, anew.status, anew.metadata.annotations)

@@ -15,7 +15,7 @@ from fulfillment_api import names
 from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.status import Phase, Reason
 from fulfillment_runtime.backoff import Backoff, retry
-from fulfillment_runtime.commands.backup import NOT_AT_STRIPE, BackedUpRequest, UndecodableRequest
+from fulfillment_runtime.commands.backup import BackedUpRequest, UndecodableRequest, undoes_end
 from fulfillment_runtime.kubernetes.errors import (
     AlreadyExistsError,
     ApiUnavailableError,
@@ -146,20 +146,12 @@ class _Restoring:
 def _contradiction(each: BackedUpRequest, found: FulfillmentRequest) -> str | None:
     """Tell what is to be done about an order that had ended, and was made anew before it could be restored."""
     is_held = found.status is not None and found.status.reason == Reason.RESTORED  # it is not handed over
-    if each.status is None or is_held:
+    if each.status is None or is_held or not undoes_end(each.status, found.status, found.metadata.annotations):
         return None
-    order, phase = f"{found.metadata.name} --namespace {found.metadata.namespace}", found.status and found.status.phase
+    order = f"{found.metadata.name} --namespace {found.metadata.namespace}"
     here = f"{found.status.phase} ({found.status.reason}) here" if found.status else "not reconciled yet here"
-    if each.status.phase is Phase.FULFILLED and phase is not Phase.FULFILLED:
+    if each.status.phase is Phase.FULFILLED:
         complete = f'kubectl fulfillment complete {order} --reference "before the restore"'
         return f"it is fulfilled in the backup, and {here}, so that it may be fulfilled twice: complete it, {complete}"
-    is_failed = each.status.phase is Phase.FAILED and each.status.reason in NOT_AT_STRIPE
-    if is_failed and phase not in {Phase.FULFILLED, Phase.FAILED} and not _is_retried(found):
-        fail = f'kubectl fulfillment fail {order} --reason "before the restore"'
-        return f"it is failed ({each.status.reason}) in the backup, and {here}: unless it is wanted, fail it, {fail}"
-    return None
-
-
-def _is_retried(request: FulfillmentRequest) -> bool:
-    handled = request.status.last_handled if request.status else None
-    return bool(request.annotations.retry or (handled and handled.retry))
+    fail = f'kubectl fulfillment fail {order} --reason "before the restore"'
+    return f"it is failed ({each.status.reason}) in the backup, and {here}: unless it is wanted, fail it, {fail}"
