@@ -521,7 +521,6 @@ async def test_a_refund_that_stripe_may_not_tell_of_is_shown_as_unknown_until_it
     async with at_work(shop, **SOON) as operator:
         name = await shop.sell(Order())
         await shop.becomes(name, Phase.FULFILLED)
-        errors = "fulfillment_reconcile_errors_total"
         shop.stripe.faults.set([Fail(status=403)])
         await reverse(shop, name, ReversalKind.REFUNDED)
         request = await until(

@@ -218,8 +218,21 @@ async def test_what_is_kept_for_an_order_gets_too_old() -> None:
         await source.close()
 
 
-async def test_a_wish_that_comes_while_a_page_is_on_its_way_is_not_served_by_it() -> None:
-    """The page may be older than what the wish is about."""
+@dataclass
+class AskedTwice:
+    """A page that is on its way with an order of which Stripe has told more since."""
+
+    shop: Shop
+    orders: Orders
+    name: str
+    """Of that order."""
+    newer: asyncio.Task[Any]
+    """Waits for what stands at Stripe since."""
+
+
+@asynccontextmanager
+async def asked_while_a_page_is_on_its_way() -> AsyncIterator[AskedTwice]:
+    """Yield once the page has come."""
     async with open_shop(TEN_AT_ONCE) as shop:
         sold = [shop.sell(Order(outcome=Outcome.UNPAID)) for _ in range(20)]
         source = SessionSource(shop.reader)
@@ -231,29 +244,24 @@ async def test_a_wish_that_comes_while_a_page_is_on_its_way_is_not_served_by_it(
             await asyncio.sleep(0.01)
         newer = asyncio.create_task(source.retrieve_due(due_of(request_of(sold[5], version="2"))))
         await first
-        requests = len(shop.stripe.traffic.requests)
-        await newer
-        assert len(shop.stripe.traffic.requests) > requests
+        yield AskedTwice(shop, orders, request_of(sold[5]).metadata.name, newer)
         await source.close()
+
+
+async def test_a_wish_that_comes_while_a_page_is_on_its_way_is_not_served_by_it() -> None:
+    """The page may be older than what the wish is about."""
+    async with asked_while_a_page_is_on_its_way() as asked:
+        requests = len(asked.shop.stripe.traffic.requests)
+        await asked.newer
+        assert len(asked.shop.stripe.traffic.requests) > requests
 
 
 async def test_an_answer_that_is_too_old_for_who_waits_is_not_kept() -> None:
     """It would hide the order from the pages that are asked for next, for as long as it is kept."""
-    async with open_shop(TEN_AT_ONCE) as shop:
-        sold = [shop.sell(Order(outcome=Outcome.UNPAID)) for _ in range(20)]
-        source = SessionSource(shop.reader)
-        source.backlog = orders = Orders()
-        orders.add(*map(request_of, sold[1:]))
-        shop.stripe.faults.set([Slow(seconds=0.3, times=1)])
-        first = asyncio.create_task(source.retrieve_due(due_of(request_of(sold[0]))))
-        while not shop.lists():  # noqa: ASYNC110 - the stand-in tells nobody
-            await asyncio.sleep(0.01)
-        newer = asyncio.create_task(source.retrieve_due(due_of(request_of(sold[5], version="2"))))
-        await first
-        assert orders.preferred
-        assert request_of(sold[5]).metadata.name not in orders.preferred
-        await newer
-        await source.close()
+    async with asked_while_a_page_is_on_its_way() as asked:
+        assert asked.orders.preferred
+        assert asked.name not in asked.orders.preferred
+        await asked.newer
 
 
 async def test_what_a_list_lacks_is_asked_for_by_id() -> None:

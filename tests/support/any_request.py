@@ -115,7 +115,7 @@ class Outside:
     session: CheckoutSession | Exception | None
     outcome: Outcome
     mail: MailOutcome
-    stopped: TryAgain | None
+    stopped: TryAgain | InProgress | None
     api_server: bool
     name: str = "shop"
     written: int = 7
@@ -136,7 +136,7 @@ class Outside:
     async def handle_reversal(self, _order: PaidOrder, _notice: ReversalNotice) -> Outcome:
         return self.outcome
 
-    async def stop(self, _key: str, _uid: str) -> TryAgain | None:
+    async def stop(self, _key: str, _uid: str) -> TryAgain | InProgress | None:
         return self.stopped
 
     async def send_payment_failed(
@@ -156,9 +156,8 @@ class Outside:
         metadata = replace(request.metadata, resource_version=str(self.written))
         return replace(request, metadata=metadata, status=status)
 
-    def reconciler(self) -> Reconciler:
+    def executor(self, metrics: OperatorMetrics) -> DecisionExecutor:
         own: Any = self
-        metrics = OperatorMetrics(CollectorRegistry(), "shop", "manual")
         dispatcher = Dispatcher(
             backends={"shop": own, "manual": own},
             routing=Routing((), "shop"),
@@ -166,12 +165,16 @@ class Outside:
             clock=lambda: NOW,
             metrics=metrics,
         )
-        executor = DecisionExecutor(
+        return DecisionExecutor(
             dispatcher=dispatcher, mail=own, retry_policy=POLICY, clock=lambda: NOW, metrics=metrics
         )
+
+    def reconciler(self) -> Reconciler:
+        own: Any = self
+        metrics = OperatorMetrics(CollectorRegistry(), "shop", "manual")
         return Reconciler(
             stripe=own,
-            executor=executor,
+            executor=self.executor(metrics),
             writer=own,
             retry_policy=POLICY,
             clock=lambda: NOW,

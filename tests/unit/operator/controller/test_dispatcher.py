@@ -5,17 +5,19 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 from prometheus_client import CollectorRegistry
 
+from fulfillment_api.resource import FulfillmentRequest
 from fulfillment_api.spec import ReversalKind
-from fulfillment_api.status import Fulfillment, Phase, Reason, Status
+from fulfillment_api.status import Fulfillment, Phase, Reason
 from fulfillment_operator.backends.interface import Done, InProgress, Outcome, PaidOrder, Rejected, TryAgain
 from fulfillment_operator.backends.order import ReversalNotice
 from fulfillment_operator.backends.routes import Routing, parse_routing
 from fulfillment_operator.controller.dispatcher import Dispatcher
 from fulfillment_operator.metrics import OperatorMetrics
 from fulfillment_operator.policy.decide import Fail
-from support.builders import CREATED, make_request, make_session
+from support.builders import CREATED, make_request, make_session, make_status
 
 NOTICE = ReversalNotice(ReversalKind.REFUNDED, "cs-1.refunded")
 
@@ -50,6 +52,10 @@ GONE = TryAgain(
 def tried(backend: str, *, accepted: bool = False) -> Fulfillment:
     at = make_request().metadata.creation_timestamp
     return Fulfillment(backend=backend, attempts=1, started_at=at, accepted_at=at if accepted else None)
+
+
+def fulfilled(by: Fulfillment) -> FulfillmentRequest:
+    return make_request(status=structs.replace(make_status(Phase.FULFILLED, Reason.FULFILLED), fulfillment=by))
 
 
 @pytest.mark.parametrize(
@@ -136,16 +142,9 @@ async def test_whether_a_backend_knows_of_a_reversal(
     backend: str, accepted: bool, notices: tuple[ReversalNotice, ...], knows: bool
 ) -> None:
     """One that was taken out of the settings cannot be told: whoever has the order does not know."""
-    status = Status(
-        phase=Phase.FULFILLED,
-        reason="Fulfilled",
-        message="",
-        observed_generation=1,
-        conditions=[],
-        fulfillment=tried(backend, accepted=accepted),
-    )
+    request = fulfilled(tried(backend, accepted=accepted))
     asked = dispatcher(parse_routing(None, "log"), "log")
-    problems = await asked.notify(make_request(status=status), make_session(), notices)
+    problems = await asked.notify(request, make_session(), notices)
     gone = TryAgain(
         "the backend gone had the order, and is gone: bring it back into FULFILLMENT_BACKEND (backend.name) or "
         "FULFILLMENT_ROUTES (backend.routes), or tell whoever has the order"
@@ -188,14 +187,7 @@ async def test_what_a_backend_takes_of_several_notices_it_knows(
     """What it does not take says nothing of the others; while it is away it is asked once."""
     listener = Listens(answers)
     asked = replace(dispatcher(parse_routing(None, "log"), "log"), backends={"own": listener})
-    status = Status(
-        phase=Phase.FULFILLED,
-        reason="Fulfilled",
-        message="",
-        observed_generation=1,
-        conditions=[],
-        fulfillment=tried("own", accepted=True),
-    )
+    request = fulfilled(tried("own", accepted=True))
     notices = [ReversalNotice(kind, f"cs-1.{kind}") for kind in (ReversalKind.REFUNDED, SETTLED, WON)]
-    assert await asked.notify(make_request(status=status), make_session(), notices) == problems
+    assert await asked.notify(request, make_session(), notices) == problems
     assert listener.told == told
